@@ -1,0 +1,94 @@
+"""Writes the generated files: JSON Schemas of the manifests, tool snapshots, and the tables of the README.
+
+`--check` writes nothing and fails when one of them is stale.
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+from darkroom.catalog.providers import Providers, schema
+from darkroom.server.build import publish
+from darkroom.server.tools import TOOLS
+from darkroom.settings import PREFIX, Settings
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+
+
+def as_json(data: object) -> str:
+    """Return data as the text of a file."""
+    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+
+
+def tool_table() -> str:
+    """Return the README's table of tools."""
+    rows = ["| tool | what it does | parameters |", "|---|---|---|"]
+    for tool in TOOLS:
+        names = ", ".join(
+            f"**{name}**" if field.is_required() else name for name, field in tool.args.model_fields.items()
+        )
+        rows.append(f"| `{tool.name}` | {tool.description} | {names} |")
+    return "\n".join(rows)
+
+
+def provider_table() -> str:
+    """Return the README's table of providers."""
+    rows = ["| provider | key | models | what it does |", "|---|---|---|---|"]
+    for provider in Providers().values():
+        keys = (
+            " or ".join(" and ".join(f"`{name}`" for name in names) for names in provider.credentials) or "none needed"
+        )
+        models = ", ".join(f"`{offer.model}`" for offer in provider.offers)
+        rows.append(f"| {provider.title} (`{provider.id}`) | {keys} | {models} | {provider.summary} |")
+    return "\n".join(rows)
+
+
+def setting_table() -> str:
+    """Return the README's table of settings."""
+    rows = ["| variable | default | what it is |", "|---|---|---|"]
+    defaults = {"home": "`~/.darkroom`", "output_dir": "`~/Darkroom`"}
+    for name, field in Settings.model_fields.items():
+        default = defaults.get(name) or (f"`{field.default}`" if field.default not in (None, ()) else "")
+        rows.append(f"| `{PREFIX}{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(rows)
+
+
+def readme() -> str:
+    """Return the README with its tables written anew between their markers."""
+    text = README.read_text(encoding="utf-8")
+    for name, table in (("tools", tool_table()), ("providers", provider_table()), ("settings", setting_table())):
+        marked = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", re.DOTALL)
+        text, count = marked.subn(lambda match, table=table: f"{match[1]}{table}{match[2]}", text)
+        if count != 1:
+            sys.exit(f"README.md must have the markers of its {name} table once")
+    return text
+
+
+def generated() -> dict[Path, str]:
+    """Return every generated file and its text."""
+    files = {ROOT / "manifests" / "schema" / "provider.json": as_json(schema()), README: readme()}
+    for tool in TOOLS:
+        snapshot = publish(tool).model_dump(mode="json", by_alias=True, exclude_none=True)
+        files[ROOT / "tests" / "server" / "snapshots" / f"{tool.name}.json"] = as_json(snapshot)
+    return files
+
+
+def main() -> None:
+    """Write what is stale, or with `--check` say what is."""
+    check = sys.argv[1:] == ["--check"]
+    stale = [
+        path for path, text in generated().items() if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
+    for path in stale:
+        print(f"{'stale' if check else 'written'}: {path.relative_to(ROOT)}")
+        if not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(generated()[path], encoding="utf-8")
+    if check and stale:
+        sys.exit("run: make generated")
+
+
+if __name__ == "__main__":
+    main()

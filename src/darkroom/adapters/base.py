@@ -1,0 +1,184 @@
+"""The contract between the runtime and a provider's adapter."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from pydantic import JsonValue
+
+from darkroom.catalog.providers import Offer, Provider
+from darkroom.domain.money import MicroUsd
+from darkroom.domain.output import FailedOutput, RemoteOutput
+from darkroom.domain.request import Effective, Role
+from darkroom.errors import DarkroomError
+
+Json = dict[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """One input file, checked and kept by us."""
+
+    path: Path
+    role: Role
+    media_type: str
+    sha256: str
+    width: int
+    height: int
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Everything that an adapter may know about one submission."""
+
+    job_id: str
+    submit_key: str
+    provider: Provider
+    offer: Offer
+    request: Effective
+    inputs: tuple[Blob, ...]
+    """In the order of `request.inputs`, then the pictures of `request.scenes` that have one, in scene order."""
+    credentials: Mapping[str, str] = field(repr=False)
+    """Values by variable name."""
+    scratch: Path
+    """A folder for this submission alone, made by the runtime, on the disk of the outputs."""
+    now: int
+    """Milliseconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The provider took the work; `operation` is all that is needed to ask about it later, by any process."""
+
+    operation: Json
+    provider_job_id: str | None = None
+    poll_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Not ready; `fraction` from 0 to 1 where the provider tells it."""
+
+    fraction: float | None = None
+    message: str | None = None
+    poll_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """Ready, at least in part."""
+
+    outputs: tuple[RemoteOutput, ...]
+    failed: tuple[FailedOutput, ...] = ()
+    cost: MicroUsd | None = None
+    """What the provider says that it charged."""
+    notes: Json = field(default_factory=dict[str, JsonValue])
+    """Known keys: seed (int), revised_prompt (str), sent_text (str), understood and not_understood (lists of str)."""
+
+
+Finished = Succeeded
+"""The answer of a provider that works within the submitting call itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Ended without a result."""
+
+    error: DarkroomError
+    billed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The provider stopped the work."""
+
+    charged: MicroUsd | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TooLate:
+    """The provider goes on; the result decides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The provider says that it knows nothing of the submission; this never licenses another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsure:
+    """The look-up says nothing either way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What a free authenticated request showed."""
+
+    ok: bool
+    latency_s: float
+    balance: str | None = None
+    problem: str | None = None
+
+
+class Adapter(Protocol):
+    """Maps requests and answers of one provider.
+
+    It does not wait, retry, touch files, know prices or read a clock. Errors that it raises from `submit` mean:
+    `RequestError`, `AuthFailed`, `InsufficientCredits`, `ContentBlocked`: refused for good; `RateLimited`,
+    `Overloaded`: provably not accepted, may be sent again later; anything else: unknown.
+    """
+
+    async def submit(self, call: Call) -> Accepted | Succeeded:
+        """Start the work with exactly one call that may cost money."""
+        ...
+
+    async def poll(self, operation: Json, call: Call) -> Pending | Succeeded | Failed:
+        """Ask once how the accepted work stands."""
+        ...
+
+
+@runtime_checkable
+class Uploads(Protocol):
+    """An adapter that brings inputs to its provider before the submission."""
+
+    async def upload(self, blob: Blob, call: Call) -> Json:
+        """Upload one file and return what `submit` needs to name it."""
+        ...
+
+
+@runtime_checkable
+class Cancellable(Protocol):
+    """An adapter whose provider can stop accepted work."""
+
+    async def cancel(self, operation: Json, call: Call) -> Cancelled | TooLate:
+        """Ask the provider to stop."""
+        ...
+
+
+@runtime_checkable
+class Locatable(Protocol):
+    """An adapter whose provider can find a submission by our key."""
+
+    async def locate(self, call: Call) -> Accepted | Absent | Unsure:
+        """Look for the submission whose answer was lost."""
+        ...
+
+
+@runtime_checkable
+class Checkable(Protocol):
+    """An adapter that can test a credential for free."""
+
+    async def check(self, call: Call) -> Health:
+        """Send one free authenticated request."""
+        ...
+
+
+@runtime_checkable
+class Closable(Protocol):
+    """An adapter that holds something, a process for example, until the program ends."""
+
+    async def aclose(self) -> None:
+        """Let go of it."""
+        ...

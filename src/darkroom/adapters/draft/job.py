@@ -1,0 +1,83 @@
+"""What travels between the adapter and its worker processes, as JSON lines."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+IDLE_S = 60.0
+"""Seconds without work after which a worker ends itself."""
+MEDIA_TYPES = {"png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg", "mp4": "video/mp4"}
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An input file and its role (a value of `Role`)."""
+
+    path: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One scene of a timeline."""
+
+    prompt: str
+    seconds: float
+    image: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One picture job or one clip, complete: the worker needs nothing else."""
+
+    task: str
+    kind: str
+    """image or video."""
+    mode: str
+    """A value of `Mode`."""
+    folder: str
+    prompt: str
+    negative: str | None
+    width: int
+    height: int
+    count: int
+    quality: str
+    format: str
+    """png, webp, jpeg or mp4."""
+    fps: int
+    seconds: float
+    audio: bool
+    seed: int
+    metadata: str
+    """full, minimal or none."""
+    inputs: tuple[Picture, ...] = ()
+    parts: tuple[Part, ...] = ()
+
+    def dump(self) -> bytes:
+        """Return the job as one line."""
+        return json.dumps({"do": "render", "job": asdict(self)}, separators=(",", ":")).encode() + b"\n"
+
+    @classmethod
+    def load(cls, data: dict[str, Any]) -> "Job":
+        """Read what `dump` wrote."""
+        inputs = tuple(Picture(**entry) for entry in cast("list[dict[str, Any]]", data["inputs"]))
+        parts = tuple(Part(**entry) for entry in cast("list[dict[str, Any]]", data["parts"]))
+        return cls(**{**data, "inputs": inputs, "parts": parts})
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The finished files (path, media type) and what is to be said about them."""
+
+    files: tuple[tuple[str, str], ...]
+    seed: int
+    understood: tuple[str, ...]
+    not_understood: tuple[str, ...]
+
+
+class Cancelled(Exception):
+    """The job was called off."""
+
+
+class Unfit(Exception):
+    """The job cannot be done, for a reason to be told to the caller."""

@@ -1,0 +1,189 @@
+"""The composition root: the only file that knows all parts."""
+
+import logging
+import os
+import secrets
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Self
+
+import anyio
+import anyio.abc
+import anyio.to_thread
+
+from darkroom.adapters.registry import Registry, adapter_names
+from darkroom.artifacts.inputs import LocalInputs
+from darkroom.artifacts.local import LocalArtifacts
+from darkroom.catalog.accounts import Accounts
+from darkroom.catalog.providers import Providers
+from darkroom.clock import Clock, SystemClock
+from darkroom.domain.job import Event, Job, LedgerRow
+from darkroom.domain.names import did_you_mean
+from darkroom.errors import StorageError, StorageUnwritable
+from darkroom.events import Bus
+from darkroom.runtime.embedded import Embedded
+from darkroom.runtime.liveness import Presence
+from darkroom.runtime.step import Stepper
+from darkroom.services.generation import Generation
+from darkroom.services.jobs import Jobs
+from darkroom.settings import LATER, PREFIX, Settings, known_variables, secrets_of, set_variables
+from darkroom.store.sqlite import SqliteStore
+
+log = logging.getLogger(__name__)
+
+
+class App:
+    """All parts, wired; `running` opens the store and moves jobs forward."""
+
+    def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.bus = Bus()
+        self.providers = Providers(settings.providers_dir, adapter_names())
+        self.store = SqliteStore(settings.database, self.bus, self.clock)
+        self.artifacts = LocalArtifacts(
+            home=settings.home, output_dir=settings.outputs, allowed_output_dirs=settings.allowed_output_dirs
+        )
+        self.inputs = LocalInputs(home=settings.home, allowed_dirs=self._input_dirs())
+        self.adapters = Registry(self.providers)
+        self.jobs = Jobs(self.store, self.bus, self.clock)
+        self.generation = Generation(
+            store=self.store,
+            artifacts=self.artifacts,
+            inputs=self.inputs,
+            providers=self.providers,
+            accounts=self.accounts,
+            settings=settings,
+            clock=self.clock,
+        )
+        self._accounts: Accounts | None = None
+        self._tasks: anyio.abc.TaskGroup | None = None
+        self._opened = False
+        self._advancing: anyio.CancelScope | None = None
+        self._opening = anyio.Lock()
+
+    def accounts(self) -> Accounts:
+        """Return the credentials of this process."""
+        if self._accounts is None:
+            self._accounts = Accounts(self.providers, secrets_of(self.settings.home), _account_key(self.settings.home))
+        return self._accounts
+
+    @asynccontextmanager
+    async def running(self, *, advance: bool = True) -> AsyncGenerator[Self]:
+        """Run until the block ends: jobs left unfinished are taken up at once, and given back at the end.
+
+        A store that cannot be opened does not end the program; `ready` raises its error for every call.
+        """
+        try:
+            async with anyio.create_task_group() as tasks:
+                self._tasks = tasks
+                if advance:
+                    tasks.start_soon(self._open_quietly)
+                yield self
+                tasks.cancel_scope.cancel()
+        finally:
+            with anyio.CancelScope(shield=True):
+                self._tasks, self._opened, self._advancing = None, False, None
+                await self.adapters.aclose()
+                await self.store.close()
+
+    async def _open_quietly(self) -> None:
+        try:
+            await self.ready()
+        except StorageError as exc:
+            log.error("%s", exc.message)  # noqa: TRY400 because the trace says nothing more
+
+    async def ready(self) -> None:
+        """Return once jobs can be stored and are being advanced; every call tries again what failed before.
+
+        Raises:
+            StorageError: If the store cannot be opened.
+        """
+        async with self._opening:
+            await self.opened()
+            if self._advancing is None and self._tasks is not None:
+                await self._tasks.start(self._advance)
+
+    async def opened(self) -> None:
+        """Return once the store is open, without advancing jobs.
+
+        Raises:
+            StorageError: If it cannot be opened.
+        """
+        if not self._opened:
+            await self.store.open()
+            self._opened = True
+
+    async def _advance(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Move jobs forward until the program ends, and start again after a failure of the store."""
+        accounts = await anyio.to_thread.run_sync(self.accounts)
+        worker_id = f"w_{secrets.token_hex(8)}"
+        stepper = Stepper(
+            store=self.store,
+            adapters=self.adapters,
+            artifacts=self.artifacts,
+            inputs=self.inputs,
+            providers=self.providers,
+            accounts=accounts,
+            clock=self.clock,
+            bus=self.bus,
+            owner=worker_id,
+            embed_metadata=self.settings.embed_metadata,
+        )
+        embedded = Embedded(
+            store=self.store,
+            bus=self.bus,
+            clock=self.clock,
+            presence=Presence(self.settings.home / "workers", worker_id),
+            stepper=stepper,
+            accounts=accounts.all,
+        )
+        with anyio.CancelScope() as self._advancing:
+            try:
+                await embedded.run(task_status=task_status)
+            finally:
+                self._advancing = None
+
+    async def history(self, job: Job) -> tuple[list[Event], list[LedgerRow]]:
+        """Return the moves and the ledger rows of a job."""
+        return await self.store.events(job.id), await self.store.ledger(job.id)
+
+    def warnings(self) -> list[str]:
+        """Return what is odd about the settings and the user's own manifests."""
+        names = known_variables() | self.providers.variables()
+        found: list[str] = []
+        for name in sorted(set_variables() - names):
+            if name.removeprefix(PREFIX) in LATER:
+                found.append(f"{name} is set, but this version does not use it yet.")
+            else:
+                found.append(f"{name} is set, but darkroom has no such setting.{did_you_mean(name, names)}")
+        return [*found, *self.providers.problems]
+
+    def _input_dirs(self) -> tuple[Path, ...]:
+        home = Path("~").expanduser()
+        usual = tuple(home / name for name in ("Pictures", "Downloads", "Desktop"))
+        return (self.settings.outputs, *usual, *self.settings.allowed_input_dirs)
+
+
+def _account_key(home: Path) -> bytes:
+    """Return the key of this installation's account hashes, made on first use; blocks.
+
+    Raises:
+        StorageUnwritable: If it cannot be kept.
+    """
+    path = home / "account.key"
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        except FileExistsError:
+            return path.read_bytes()
+        with os.fdopen(file, "wb") as out:
+            out.write(secrets.token_bytes(32))
+        return path.read_bytes()
+    except OSError as exc:
+        raise StorageUnwritable(
+            f"{path} cannot be used: {exc.strerror}.",
+            hint="Nothing was stored. Make the folder writable, or set DARKROOM_HOME to another.",
+        ) from exc

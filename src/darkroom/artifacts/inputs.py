@@ -1,0 +1,254 @@
+"""Pictures that callers give us: checked, and kept in DARKROOM_HOME under the hash of their content."""
+
+import base64
+import binascii
+import difflib
+import hashlib
+import itertools
+import os
+import re
+import stat
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
+
+import anyio
+import anyio.to_thread
+
+from darkroom.artifacts import files, media
+from darkroom.artifacts.base import MediaFacts, StoredInput
+from darkroom.artifacts.paths import MAX_PATH, confined, fault_of_text, user_path
+from darkroom.artifacts.sniff import HEAD, PICTURES, looks_like
+from darkroom.domain.request import clip
+from darkroom.errors import InvalidRequest, ResultExpired, Unsupported
+
+MAX_BYTES = 50_000_000
+MAX_PIXELS = 64 << 20
+"""64 megapixels, 8192x8192: the largest picture that can be asked for can go in again."""
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):", re.IGNORECASE)
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_FORMS = "a path of a picture, a file:// address, a data:image/... URI or the id of an output"
+_KINDS = "PNG, JPEG, WebP, GIF, AVIF, BMP or TIFF"
+_LISTED = 2000
+"""Names of a folder that are compared with a missing one."""
+
+
+class LocalInputs:
+    """Takes local files and data URIs, and keeps them as `<home>/inputs/<sha256><extension>`."""
+
+    def __init__(self, *, home: Path, allowed_dirs: Sequence[Path]) -> None:
+        self._home = home.absolute()
+        self._folder = self._home / "inputs"
+        self._allowed = tuple(folder.absolute() for folder in allowed_dirs)
+        # One picture may take 256 MB while it is decoded.
+        self._decoding = anyio.CapacityLimiter(4)
+
+    async def take(self, src: str, *, local: bool) -> StoredInput:
+        """Read, check by decoding, and keep a picture; see the protocol."""
+        async with self._decoding:
+            return await anyio.to_thread.run_sync(self._take, src.strip(), local)
+
+    def get(self, sha256: str) -> StoredInput:
+        """Return what was kept under that hash; see the protocol."""
+        if _SHA256.fullmatch(sha256):
+            for media_type, kind in PICTURES.items():
+                path = self._folder / f"{sha256}{kind.extensions[0]}"
+                if path.is_file():
+                    return StoredInput(sha256, path, _facts_of_file(path, media_type))
+        raise _gone(sha256)
+
+    def _take(self, src: str, local: bool) -> StoredInput:
+        scheme = _SCHEME.match(src)
+        kind = scheme[1].lower() if scheme else ""
+        if kind == "data":
+            return self._keep(_data_of_uri(src), None, "The data URI")
+        if kind in ("http", "https"):
+            raise Unsupported(
+                "Pictures cannot be fetched from web addresses in this version.",
+                field="images",
+                hint="Nothing was stored. Download the picture and give the path of the file.",
+            )
+        if kind and kind != "file":
+            raise _refusal(f"The picture {clip(src)!r} is an address of an unknown kind.", f"Give {_FORMS}.")
+        if not local:
+            raise _refusal(
+                "Paths of files are not accepted over this connection.", "Give a data:image/... URI or an output id."
+            )
+        path = self._find(_path_of_uri(src) if kind == "file" else src)
+        return self._keep(_read(path), path.name, f"The file {clip(path.name)!r}")
+
+    def _keep(self, data: bytes, name: str | None, subject: str) -> StoredInput:
+        try:
+            facts, data = _check(data)
+        except media.NotMedia as exc:
+            raise _refusal(f"{subject} {exc.reason}.", f"Give a whole picture: {_KINDS}.", allowed=_KINDS) from exc
+        sha256 = hashlib.sha256(data).hexdigest()
+        path = self._folder / f"{sha256}{facts.extension}"
+        if not files.same_content(path, sha256, len(data)):
+            with files.storing(self._home, variable="DARKROOM_HOME", kept="Nothing was stored."):
+                files.write_whole(path, data)
+        return StoredInput(sha256, path, facts, name)
+
+    def _find(self, text: str) -> Path:
+        """Return the resolved path of a file inside the allowed folders.
+
+        A relative path is tried from the working folder, then from each allowed one, as a person would look for it.
+        """
+        fault = fault_of_text(text)
+        if fault:
+            raise _refusal(f"The picture {clip(text)!r} {fault}.", f"Give {_FORMS}.")
+        path = user_path(text)
+        tries = self._tries(path)
+        inside = [resolved for entry in tries if (resolved := self._confine(entry)) is not None]
+        if not inside:
+            raise self._outside(text, tries)
+        found = next((entry for entry in inside if _exists(entry)), None)
+        if found is None:
+            raise _missing(text, path, inside)
+        return found
+
+    def _tries(self, path: Path) -> list[Path]:
+        if path.is_absolute():
+            return [path]
+        folders = [folder / path for folder in self._allowed]
+        try:
+            return [path.absolute(), *folders]
+        except OSError:  # the working folder was deleted
+            return folders
+
+    def _confine(self, path: Path) -> Path | None:
+        resolved, homes = confined(path, self._allowed)
+        return resolved if any(not _hidden(parts) for parts in homes) else None
+
+    def _outside(self, text: str, tries: Sequence[Path]) -> InvalidRequest:
+        folders = ", ".join(str(folder) for folder in self._allowed) or "none"
+        if any(confined(path, self._allowed)[1] for path in tries):
+            return _refusal(
+                f"The picture {clip(text)!r} lies in a hidden folder, or is a hidden file.",
+                f"Copy it to a visible place in one of the allowed folders: {folders}.",
+            )
+        return _refusal(
+            f"The picture {clip(text)!r} is outside the folders that may be read.",
+            f"Copy it to one of them, or add its folder to DARKROOM_ALLOWED_INPUT_DIRS. Allowed: {folders}.",
+            allowed=[str(folder) for folder in self._allowed],
+        )
+
+
+def _check(data: bytes) -> tuple[MediaFacts, bytes]:
+    """Return what a picture holds, and its bytes: the same, or encoded anew where it was lying on its side."""
+    media_type = media.known_type(data[:HEAD])
+    if media_type not in PICTURES:
+        raise media.NotMedia(f"is {looks_like(data[:HEAD])}, no picture")
+    picture = media.open_picture(BytesIO(data), media_type, MAX_PIXELS)
+    media.load(picture)
+    return media.facts_of(picture, media_type), media.upright(picture) or data
+
+
+def _facts_of_file(path: Path, media_type: str) -> MediaFacts:
+    try:
+        with path.open("rb") as file:
+            return media.facts_of(media.open_picture(file, media_type, MAX_PIXELS), media_type)
+    except (OSError, media.NotMedia) as exc:
+        raise _gone(path.stem) from exc
+
+
+def _read(path: Path) -> bytes:
+    """Return a picture's bytes; only a regular file of a bearable size is read."""
+    name = clip(path.name)
+    try:
+        found = path.stat()
+        if stat.S_ISDIR(found.st_mode):
+            raise _refusal(f"{name!r} is a folder.", "Give the path of one picture in it.")
+        # Before opening: the mere opening of a device can do something.
+        data = files.read_regular(path, MAX_BYTES) if stat.S_ISREG(found.st_mode) else None
+    except OSError as exc:
+        reason = exc.strerror or type(exc).__name__
+        raise _refusal(f"The file {name!r} cannot be read: {reason}.", "Mend its permissions, or copy it.") from exc
+    if data is None:
+        raise _refusal(f"{name!r} is no regular file.", "Give the path of a picture.")
+    if len(data) > MAX_BYTES:
+        raise _refusal(f"The file {name!r} is larger than 50 MB.", "Give a smaller copy.", allowed="up to 50 MB")
+    return data
+
+
+def _data_of_uri(src: str) -> bytes:
+    head, comma, body = src[len("data:") :].partition(",")
+    if len(body) > MAX_BYTES * 3:
+        raise _refusal("The data URI is larger than 50 MB.", "Give a smaller picture.", allowed="up to 50 MB")
+    parameters = [part.strip().lower() for part in head.split(";")]
+    if not comma or not parameters[0].startswith("image/"):
+        raise _refusal("The data URI is not one of a picture.", "It begins with data:image/png;base64, for example.")
+    data = unquote_to_bytes(body)
+    if "base64" in parameters[1:]:
+        data = _decoded(data)
+    if len(data) > MAX_BYTES:
+        raise _refusal("The data URI is larger than 50 MB.", "Give a smaller picture.", allowed="up to 50 MB")
+    return data
+
+
+def _decoded(data: bytes) -> bytes:
+    """Return decoded base64, also of the URL alphabet, with line breaks, or without padding."""
+    text = b"".join(data.split()).translate(bytes.maketrans(b"-_", b"+/")).rstrip(b"=")
+    try:
+        return base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
+    except binascii.Error as exc:
+        raise _refusal("The data URI holds no valid base64.", "Send it whole, or give the path of the file.") from exc
+
+
+def _path_of_uri(src: str) -> str:
+    try:
+        parts = urlsplit(src)
+        host = parts.hostname
+    except ValueError:  # brackets that hold no address
+        host, parts = "?", None
+    if parts is None or host not in (None, "", "localhost"):
+        raise _refusal(f"The address {clip(src)!r} is on another machine.", "Give file:///path or the plain path.")
+    path = unquote(parts.path)
+    # file:///C:/x has a slash before the drive.
+    return path[1:] if re.match(r"/[A-Za-z]:", path) and os.sep == "\\" else path
+
+
+def _exists(path: Path) -> bool:
+    try:
+        path.lstat()
+    except OSError as exc:
+        # What is there and may not be looked at is reported by the reading.
+        return isinstance(exc, PermissionError)
+    return True
+
+
+def _missing(text: str, path: Path, tries: Sequence[Path]) -> InvalidRequest:
+    if len(path.parts) == 1 and not path.suffix:
+        return _refusal(
+            f"The picture {clip(text)!r} is neither a file nor a data URI.", f"Give {_FORMS}.", allowed=_FORMS
+        )
+    near = list(dict.fromkeys(name for entry in tries for name in _similar(entry)))[:3]
+    advice = f"Close to it: {', '.join(clip(name) for name in near)}." if near else "Check the path."
+    return _refusal(f"There is no file {clip(text)!r}.", advice)
+
+
+def _similar(path: Path) -> list[str]:
+    """Return visible files of the same folder with a similar name."""
+    try:
+        with os.scandir(path.parent) as entries:
+            seen = itertools.islice(entries, _LISTED)
+            names = [entry.name for entry in seen if not entry.name.startswith(".") and entry.is_file()]
+    except OSError:
+        return []
+    lower = {name.lower(): name for name in names}
+    return [lower[name] for name in difflib.get_close_matches(path.name.lower()[:MAX_PATH], lower, n=3)]
+
+
+def _hidden(parts: Sequence[str]) -> bool:
+    return any(part.startswith(".") for part in parts)
+
+
+def _gone(sha256: str) -> ResultExpired:
+    return ResultExpired(
+        f"The input {clip(sha256, 12)} is no longer kept.", hint="Give the picture again, in a new job."
+    )
+
+
+def _refusal(message: str, advice: str, *, allowed: Sequence[str] | str | None = None) -> InvalidRequest:
+    return InvalidRequest(message, field="images", allowed=allowed, hint=f"Nothing was stored. {advice}")

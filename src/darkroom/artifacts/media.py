@@ -1,0 +1,230 @@
+"""What a file really holds, found by decoding it: pictures here, clips in a child process."""
+
+import base64
+import contextlib
+import functools
+import json
+import os
+import subprocess
+import sys
+import warnings
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import anyio
+import anyio.to_thread
+from anyio.abc import Process
+
+from darkroom.artifacts.base import MediaFacts
+from darkroom.artifacts.sniff import CLIPS, FORMATS, HEAD, OUTPUT_TYPES, PICTURES, looks_like, media_type_of, text_of
+from darkroom.artifacts.thumbnails import thumbnail_of
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from PIL import Image
+
+MAX_OUTPUT_PIXELS = 89_478_485
+"""Pillow's own bound against decompression bombs; the largest size that can be asked for has 67 million."""
+PROBE_TIMEOUT_S = 20.0
+MAX_ANSWER = 1 << 20
+"""Bytes of a child's answer: a poster of 60 kB as base64, and a few numbers."""
+_ORIENTATION = 0x0112
+_SIDEWAYS = (5, 6, 7, 8)
+_TURNABLE = ("JPEG", "PNG", "WEBP", "AVIF")
+_CHILD_VARIABLES = ("PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "HOME", "USERPROFILE", "LANG")
+_CHILD_PREFIXES = ("PYTHON", "LC_", "LD_", "DYLD_")
+
+
+class NotMedia(Exception):
+    """A file is not the media that it should be; the text goes after "it" in a sentence."""
+
+    def __init__(self, reason: str, *, excerpt: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.excerpt = excerpt
+        """The first 200 characters, where it is text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What decoding a result gave."""
+
+    facts: MediaFacts
+    thumbnail: bytes | None
+    """WebP; None where none could be drawn."""
+
+
+async def examine(path: Path) -> Examined:
+    """Decode a result: PNG, JPEG, WebP, GIF and AVIF here in a thread, MP4, MOV, WebM and MKV in a child process.
+
+    Raises:
+        NotMedia: If it is something else, empty, damaged or too large.
+        FileNotFoundError: If it is gone.
+        OSError: If it cannot be read.
+    """
+    media_type = await anyio.to_thread.run_sync(_output_type, path)
+    if media_type in CLIPS:
+        return await _examine_clip(path, media_type)
+    return await anyio.to_thread.run_sync(_examine_picture, path, media_type)
+
+
+def _output_type(path: Path) -> str:
+    if path.exists() and not path.is_file():
+        raise NotMedia("is no file")
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    media_type = known_type(head)
+    if media_type not in OUTPUT_TYPES:
+        raise NotMedia(f"is {looks_like(head)}")
+    return media_type
+
+
+def known_type(head: bytes) -> str:
+    """Return the media type that the first bytes show.
+
+    Raises:
+        NotMedia: If they are none, or of nothing that we know.
+    """
+    if not head:
+        raise NotMedia("is empty")
+    media_type = media_type_of(head)
+    if media_type is None:
+        raise NotMedia(f"looks like {looks_like(head)}", excerpt=text_of(head, 200))
+    return media_type
+
+
+def _examine_picture(path: Path, media_type: str) -> Examined:
+    with path.open("rb") as file:
+        picture = open_picture(file, media_type, MAX_OUTPUT_PIXELS)
+        load(picture)
+        try:
+            thumbnail = thumbnail_of(picture)
+        except Exception:  # a mode that Pillow cannot convert: the picture is whole all the same
+            thumbnail = None
+        return Examined(facts_of(picture, media_type), thumbnail)
+
+
+@functools.cache
+def _pillow() -> "ModuleType":
+    from PIL import Image
+
+    # Set once for the process, since warning filters cannot be changed safely from threads.
+    warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+    return Image
+
+
+def open_picture(file: IO[bytes], media_type: str, max_pixels: int) -> "Image.Image":
+    """Read a picture's header with the one decoder that its first bytes name; the pixels are not decoded.
+
+    Raises:
+        NotMedia: If the header is damaged or promises more than `max_pixels`.
+    """
+    pillow = _pillow()
+    too_large = f"has more than {max_pixels >> 20} megapixels"
+    try:
+        picture: Image.Image = pillow.open(file, formats=(PICTURES[media_type].decoder,))
+    except (pillow.DecompressionBombError, pillow.DecompressionBombWarning) as exc:
+        raise NotMedia(too_large) from exc
+    except Exception as exc:  # decoders of damaged data raise nearly every kind
+        raise NotMedia("is cut off or damaged") from exc
+    if picture.width * picture.height > max_pixels:
+        raise NotMedia(too_large)
+    return picture
+
+
+def load(picture: "Image.Image") -> None:
+    """Decode the pixels (of the first frame).
+
+    Raises:
+        NotMedia: If data is missing or damaged.
+    """
+    try:
+        picture.load()
+    except Exception as exc:  # as above
+        raise NotMedia("is cut off or damaged") from exc
+
+
+def facts_of(picture: "Image.Image", media_type: str) -> MediaFacts:
+    """Return type and size, as a viewer shows it: turned where EXIF says so."""
+    width, height = picture.size
+    # Pillow's TIFF reader has turned the size already.
+    if picture.format != "TIFF" and orientation_of(picture) in _SIDEWAYS:
+        width, height = height, width
+    return MediaFacts(media_type, FORMATS[media_type].extensions[0], width, height)
+
+
+def orientation_of(picture: "Image.Image") -> int:
+    """Return the EXIF orientation, 1 to 8; 1 where there is none that can be read."""
+    try:
+        value: Any = picture.getexif().get(_ORIENTATION, 1)
+    except Exception:  # damaged EXIF data is no reason to refuse the picture
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def upright(picture: "Image.Image") -> bytes | None:
+    """Return a still picture encoded anew where EXIF turns it, as providers ignore EXIF; None where it stays."""
+    still = getattr(picture, "n_frames", 1) == 1 or picture.format == "MPO"
+    kind = "JPEG" if picture.format == "MPO" else str(picture.format)
+    if orientation_of(picture) == 1 or not still or kind not in _TURNABLE:
+        return None
+    from PIL import ImageOps
+
+    buffer = BytesIO()
+    turned = ImageOps.exif_transpose(picture)
+    turned.save(buffer, kind, quality=95, icc_profile=picture.info.get("icc_profile"))
+    return buffer.getvalue()
+
+
+async def _examine_clip(path: Path, media_type: str) -> Examined:
+    found = await _run_child(path, CLIPS[media_type].decoder)
+    if "error" in found:
+        raise NotMedia(str(found["error"]))
+    facts = MediaFacts(
+        media_type, CLIPS[media_type].extensions[0], found["width"], found["height"], found.get("duration")
+    )
+    poster: str | None = found.get("poster")
+    return Examined(facts, base64.b64decode(poster) if poster else None)
+
+
+async def _run_child(path: Path, demuxer: str) -> dict[str, Any]:
+    """Decode a clip where a fault of native code harms nobody; the child is killed on timeout and cancellation."""
+    # -P: the working folder is the host's, and nothing in it may pass for one of our modules.
+    command = [sys.executable, "-P", "-m", "darkroom.artifacts.probe_video", str(path), demuxer]
+    # A cancellation in the middle of starting it would leave it running with nobody to end it.
+    with anyio.CancelScope(shield=True):
+        process = await anyio.open_process(
+            command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=_child_environment()
+        )
+    async with process:
+        try:
+            with anyio.fail_after(PROBE_TIMEOUT_S):
+                return json.loads(await _answer_of(process))
+        except TimeoutError as exc:
+            raise NotMedia(f"could not be decoded within {PROBE_TIMEOUT_S:g} s") from exc
+        except ValueError as exc:
+            raise NotMedia("could not be decoded: the decoder stopped") from exc
+        finally:
+            # It has nothing more to say, whatever happened; one that has ended already cannot be signalled.
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+
+
+async def _answer_of(process: Process) -> bytes:
+    """Return what a child wrote until it closed its output; ValueError where it is more than an answer can be."""
+    answer = b""
+    assert process.stdout
+    async for part in process.stdout:
+        answer += part
+        if len(answer) > MAX_ANSWER:
+            raise ValueError("too long")
+    return answer
+
+
+def _child_environment() -> dict[str, str]:
+    """Return what Python needs to start, and no keys: the child reads what strangers sent."""
+    names = (name for name in os.environ if name.upper() in _CHILD_VARIABLES or name.startswith(_CHILD_PREFIXES))
+    return {name: os.environ[name] for name in names} | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}

@@ -1,0 +1,1 @@
+"""Read-only facts, loaded when they are first asked for."""

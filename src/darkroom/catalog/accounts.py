@@ -1,0 +1,41 @@
+"""Which providers this process can use, and with which credential."""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+
+from darkroom.catalog.providers import Provider
+
+NO_ACCOUNT = "none"
+"""The account of a provider that needs no credential."""
+
+
+class Accounts:
+    """The credentials of this process; it never shows one."""
+
+    def __init__(self, providers: Mapping[str, Provider], environment: Mapping[str, str], key: bytes) -> None:
+        self._providers = providers
+        self._environment = environment
+        self._key = key
+
+    def credential(self, provider: Provider) -> dict[str, str] | None:
+        """Return the credential by variable name, empty where none is needed, None when it is missing."""
+        return provider.credential(self._environment)
+
+    def account(self, provider: Provider) -> str | None:
+        """Return a keyed hash that names the credential without telling it, or None when it is missing."""
+        credential = self.credential(provider)
+        if credential is None:
+            return None
+        if not credential:
+            return NO_ACCOUNT
+        text = "\n".join([provider.id, *(f"{name}={credential[name]}" for name in sorted(credential))])
+        return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()[:16]
+
+    def ready(self) -> frozenset[str]:
+        """Return the ids of the providers whose credential is there."""
+        return frozenset(name for name, provider in self._providers.items() if self.credential(provider) is not None)
+
+    def all(self) -> list[str]:
+        """Return every account of this process."""
+        return sorted({account for item in self._providers.values() if (account := self.account(item)) is not None})

@@ -1,0 +1,23 @@
+"""Where the shipped data lie: inside the wheel, or at the top of a checkout."""
+
+from functools import cache
+from pathlib import Path
+
+
+@cache
+def data_dir() -> Path:
+    """Return the folder that holds `manifests` and `resources`.
+
+    Raises:
+        FileNotFoundError: If the installation has neither.
+    """
+    package = Path(__file__).parent.parent
+    for folder in (package / "_data", package.parent.parent):
+        if (folder / "manifests" / "providers").is_dir():
+            return folder
+    raise FileNotFoundError("This installation of darkroom has no manifests; install it again.")
+
+
+def manifests_dir(family: str) -> Path:
+    """Return the folder of the shipped manifests of one family: providers."""
+    return data_dir() / "manifests" / family

@@ -1,0 +1,327 @@
+"""Fits a request to an offer: fills in defaults, snaps to what the offer has, refuses what is out of its range."""
+
+import math
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from darkroom.catalog.options import check_options
+from darkroom.catalog.providers import DurationRange, Offer, SizeRange
+from darkroom.domain.request import (
+    RESOLUTIONS,
+    Effective,
+    ImageRequest,
+    Kind,
+    MediaInput,
+    Quality,
+    Role,
+    Scene,
+    Size,
+    VideoRequest,
+    mode_of,
+    parse_ratio,
+    parse_size,
+    ratio_value,
+    with_default_roles,
+)
+from darkroom.errors import InvalidRequest, Unsupported
+
+NOTHING_STORED = "Nothing was stored or sent."
+DEFAULT_SIDE = 1024
+DEFAULT_RESOLUTION = "720p"
+DEFAULT_DURATION_S = 5.0
+SCENE_S = 3.0
+_T = TypeVar("_T")
+
+
+@dataclass(slots=True)
+class _Fitting:
+    """One request being fitted; collects what had to change."""
+
+    request: ImageRequest | VideoRequest
+    offer: Offer
+    warnings: list[str] = field(default_factory=list[str])
+
+    def snap(self, what: str, asked: object, used: object, allowed: str) -> None:
+        """Note a value moved to the nearest that the offer has, or refuse it when the caller wants it exact."""
+        if self.request.exact:
+            raise self.refuse(f"{self.offer.model} has no {what} {asked}.", what, allowed)
+        self.warnings.append(f"{what} {asked} became {used}, the nearest that {self.offer.model} has.")
+
+    def refuse(self, message: str, field_name: str, allowed: str) -> InvalidRequest:
+        """Return the refusal of a value that is out of the offer's range."""
+        return InvalidRequest(
+            message,
+            field=field_name,
+            allowed=allowed,
+            hint=f"{NOTHING_STORED} Change {field_name}, or name another model.",
+        )
+
+
+def fit(request: ImageRequest | VideoRequest, offer: Offer) -> tuple[Effective, tuple[str, ...]]:
+    """Return the request as the offer will run it, and what had to be changed, in words.
+
+    Raises:
+        InvalidRequest: If a value is out of the offer's range, or an option is wrong.
+        Unsupported: If the offer cannot do the operation at all.
+    """
+    work = _Fitting(request, offer)
+    _check_text(work)
+    inputs = _fit_inputs(work)
+    mode = mode_of(request.model_copy(update={"images": inputs}))
+    if mode not in offer.operations:
+        raise Unsupported(
+            f"{offer.model} cannot do {mode.replace('_', ' ')}.",
+            field="model",
+            allowed=list(offer.operations),
+            hint=f"{NOTHING_STORED} Name another model, or leave out what it cannot take.",
+        )
+    scenes, duration = _fit_time(work)
+    size, ratio, resolution = _fit_picture(work, inputs)
+    effective = Effective(
+        kind=offer.kind,
+        mode=mode,
+        prompt=request.prompt,
+        negative_prompt=_keep(work, "negative_prompt", request.negative_prompt, able=offer.negative_prompt),
+        width=size.width,
+        height=size.height,
+        aspect_ratio=ratio,
+        n=request.n,
+        quality=_fit_quality(work),
+        seed=_keep(work, "seed", request.seed, able=offer.seed),
+        duration=duration,
+        resolution=resolution,
+        audio=_fit_audio(work),
+        inputs=inputs,
+        scenes=scenes,
+        options=check_options(request.options, offer),
+    )
+    return effective, tuple(work.warnings)
+
+
+def _keep(work: _Fitting, name: str, value: _T | None, *, able: bool) -> _T | None:
+    if value is None or able:
+        return value
+    if work.request.exact:
+        raise work.refuse(f"{work.offer.model} has no {name}.", name, "leave it out")
+    work.warnings.append(f"{work.offer.model} has no {name}; it was not used.")
+    return None
+
+
+def _check_text(work: _Fitting) -> None:
+    request, offer = work.request, work.offer
+    if request.n > offer.count_max:
+        raise work.refuse(
+            f"{offer.model} makes at most {offer.count_max} at a time, not {request.n}.", "n", f"1 to {offer.count_max}"
+        )
+    if offer.prompt_max is not None and len(request.prompt) > offer.prompt_max:
+        raise work.refuse(
+            f"The prompt has {len(request.prompt):,} characters.",
+            "prompt",
+            f"up to {offer.prompt_max:,} with {offer.model}",
+        )
+
+
+def _fit_inputs(work: _Fitting) -> tuple[MediaInput, ...]:
+    """Give every input a role that the offer has, or refuse it."""
+    have = work.offer.inputs
+    fitted: list[MediaInput] = []
+    for item in with_default_roles(work.request):
+        role = item.role or Role.REFERENCE
+        if role not in have:
+            if role is Role.SOURCE and Role.FIRST_FRAME in have:
+                role = Role.FIRST_FRAME
+            elif Role.REFERENCE in have:
+                work.warnings.append(
+                    f"{work.offer.model} has no input role {role}; the picture is used as a reference."
+                )
+                role = Role.REFERENCE
+            else:
+                raise _too_many(work, role, 0)
+        fitted.append(item.model_copy(update={"role": role}))
+    for role in {item.role for item in fitted if item.role}:
+        if sum(item.role is role for item in fitted) > have[role]:
+            raise _too_many(work, role, have[role])
+    return tuple(fitted)
+
+
+def _too_many(work: _Fitting, role: Role, most: int) -> InvalidRequest:
+    takes = ", ".join(f"{count} {name}" for name, count in work.offer.inputs.items()) or "no pictures"
+    count = f"at most {most}" if most else "no"
+    return work.refuse(
+        f"{work.offer.model} takes {count} picture{'s' if most != 1 else ''} as {role}.", "images", takes
+    )
+
+
+def _fit_quality(work: _Fitting) -> Quality | None:
+    have, asked = (
+        work.offer.qualities,
+        work.request.quality if isinstance(work.request, ImageRequest) else Quality.MEDIUM,
+    )
+    if not have:
+        if asked not in (Quality.MEDIUM, Quality.AUTO):
+            work.snap("quality", asked, "the only one", "leave it out")
+        return None
+    if asked in have:
+        return asked
+    order = [Quality.LOW, Quality.MEDIUM, Quality.HIGH, Quality.MAX]
+    aim = order.index(Quality.MEDIUM if asked is Quality.AUTO else asked)
+    used = min(
+        (level for level in have if level in order), key=lambda level: abs(order.index(level) - aim), default=have[0]
+    )
+    if asked is not Quality.AUTO:
+        work.snap("quality", asked, used, ", ".join(have))
+    return used
+
+
+def _fit_audio(work: _Fitting) -> bool | None:
+    if not isinstance(work.request, VideoRequest):
+        return None
+    asked, able = work.request.audio, work.offer.audio
+    if able == "optional":
+        return True if asked is None else asked
+    only = able == "always"
+    if asked is not None and asked is not only:
+        work.snap("audio", asked, only, str(only))
+    return only
+
+
+def _fit_time(work: _Fitting) -> tuple[tuple[Scene, ...], float | None]:
+    request = work.request
+    have = work.offer.duration
+    if not isinstance(request, VideoRequest) or have is None:
+        return (), None
+    if not request.scenes:
+        return (), _snap_duration(work, have, request.duration)
+    fixed = sum(scene.duration or 0 for scene in request.scenes)
+    open_scenes = sum(scene.duration is None for scene in request.scenes)
+    total = request.duration
+    if total is None or not open_scenes:
+        total = fixed + SCENE_S * open_scenes
+    share = (total - fixed) / open_scenes if open_scenes else 0.0
+    if open_scenes and share < 0.5:
+        raise work.refuse(
+            "The scenes with a duration leave no time for the others.", "scenes", "0.5 s or more for each scene"
+        )
+    scenes = tuple(scene.model_copy(update={"duration": scene.duration or round(share, 3)}) for scene in request.scenes)
+    return scenes, _snap_duration(work, have, total)
+
+
+def _snap_duration(work: _Fitting, have: DurationRange, asked: float | None) -> float:
+    low, high = (min(have.values), max(have.values)) if have.values else (have.min_s, have.max_s)
+    if asked is None:
+        wanted = have.default_s if have.default_s is not None else min(max(DEFAULT_DURATION_S, low), high)
+        return min(have.values, key=lambda value: abs(value - wanted)) if have.values else wanted
+    allowed = " or ".join(f"{value:g}" for value in have.values) + " s" if have.values else f"{low:g} to {high:g} s"
+    if not low <= asked <= high:
+        raise work.refuse(f"{work.offer.model} makes no clips of {asked:g} s.", "duration", allowed)
+    used = min(have.values, key=lambda value: abs(value - asked)) if have.values else asked
+    if used != asked:
+        work.snap("duration", f"{asked:g} s", f"{used:g} s", allowed)
+    return used
+
+
+def _fit_picture(work: _Fitting, inputs: tuple[MediaInput, ...]) -> tuple[Size, str, str | None]:
+    """Return the size in pixels, the ratio in words, and for videos the height class."""
+    request, have = work.request, work.offer.size
+    size = request.size if isinstance(request, ImageRequest) else None
+    if size is not None:
+        if request.aspect_ratio not in (None, "auto"):
+            work.warnings.append("size wins over aspect_ratio; the ratio was not used.")
+        fitted = _snap_size(work, have, size)
+        return fitted, _ratio_of(fitted), None
+    ratio = _snap_ratio(work, have, _wanted_ratio(request, inputs))
+    if isinstance(request, VideoRequest):
+        resolution = _snap_resolution(work, have, request.resolution)
+        return _size_for(have, ratio, short_side=RESOLUTIONS[resolution]), ratio, resolution
+    if have.sizes:
+        best = min(
+            (parse_size(item) for item in have.sizes),
+            key=lambda item: _distance(item, ratio_value(ratio), DEFAULT_SIDE**2),
+        )
+        return best, _ratio_of(best), None
+    return _size_for(have, ratio, area=DEFAULT_SIDE**2), ratio, None
+
+
+def _wanted_ratio(request: ImageRequest | VideoRequest, inputs: tuple[MediaInput, ...]) -> str:
+    """Return the asked ratio; without one, that of the picture to edit or animate; else the default."""
+    if request.aspect_ratio not in (None, "auto"):
+        return request.aspect_ratio
+    lead = next((item for item in inputs if item.role in (Role.SOURCE, Role.FIRST_FRAME)), None)
+    if lead and lead.width and lead.height and 1 / 8 <= lead.width / lead.height <= 8:
+        return _ratio_of(Size(lead.width, lead.height))
+    return "1:1" if request.kind is Kind.IMAGE else "16:9"
+
+
+def _ratio_of(size: Size) -> str:
+    divisor = math.gcd(*size)
+    return f"{size.width // divisor}:{size.height // divisor}"
+
+
+def _distance(size: Size, ratio: float, area: float) -> tuple[float, float]:
+    return abs(math.log(size.width / size.height / ratio)), abs(math.log(size.width * size.height / area))
+
+
+def _snap_ratio(work: _Fitting, have: SizeRange, ratio: str) -> str:
+    known = {parse_ratio(item) for item in have.ratios}
+    if not known or ratio in known:
+        return ratio
+    used = min(sorted(known), key=lambda item: abs(math.log(ratio_value(item) / ratio_value(ratio))))
+    if work.request.aspect_ratio is not None:
+        work.snap("aspect_ratio", ratio, used, ", ".join(have.ratios))
+    return used
+
+
+def _snap_resolution(work: _Fitting, have: SizeRange, asked: str | None) -> str:
+    known = have.resolutions or tuple(RESOLUTIONS)
+    wanted = asked or DEFAULT_RESOLUTION
+    if wanted in known:
+        return wanted
+    heights = [RESOLUTIONS[item] for item in known]
+    if asked and not min(heights) <= RESOLUTIONS[asked] <= max(heights):
+        raise work.refuse(f"{work.offer.model} has no resolution {asked}.", "resolution", ", ".join(known))
+    used = min(known, key=lambda item: abs(RESOLUTIONS[item] - RESOLUTIONS[wanted]))
+    if asked:
+        work.snap("resolution", asked, used, ", ".join(known))
+    return used
+
+
+def _snap_size(work: _Fitting, have: SizeRange, size: Size) -> Size:
+    if have.sizes:
+        sizes = [parse_size(item) for item in have.sizes]
+        used = min(sizes, key=lambda item: _distance(item, size.width / size.height, size.width * size.height))
+        if used != size:
+            work.snap("size", size, used, ", ".join(have.sizes))
+        return used
+    allowed = f"{have.min_side} to {have.max_side} pixels a side" + (
+        f", {have.max_pixels:,} in all" if have.max_pixels else ""
+    )
+    too_many = have.max_pixels is not None and size.width * size.height > have.max_pixels
+    if too_many or not all(have.min_side <= side <= have.max_side for side in size):
+        raise work.refuse(f"{work.offer.model} makes no pictures of {size}.", "size", allowed)
+    used = _on_grid(have, size.width, size.height)
+    if used != size:
+        work.snap("size", size, used, f"multiples of {have.multiple_of}, {allowed}")
+    return used
+
+
+def _size_for(have: SizeRange, ratio: str, *, area: float | None = None, short_side: float | None = None) -> Size:
+    """Return the size of that ratio with that area or shorter side, shrunk until the offer can make it."""
+    value = ratio_value(ratio)
+    if short_side is not None:
+        width, height = (short_side * value, short_side) if value >= 1 else (short_side, short_side / value)
+    else:
+        width, height = math.sqrt((area or 1) * value), math.sqrt((area or 1) / value)
+    most = have.max_pixels or math.inf
+    shrink = min(1.0, have.max_side / max(width, height), math.sqrt(most / (width * height)))
+    return _on_grid(have, width * shrink, height * shrink, coarse=8)
+
+
+def _on_grid(have: SizeRange, width: float, height: float, coarse: int = 1) -> Size:
+    """Round both sides to what the offer's grid, or a codec, likes, within its bounds."""
+    step = math.lcm(have.multiple_of, coarse if have.multiple_of < coarse else 1)
+    high = have.max_side // step * step
+
+    def side(value: float) -> int:
+        return min(max(round(value / step) * step, math.ceil(have.min_side / step) * step), high)
+
+    return Size(side(width), side(height))

@@ -1,0 +1,90 @@
+"""Checks provider options against what a manifest declares."""
+
+from collections.abc import Mapping
+
+from pydantic import JsonValue
+
+from darkroom.catalog.providers import Offer, Option
+from darkroom.domain.names import did_you_mean
+from darkroom.domain.request import RESERVED_OPTIONS, clip
+from darkroom.errors import InvalidRequest, Unsupported
+
+HINT = "Nothing was stored or sent."
+_TYPES: dict[str, tuple[type, ...]] = {"string": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,)}
+
+
+def check_options(options: Mapping[str, JsonValue], offer: Offer) -> dict[str, JsonValue]:
+    """Return the options with the offer's defaults filled in.
+
+    Raises:
+        InvalidRequest: If a name or a value is not the offer's, or two options do not go together.
+        Unsupported: If the provider no longer has the option.
+    """
+    for name, value in options.items():
+        _check_one(name, value, offer)
+    for name in options:
+        _check_company(name, options, offer)
+    defaults = {name: option.default for name, option in offer.options.items() if option.default is not None}
+    return {**defaults, **options}
+
+
+def allowed_values(option: Option) -> str:
+    """Return in words what an option may hold."""
+    if option.values:
+        return ", ".join(str(value) for value in option.values)
+    if option.min is None and option.max is None:
+        return option.type
+    low = "" if option.min is None else f" from {option.min:g}"
+    high = "" if option.max is None else f" up to {option.max:g}"
+    bounds = f"{option.type}{low}{high}"
+    return f"{bounds} in steps of {option.step}" if option.step else bounds
+
+
+def _check_one(name: str, value: JsonValue, offer: Offer) -> None:
+    option = offer.options.get(name)
+    if option is None:
+        known = (*offer.options, *RESERVED_OPTIONS)
+        raise InvalidRequest(
+            f"{offer.model} has no option {clip(name)!r}.{did_you_mean(name, known)}",
+            field=f"options.{clip(name)}",
+            allowed=list(known),
+            hint=HINT,
+        )
+    if option.gone:
+        raise Unsupported(
+            f"The option {name!r} is gone: {option.gone}", field=f"options.{name}", hint=f"{HINT} Leave it out."
+        )
+    if not _fits(value, option):
+        raise InvalidRequest(
+            f"options.{name} cannot be {clip(value)!r} with {offer.model}.",
+            field=f"options.{name}",
+            allowed=allowed_values(option),
+            hint=HINT,
+        )
+
+
+def _fits(value: JsonValue, option: Option) -> bool:
+    if isinstance(value, bool) is not (option.type == "boolean") or not isinstance(value, _TYPES[option.type]):
+        return False
+    if option.values:
+        return value in option.values
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        low_enough = option.max is None or value <= option.max
+        high_enough = option.min is None or value >= option.min
+        steps = (value - (option.min or 0)) / option.step if option.step else 0.0
+        return low_enough and high_enough and abs(steps - round(steps)) < 1e-9
+    return True
+
+
+def _check_company(name: str, options: Mapping[str, JsonValue], offer: Offer) -> None:
+    option = offer.options[name]
+    for other, value in option.requires.items():
+        if options.get(other) != value:
+            raise InvalidRequest(
+                f"options.{name} needs options.{other} = {value!r}.", field=f"options.{name}", hint=HINT
+            )
+    for other in option.forbidden_with:
+        if other in options:
+            raise InvalidRequest(
+                f"options.{name} does not go with options.{other}.", field=f"options.{name}", hint=HINT
+            )

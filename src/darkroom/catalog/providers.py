@@ -1,0 +1,339 @@
+"""Provider manifests: the one list of providers, their offers, limits and prices."""
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from darkroom.catalog.data import manifests_dir
+from darkroom.domain.request import RESOLUTIONS, Kind, Mode, Quality, Role, parse_ratio, parse_size
+from darkroom.errors import DarkroomError
+
+
+class ManifestError(Exception):
+    """A manifest cannot be used; the message names the file, the field and what it may hold."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Status(StrEnum):
+    """Whether an offer can still be used."""
+
+    LIVE = "live"
+    ENDING = "ending"
+    RETIRED = "retired"
+
+
+class SizeRange(_Strict):
+    """Which picture sizes an offer makes: a list, or any within bounds; absent bounds mean any."""
+
+    sizes: tuple[str, ...] = Field(default=(), description="WIDTHxHEIGHT; when given, only these")
+    ratios: tuple[str, ...] = Field(default=(), description="W:H; when given, only these")
+    resolutions: tuple[str, ...] = Field(default=(), description="height classes such as 720p")
+    min_side: int = Field(default=16, ge=1, description="pixels")
+    max_side: int = Field(default=8192, ge=1, description="pixels")
+    max_pixels: int | None = Field(default=None, description="width times height")
+    multiple_of: int = Field(default=1, ge=1, description="pixels")
+
+    @field_validator("sizes", "ratios", "resolutions")
+    @classmethod
+    def _known(cls, value: tuple[str, ...], info: Any) -> tuple[str, ...]:
+        for item in value:
+            try:
+                if info.field_name == "sizes":
+                    parse_size(item)
+                elif info.field_name == "ratios":
+                    parse_ratio(item)
+                elif item not in RESOLUTIONS:
+                    raise ValueError(f"{item!r} is not one of {', '.join(RESOLUTIONS)}")
+            except DarkroomError as exc:
+                raise ValueError(exc.message) from exc
+        return value
+
+
+class DurationRange(_Strict):
+    """Which lengths an offer makes, in seconds: a list, or any within bounds."""
+
+    values: tuple[float, ...] = ()
+    min_s: float = Field(default=0, ge=0)
+    max_s: float = Field(default=600, gt=0)
+    default_s: float | None = None
+
+
+class Option(_Strict):
+    """One provider option."""
+
+    type: Literal["string", "integer", "number", "boolean"]
+    values: tuple[JsonValue, ...] = ()
+    min: float | None = None
+    max: float | None = None
+    step: float | None = None
+    default: JsonValue = None
+    requires: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue], description="other options it needs")
+    forbidden_with: tuple[str, ...] = ()
+    wire: str | None = Field(default=None, description="name in the provider's request, when it differs")
+    about: str = ""
+    gone: str | None = Field(default=None, description="why the provider no longer has it")
+
+
+class Price(_Strict):
+    """What one unit costs while all conditions hold."""
+
+    unit: Literal["image", "second", "megapixel", "kchar", "minute", "request", "card", "mtoken_in", "mtoken_out"]
+    usd: Annotated[
+        Decimal, BeforeValidator(lambda value: value if isinstance(value, Decimal) else Decimal(str(value)))
+    ] = Field(ge=0)
+    when: dict[str, JsonValue] = Field(
+        default_factory=dict[str, JsonValue], description="for example {resolution = '1080p'}"
+    )
+    source: str
+    as_of: date
+    until: date | None = None
+    since: date | None = None
+
+
+class Offer(_Strict):
+    """One model of one provider."""
+
+    model: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    title: str = ""
+    aliases: tuple[str, ...] = ()
+    family: str | None = None
+    wire: str | None = Field(default=None, description="the provider's own model name, when it differs")
+    operations: tuple[Mode, ...]
+    status: Status = Status.LIVE
+    shutdown: date | None = None
+    successor: str | None = None
+    rank: int = Field(default=50, ge=0, le=100, description="higher is tried first")
+    replayable: bool = Field(default=False, description="free and deterministic: may be sent again after a crash")
+    typical_s: float | None = None
+    prompt_max: int | None = None
+    count_max: int = Field(default=1, ge=1)
+    seed: bool = False
+    negative_prompt: bool = False
+    audio: Literal["never", "optional", "always"] = "never"
+    qualities: tuple[Quality, ...] = ()
+    size: SizeRange = SizeRange()
+    duration: DurationRange | None = None
+    inputs: dict[Role, int] = Field(default_factory=dict[Role, int], description="how many of each role")
+    options: dict[str, Option] = Field(default_factory=dict[str, Option])
+    prices: tuple[Price, ...] = ()
+
+    @property
+    def kind(self) -> Kind:
+        """The medium that it makes."""
+        return (
+            Kind.VIDEO
+            if any("video" in mode or mode in (Mode.TIMELINE, Mode.FIRST_LAST_FRAME) for mode in self.operations)
+            else Kind.IMAGE
+        )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if not self.operations:
+            raise ValueError("operations must name at least one")
+        if self.status is Status.RETIRED and self.shutdown is None:
+            raise ValueError("a retired offer needs its shutdown date")
+        if self.kind is Kind.VIDEO and self.duration is None and self.status is not Status.RETIRED:
+            raise ValueError("a video offer needs its duration")
+        return self
+
+
+class Limits(_Strict):
+    """How many calls may be under way at once."""
+
+    submits: int = Field(default=4, ge=1)
+    polls: int = Field(default=8, ge=1)
+
+
+class PollBounds(_Strict):
+    """How often a provider may be asked."""
+
+    first_s: float | None = Field(default=None, gt=0)
+    min_s: float | None = Field(default=None, gt=0)
+    max_s: float | None = Field(default=None, gt=0)
+
+
+Credentials = Annotated[
+    tuple[tuple[str, ...], ...],
+    BeforeValidator(lambda value: tuple((item,) if isinstance(item, str) else tuple(item) for item in value)),
+]
+
+
+class Provider(_Strict):
+    """One service and what it offers."""
+
+    id: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    title: str
+    summary: str = ""
+    docs: str | None = None
+    adapter: str | None = Field(default=None, description="adapter module; the id when absent")
+    credentials: Credentials = Field(
+        default=(), description="variable names, or lists of them that go together; newest first"
+    )
+    base_url: str | None = None
+    hosts: tuple[str, ...] = Field(default=(), description="where credentials may go")
+    download_hosts: tuple[str, ...] = ()
+    auth_for_downloads: bool = False
+    safe_statuses: tuple[int, ...] = Field(default=(), description="HTTP statuses that prove that nothing was accepted")
+    limits: Limits = Limits()
+    poll: PollBounds = PollBounds()
+    retention_s: float | None = Field(default=None, description="how long results are kept")
+    idempotency: Literal["none", "key"] = "none"
+    lookup: Literal["none", "key", "list"] = "none"
+    failures_billed: bool = False
+    offers: tuple[Offer, ...] = Field(min_length=1)
+
+    @property
+    def adapter_name(self) -> str:
+        """The module of the registry that speaks to it."""
+        return self.adapter or self.id
+
+    def credential(self, environment: Mapping[str, str]) -> dict[str, str] | None:
+        """Return the first complete set of credentials, empty where none are needed; None when all are incomplete."""
+        if not self.credentials:
+            return {}
+        for names in self.credentials:
+            found = {name: environment[name] for name in names if environment.get(name)}
+            if len(found) == len(names):
+                return found
+        return None
+
+    def offer(self, model: str) -> Offer | None:
+        """Return the offer of that exact model id."""
+        return next((offer for offer in self.offers if offer.model == model), None)
+
+    @field_validator("offers")
+    @classmethod
+    def _distinct(cls, value: tuple[Offer, ...]) -> tuple[Offer, ...]:
+        models = [offer.model for offer in value]
+        if len(models) != len(set(models)):
+            raise ValueError("two offers have the same model")
+        return value
+
+
+def read_manifest(path: Path) -> Provider:
+    """Read and check one manifest file.
+
+    Raises:
+        ManifestError: If it cannot be read or breaks a rule.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        provider = Provider.model_validate(data)
+    except ValidationError as exc:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in error['loc'])}: {error['msg']}" for error in exc.errors()
+        )
+        raise ManifestError(f"{path.name}: {problems}") from exc
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        raise ManifestError(f"{path.name}: {exc}") from exc
+    if provider.id != path.stem:
+        raise ManifestError(f"{path.name}: id is {provider.id!r}; the file must be called {provider.id}.toml")
+    return provider
+
+
+def check_own(provider: Provider, shipped: Mapping[str, Provider], adapters: frozenset[str]) -> None:
+    """Hold a user's own manifest to its rules: no shipped id or host, only its own variables, a known adapter.
+
+    Raises:
+        ManifestError: If it breaks one.
+    """
+    prefix = f"DARKROOM_{provider.id.upper()}_"
+    if provider.id in shipped:
+        raise ManifestError(f"{provider.id}.toml: the id {provider.id!r} is a shipped provider's; choose another")
+    for name in (name for names in provider.credentials for name in names):
+        if not name.startswith(prefix):
+            raise ManifestError(f"{provider.id}.toml: credentials may only name {prefix}* variables, not {name}")
+    taken = {host for other in shipped.values() for host in (*other.hosts, *other.download_hosts)}
+    for host in (*provider.hosts, *provider.download_hosts):
+        if host in taken:
+            raise ManifestError(f"{provider.id}.toml: the host {host} belongs to a shipped provider")
+    if provider.adapter_name not in adapters:
+        known = ", ".join(sorted(adapters))
+        raise ManifestError(f"{provider.id}.toml: there is no adapter {provider.adapter_name!r}; there are {known}")
+
+
+class Providers(Mapping[str, Provider]):
+    """All providers by id, shipped and the user's own, read when first asked for."""
+
+    def __init__(self, own_dir: Path | None = None, adapters: frozenset[str] = frozenset()) -> None:
+        self._own_dir = own_dir
+        self._adapters = adapters
+        self._loaded: dict[str, Provider] | None = None
+        self.problems: list[str] = []
+        """Why manifests of the user's own folder were left out."""
+
+    def _all(self) -> dict[str, Provider]:
+        if self._loaded is None:
+            loaded = {path.stem: read_manifest(path) for path in sorted(manifests_dir("providers").glob("*.toml"))}
+            self._loaded = loaded | self._own(loaded)
+        return self._loaded
+
+    def _own(self, shipped: Mapping[str, Provider]) -> dict[str, Provider]:
+        own: dict[str, Provider] = {}
+        if self._own_dir is None:
+            return own
+        if not self._own_dir.is_dir():
+            self.problems.append(f"DARKROOM_PROVIDERS_DIR: {self._own_dir} is not a folder")
+            return own
+        for path in sorted(self._own_dir.glob("*.toml")):
+            try:
+                provider = read_manifest(path)
+                check_own(provider, shipped, self._adapters)
+                own[provider.id] = provider
+            except ManifestError as exc:
+                self.problems.append(str(exc))
+        return own
+
+    def __getitem__(self, key: str) -> Provider:
+        return self._all()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def variables(self) -> frozenset[str]:
+        """Return every DARKROOM_* variable that a manifest reads: its credentials and its base URL."""
+        return frozenset(
+            name
+            for provider in self.values()
+            for name in (*(name for names in provider.credentials for name in names), base_url_variable(provider.id))
+        )
+
+
+def base_url_variable(provider_id: str) -> str:
+    """Return the variable that points a provider at another base URL."""
+    return f"DARKROOM_{provider_id.upper()}_BASE_URL"
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of a provider manifest, for editors."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Provider.model_json_schema()}
+
+
+_VERSION = re.compile(r"[^a-z0-9]+")
+
+
+def normal(name: str) -> str:
+    """Return a model or provider name as it is compared: lower case, without separators."""
+    return _VERSION.sub("", name.lower())

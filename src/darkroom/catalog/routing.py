@@ -1,0 +1,178 @@
+"""Which offers may serve a request, in order."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from darkroom.catalog.providers import Offer, Provider, Status, normal
+from darkroom.domain.names import did_you_mean, nearest
+from darkroom.domain.request import Kind, Mode, clip
+from darkroom.errors import ModelRetired, NotConfigured, UnknownModel, Unsupported
+
+NOTHING_STORED = "Nothing was stored or sent."
+DRAFT = "draft"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One offer with its provider."""
+
+    provider: Provider
+    offer: Offer
+
+    @property
+    def name(self) -> str:
+        """The offer as a person writes it."""
+        return f"{self.provider.id}/{self.offer.model}"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the caller and the settings say about the route."""
+
+    kind: Kind
+    mode: Mode
+    model: str | None = None
+    provider: str | None = None
+    default_model: str | None = None
+    prefer: Sequence[str] = ()
+
+
+def candidates(providers: Mapping[str, Provider], kind: Kind) -> list[Candidate]:
+    """Return every offer of that kind, retired ones too."""
+    return [
+        Candidate(provider, offer) for provider in providers.values() for offer in provider.offers if offer.kind is kind
+    ]
+
+
+def route(
+    providers: Mapping[str, Provider], choice: Choice, ready: Collection[str], today: date
+) -> tuple[Candidate, ...]:
+    """Return the offers that may serve the choice, best first, never empty; `ready` are the configured provider ids.
+
+    Raises:
+        UnknownModel: If no provider, model, alias or family has the name.
+        ModelRetired: If every offer of the name is gone.
+        NotConfigured: If the named offers lack their keys; the message names the variables.
+        Unsupported: If no offer left can do the operation.
+    """
+    found = candidates(providers, choice.kind)
+    model = choice.model
+    if choice.provider is not None:
+        found = [item for item in found if item.provider.id == _provider_id(providers, choice.provider)]
+    elif model is None and choice.default_model:
+        model = choice.default_model
+    if model is not None:
+        found = _named(found, model)
+    alive = [item for item in found if not _gone(item.offer, today)]
+    if not alive:
+        raise _retired(found, choice)
+    able = [item for item in alive if choice.mode in item.offer.operations]
+    if not able:
+        raise _unable(alive, candidates(providers, choice.kind), choice)
+    configured = [item for item in able if item.provider.id in ready]
+    if not configured:
+        raise _unconfigured(able)
+    chosen_by_name = choice.provider is not None or model is not None
+    if not chosen_by_name:
+        paid = [item for item in configured if item.provider.id != DRAFT]
+        configured = paid or configured
+    return tuple(sorted(configured, key=lambda item: _order(item, choice.prefer)))
+
+
+def _order(item: Candidate, prefer: Sequence[str]) -> tuple[int, int, str]:
+    liking = prefer.index(item.provider.id) if item.provider.id in prefer else len(prefer)
+    return liking, -item.offer.rank, item.name
+
+
+def _gone(offer: Offer, today: date) -> bool:
+    return offer.status is Status.RETIRED or (offer.shutdown is not None and offer.shutdown < today)
+
+
+def _provider_id(providers: Mapping[str, Provider], name: str) -> str:
+    for provider in providers.values():
+        if normal(name) in (normal(provider.id), normal(provider.title)):
+            return provider.id
+    raise UnknownModel(
+        f"There is no provider {clip(name)!r}.{did_you_mean(name, providers)}",
+        field="provider",
+        allowed=nearest(name, providers) or list(providers)[:10],
+        hint=f"{NOTHING_STORED} Leave provider out to let darkroom choose.",
+    )
+
+
+def _ids(item: Candidate) -> set[str]:
+    return {normal(item.offer.model)}
+
+
+def _aliases(item: Candidate) -> set[str]:
+    return {normal(alias) for alias in item.offer.aliases}
+
+
+def _families(item: Candidate) -> set[str]:
+    return {normal(item.offer.family)} if item.offer.family else set()
+
+
+def _providers(item: Candidate) -> set[str]:
+    return {normal(item.provider.id)}
+
+
+def _named(found: Iterable[Candidate], model: str) -> list[Candidate]:
+    """Return the offers of that model id, else of that alias, else of that family or provider, best ranked first."""
+    pool = list(found)
+    wanted = normal(model.partition("/")[2] or model)
+    named_provider = model.partition("/")[0] if "/" in model else None
+    if named_provider is not None:
+        pool = [item for item in pool if item.provider.id == normal(named_provider)] or pool
+    for names_of in (_ids, _aliases, _families, _providers):
+        hits = [item for item in pool if wanted in names_of(item)]
+        if hits:
+            return hits
+    names = {item.offer.model for item in pool} | {alias for item in pool for alias in item.offer.aliases}
+    raise UnknownModel(
+        f"There is no model {clip(model)!r} for this.{did_you_mean(model, names)}",
+        field="model",
+        allowed=nearest(model, names) or sorted(names)[:10],
+        hint=f"{NOTHING_STORED} Name one of the allowed models, or leave model out to let darkroom choose.",
+    )
+
+
+def _retired(found: Sequence[Candidate], choice: Choice) -> ModelRetired | Unsupported:
+    if not found:
+        return Unsupported(
+            f"{choice.provider} makes no {choice.kind}s.",
+            field="provider",
+            hint=f"{NOTHING_STORED} Leave provider out to let darkroom choose.",
+        )
+    last = found[0].offer
+    follow = f" Use {last.successor!r} instead." if last.successor else ""
+    when = f" on {last.shutdown.isoformat()}" if last.shutdown else ""
+    return ModelRetired(
+        f"{last.model} was shut down{when}.{follow}",
+        field="model",
+        successor=last.successor,
+        hint=NOTHING_STORED,
+    )
+
+
+def _unable(alive: Sequence[Candidate], everyone: Sequence[Candidate], choice: Choice) -> Unsupported:
+    others = [
+        item.name for item in everyone if choice.mode in item.offer.operations and item.offer.status is Status.LIVE
+    ]
+    names = ", ".join(sorted({item.offer.model for item in alive})[:4])
+    return Unsupported(
+        f"{names} cannot do {choice.mode.replace('_', ' ')}.",
+        field="model",
+        allowed=others[:10],
+        hint=f"{NOTHING_STORED} Name one of the allowed models.",
+    )
+
+
+def _unconfigured(able: Sequence[Candidate]) -> NotConfigured:
+    provider = able[0].provider
+    ways = " or ".join(" and ".join(names) for names in provider.credentials)
+    return NotConfigured(
+        f"{provider.title} needs {ways}.",
+        field="provider",
+        hint=f"{NOTHING_STORED} Set it and start the server again, or use provider='{DRAFT}', which needs no key.",
+    )

@@ -1,0 +1,47 @@
+"""All command groups, as one typer application."""
+
+from typing import Annotated
+
+import typer
+
+from darkroom import __version__
+from darkroom.cli import doctor, generate, jobs
+from darkroom.cli.console import out
+
+cli = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Images and videos for any MCP client; jobs that are never lost and never paid for twice.",
+)
+cli.add_typer(generate.group, name="generate")
+cli.command()(jobs.jobs)
+cli.command()(jobs.check)
+cli.command()(jobs.cancel)
+cli.command()(doctor.doctor)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"darkroom {__version__}")
+        raise typer.Exit
+
+
+@cli.callback()
+def _program(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Images and videos for any MCP client; jobs that are never lost and never paid for twice."""
+
+
+@cli.command()
+def serve(
+    log_json: Annotated[bool, typer.Option("--log-json", help="Log JSON lines to stderr.")] = False,
+    log_level: Annotated[str, typer.Option("--log-level", help="DEBUG, INFO, WARNING or ERROR.")] = "WARNING",
+) -> None:
+    """Run the MCP server on stdin and stdout; hosts start this."""
+    from darkroom.cli.serve import serve as run_server
+
+    run_server(log_json=log_json, log_level=log_level.upper())

@@ -1,0 +1,95 @@
+"""`darkroom jobs`, `check`, `cancel`."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from darkroom.app import App
+from darkroom.cli.console import EXIT_FAILED, err, out, run
+from darkroom.cli.generate import follow
+from darkroom.domain.job import Job, State
+from darkroom.domain.money import show_usd
+from darkroom.server.views import job_text, job_view
+
+LOCAL = "local"
+COLOURS = {State.SUCCEEDED: "green", State.FAILED: "red", State.SUBMIT_UNKNOWN: "red", State.CANCELLED: "dim"}
+AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
+Ids = Annotated[list[str], typer.Argument(help="One or more job ids.")]
+
+
+def jobs(
+    status: Annotated[str | None, typer.Option(help="A state, or: active, running, unknown.")] = None,
+    label: Annotated[str | None, typer.Option(help="Only jobs with that label.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List your newest jobs."""
+
+    async def work(app: App) -> list[tuple[Job, dict[str, Any]]]:
+        found = await app.jobs.find(LOCAL, status=status, label=label, limit=limit)
+        return [(job, await _view(app, job)) for job in found]
+
+    found = run(work)
+    if as_json:
+        out.print_json(data=[view for _, view in found])
+    elif not found:
+        err.print("There is no such job yet. Make one with: darkroom generate image 'a lighthouse at dusk'")
+    else:
+        out.print(_table(found))
+
+
+def check(
+    job_ids: Ids,
+    wait: Annotated[
+        float, typer.Option(min=0, help="Wait that many seconds for the end, and move the jobs forward.")
+    ] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Show how jobs stand; with --wait, finish them."""
+
+    async def work(app: App) -> list[tuple[Job, dict[str, Any]]]:
+        found = await app.jobs.get(job_ids, LOCAL)
+        if wait > 0:
+            found = [await follow(app, job, wait) for job in found]
+        return [(job, await _view(app, job)) for job in found]
+
+    found = run(work, advance=wait > 0)
+    for _, view in found:
+        if as_json:
+            out.print_json(data=view)
+        else:
+            out.print(job_text(view), markup=False)
+    if any(job.state is State.FAILED for job, _ in found):
+        raise SystemExit(EXIT_FAILED)
+
+
+def cancel(job_ids: Ids) -> None:
+    """Stop jobs, as far as their providers allow."""
+
+    async def work(app: App) -> list[dict[str, Any]]:
+        stopped = [await app.jobs.cancel(job_id, LOCAL) for job_id in job_ids]
+        after = await app.jobs.wait([job.id for job in stopped], LOCAL, 3.0)
+        return [await _view(app, job) for job in after]
+
+    for view in run(work, advance=True):
+        out.print(job_text(view), markup=False)
+
+
+async def _view(app: App, job: Job) -> dict[str, Any]:
+    return job_view(job, now=app.clock.now(), progress=await app.jobs.progress(job))
+
+
+def _table(found: list[tuple[Job, dict[str, Any]]]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in ("job", "made", "kind", "offer", "state", "cost", "prompt"):
+        table.add_column(column, no_wrap=column != "prompt", overflow="fold" if column == "prompt" else "ellipsis")
+    for job, view in found:
+        made = datetime.fromtimestamp(job.created_at / 1000, UTC).astimezone().strftime("%m-%d %H:%M")
+        share = f" {round(view['progress'] * 100)} %" if "progress" in view else ""
+        spent = sum(part.actual or 0 for part in job.submissions)
+        prompt = job.request.prompt.replace("\n", " ")[:60].replace("[", r"\[")
+        state = f"[{COLOURS.get(job.state, 'yellow')}]{job.state}{share}[/]"
+        table.add_row(job.id, made, job.kind, f"{view['provider']}/{view['model']}", state, show_usd(spent), prompt)
+    return table

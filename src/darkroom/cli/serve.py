@@ -1,0 +1,53 @@
+"""`darkroom serve`: the MCP server on stdin and stdout."""
+
+import logging
+import os
+import signal
+import sys
+
+import anyio
+
+from darkroom.app import App
+from darkroom.server.build import DarkroomServer
+from darkroom.settings import Settings, SettingsError
+from darkroom.telemetry import configure_logging
+
+EXIT_SETTINGS = 2
+
+
+def serve(*, log_json: bool = False, log_level: str = "WARNING") -> None:
+    """Serve until stdin ends or a signal arrives; then give back what is held within two seconds."""
+    try:
+        settings = Settings.load()
+    except SettingsError as exc:
+        sys.stderr.write(f"darkroom cannot start: {exc}\n")
+        raise SystemExit(EXIT_SETTINGS) from exc
+    app = App(settings)
+    server = DarkroomServer(app.running)
+    configure_logging(level=log_level, as_json=log_json)
+    anyio.run(_serve, server, app)
+    sys.stderr.flush()
+    # Everything is stored; the thread that reads stdin cannot be interrupted, and a stray print must not reach the wire.
+    os._exit(0)
+
+
+async def _serve(server: DarkroomServer, app: App) -> None:
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_stop_on_signal, tasks.cancel_scope)
+        tasks.start_soon(_say_warnings, app)
+        await server.run_stdio_async()
+        tasks.cancel_scope.cancel()
+
+
+async def _stop_on_signal(scope: anyio.CancelScope) -> None:
+    if sys.platform == "win32":
+        await anyio.sleep_forever()
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            scope.cancel()
+            return
+
+
+async def _say_warnings(app: App) -> None:
+    for warning in await anyio.to_thread.run_sync(app.warnings):
+        logging.getLogger("darkroom.settings").warning(warning)

@@ -1,0 +1,55 @@
+"""Money: Decimal dollars for reckoning, integer micro-dollars for keeping, never a float."""
+
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from typing import NewType
+
+from darkroom.errors import InvalidRequest
+
+MicroUsd = NewType("MicroUsd", int)
+"""Millionths of a US dollar."""
+
+FREE = MicroUsd(0)
+LIMIT = Decimal(1_000_000)
+
+
+def to_micro(usd: Decimal) -> MicroUsd:
+    """Return dollars as micro-dollars, rounded half-up at the last one."""
+    return MicroUsd(int((usd * 1_000_000).to_integral_value(rounding=ROUND_HALF_UP)))
+
+
+def to_usd(micro: int) -> Decimal:
+    """Return micro-dollars as exact dollars."""
+    return Decimal(micro) / 1_000_000
+
+
+def parse_usd(value: object, field: str) -> MicroUsd:
+    """Read an amount that a caller gave, in dollars from 0 to 1,000,000.
+
+    Raises:
+        InvalidRequest: If it is no finite number or out of range.
+    """
+    try:
+        amount = Decimal(str(value).strip().removeprefix("$"))
+    except InvalidOperation:
+        amount = Decimal("nan")
+    if isinstance(value, bool) or not amount.is_finite() or not 0 <= amount <= LIMIT:
+        raise InvalidRequest(
+            f"{field} must be an amount in US dollars.",
+            field=field,
+            allowed="0 (free offers only) to 1000000",
+            hint="Nothing was stored. Give a number such as 0.25.",
+        )
+    return to_micro(amount)
+
+
+def show_usd(micro: int) -> str:
+    """Return the amount for a person: `$0.04`, and as many digits as a smaller price needs."""
+    usd = to_usd(micro)
+    cents = usd.quantize(Decimal("0.01"), rounding=ROUND_HALF_UP)
+    return f"${cents}" if usd == cents or usd >= 1 else f"${usd.normalize():f}"
+
+
+def json_usd(micro: int) -> int | float:
+    """Return the amount as the JSON number that prints its micro-dollars; for views only, never to reckon with."""
+    usd = to_usd(micro)
+    return int(usd) if usd == usd.to_integral_value() else float(usd)

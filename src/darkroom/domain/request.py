@@ -1,0 +1,451 @@
+"""What a caller asks for, before any provider is chosen."""
+
+import math
+import re
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, TypeAdapter
+
+from darkroom.errors import InvalidRequest, Unsupported
+
+MAX_PROMPT = 32_000
+MAX_COUNT = 10
+MAX_SIDE = 8_192
+MAX_DURATION_S = 600
+MAX_INPUTS = 30
+MAX_SCENES = 20
+
+
+class Kind(StrEnum):
+    """The medium that a job makes."""
+
+    IMAGE = "image"
+    VIDEO = "video"
+
+
+class Mode(StrEnum):
+    """What the job turns into what; the `operations` of an offer."""
+
+    TEXT_TO_IMAGE = "text_to_image"
+    EDIT_IMAGE = "edit_image"
+    REFERENCE_TO_IMAGE = "reference_to_image"
+    TEXT_TO_VIDEO = "text_to_video"
+    IMAGE_TO_VIDEO = "image_to_video"
+    FIRST_LAST_FRAME = "first_last_frame"
+    REFERENCE_TO_VIDEO = "reference_to_video"
+    TIMELINE = "timeline"
+
+
+class Role(StrEnum):
+    """What an input picture is for."""
+
+    SOURCE = "source"
+    REFERENCE = "reference"
+    MASK = "mask"
+    STYLE = "style"
+    LOGO = "logo"
+    CHARACTER = "character"
+    FACE = "face"
+    PRODUCT = "product"
+    FIRST_FRAME = "first_frame"
+    LAST_FRAME = "last_frame"
+
+
+class Quality(StrEnum):
+    """How much effort the provider spends."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    MAX = "max"
+    AUTO = "auto"
+
+
+QUALITY_WORDS = {"standard": Quality.MEDIUM, "hd": Quality.HIGH}
+RATIO_WORDS = {"square": "1:1", "portrait": "9:16", "landscape": "16:9", "auto": "auto"}
+RESOLUTIONS = {"360p": 360, "480p": 480, "540p": 540, "720p": 720, "1080p": 1080, "1440p": 1440, "4k": 2160}
+"""Height class in pixels: the shorter side of the picture."""
+
+
+class Size(NamedTuple):
+    """Width and height in pixels."""
+
+    width: int
+    height: int
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
+
+def parse_size(text: str) -> Size:
+    """Read `1024x1024`.
+
+    Raises:
+        InvalidRequest: If it is not two whole numbers from 16 to 8192.
+    """
+    match = re.fullmatch(r"\s*(\d{1,6})\s*[xX*]\s*(\d{1,6})\s*", text)
+    sides = Size(int(match[1]), int(match[2])) if match else Size(0, 0)
+    if not all(16 <= side <= MAX_SIDE for side in sides):
+        raise InvalidRequest(
+            f"size {clip(text)!r} is not a picture size.",
+            field="size",
+            allowed=f"WIDTHxHEIGHT, each side 16 to {MAX_SIDE} pixels",
+            hint="Nothing was stored. Give for example size='1024x1024', or aspect_ratio='16:9'.",
+        )
+    return sides
+
+
+def parse_ratio(text: str) -> str:
+    """Read `16:9`, `16/9`, `1.78` or a word (square, portrait, landscape, auto) and return `W:H` or `auto`.
+
+    Raises:
+        InvalidRequest: If it is none of these, or narrower than 1:8.
+    """
+    word = text.strip().lower()
+    if word in RATIO_WORDS:
+        return RATIO_WORDS[word]
+    match = re.fullmatch(r"(\d{1,4}(?:\.\d{1,4})?)\s*(?:[:/x]\s*(\d{1,4}(?:\.\d{1,4})?))?", word)
+    if match:
+        width, height = float(match[1]), float(match[2] or 1)
+        if width and height and 1 / 8 <= width / height <= 8:
+            return f"{width:g}:{height:g}"
+    raise InvalidRequest(
+        f"aspect_ratio {clip(text)!r} is not a ratio.",
+        field="aspect_ratio",
+        allowed="W:H from 1:8 to 8:1, square, portrait, landscape, auto",
+        hint="Nothing was stored. Give for example aspect_ratio='16:9'.",
+    )
+
+
+def ratio_value(ratio: str) -> float:
+    """Return width divided by height of a `W:H` text."""
+    width, _, height = ratio.partition(":")
+    return float(width) / float(height)
+
+
+def parse_resolution(text: str) -> str:
+    """Read `720p`, `720`, `1080p`, `4k`, `uhd`.
+
+    Raises:
+        InvalidRequest: If it is no known height class.
+    """
+    word = text.strip().lower()
+    word = {"2160p": "4k", "2160": "4k", "uhd": "4k", "hd": "720p", "fullhd": "1080p", "2k": "1440p"}.get(word, word)
+    word = f"{word}p" if word.isdigit() else word
+    if word in RESOLUTIONS:
+        return word
+    raise InvalidRequest(
+        f"resolution {clip(text)!r} is not known.",
+        field="resolution",
+        allowed=list(RESOLUTIONS),
+        hint="Nothing was stored. Give one of the allowed values.",
+    )
+
+
+def parse_quality(text: str) -> Quality:
+    """Read a quality word; `standard` means medium and `hd` means high.
+
+    Raises:
+        InvalidRequest: If it is another word.
+    """
+    word = text.strip().lower()
+    if word in QUALITY_WORDS:
+        return QUALITY_WORDS[word]
+    if word in tuple(Quality):
+        return Quality(word)
+    raise InvalidRequest(
+        f"quality {clip(text)!r} is not known.",
+        field="quality",
+        allowed=list(Quality),
+        hint="Nothing was stored. Give one of the allowed words.",
+    )
+
+
+def clip(text: object, limit: int = 80) -> str:
+    """Return text for an error message, never longer than `limit` characters."""
+    words = str(text)
+    return words if len(words) <= limit else words[: limit - 1] + "…"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class MediaInput(_Frozen):
+    """One picture that goes in: a path, URL, data URI or output id, and once taken `input:<sha256>`."""
+
+    src: str = Field(repr=False)
+    role: Role | None = None
+    name: str | None = None
+    sha256: str | None = None
+    media_type: str | None = None
+    width: int | None = None
+    height: int | None = None
+
+
+_ROLE_PREFIX = re.compile(r"([a-z_]{3,12})=(.+)", re.DOTALL)
+
+
+def parse_input(value: object) -> MediaInput:
+    """Read one entry of `images`: text, optionally `role=` in front, or an object `{src, role, name}`.
+
+    Raises:
+        InvalidRequest: If it is neither, empty, or its role is unknown.
+    """
+    if isinstance(value, MediaInput):
+        return value
+    if isinstance(value, dict):
+        data: dict[str, Any] = {str(key): item for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] because the caller's JSON is untyped
+        extra = set(data) - {"src", "role", "name"}
+        src, role, name = data.get("src"), data.get("role"), data.get("name")
+        if not extra and isinstance(src, str) and isinstance(name, str | None) and isinstance(role, str | None):
+            return _input(src, role, name)
+    elif isinstance(value, str):
+        match = _ROLE_PREFIX.fullmatch(value)
+        return _input(match[2], match[1], None) if match and match[1] in tuple(Role) else _input(value, None, None)
+    raise InvalidRequest(
+        "Each entry of images must be text or an object with src, role and name.",
+        field="images",
+        allowed="path, https URL, data URI or output id, optionally role=… in front",
+        hint="Nothing was stored.",
+    )
+
+
+def _input(src: str, role: str | None, name: str | None) -> MediaInput:
+    if role is not None and role not in tuple(Role):
+        raise InvalidRequest(
+            f"The input role {clip(role)!r} is not known.",
+            field="images",
+            allowed=list(Role),
+            hint="Nothing was stored.",
+        )
+    if not src.strip():
+        raise InvalidRequest("An entry of images is empty.", field="images", hint="Nothing was stored. Leave it out.")
+    return MediaInput(src=src.strip(), role=Role(role) if role else None, name=name)
+
+
+def _parse_prompt(text: str) -> str:
+    if len(text) > MAX_PROMPT:
+        raise InvalidRequest(
+            f"The prompt has {len(text):,} characters.",
+            field="prompt",
+            allowed=f"1 to {MAX_PROMPT:,} characters",
+            hint="Nothing was stored. Shorten it; the first sentences count most.",
+        )
+    return text.strip()
+
+
+def whole(value: object, field: str, low: int, high: int) -> int:
+    """Read a whole number between two bounds, `3`, `3.0` or `"3"`.
+
+    Raises:
+        InvalidRequest: If it is no whole number or out of the bounds.
+    """
+    number = real(value, field, low, high)
+    if number != int(number):
+        raise _not_in_range(value, field, low, high, "a whole number")
+    return int(number)
+
+
+def real(value: object, field: str, low: float, high: float) -> float:
+    """Read a number between two bounds, `2.5` or `"2.5"`.
+
+    Raises:
+        InvalidRequest: If it is no finite number or out of the bounds.
+    """
+    try:
+        number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else math.nan
+    except ValueError:
+        number = math.nan
+    if not low <= number <= high:
+        raise _not_in_range(value, field, low, high, "a number")
+    return number
+
+
+def _not_in_range(value: object, field: str, low: float, high: float, what: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"{field} must be {what} from {low:g} to {high:g}, not {clip(value)!r}.",
+        field=field,
+        allowed=f"{low:g} to {high:g}",
+        hint="Nothing was stored.",
+    )
+
+
+def _optional(parse: Callable[[object], object]) -> BeforeValidator:
+    def read(value: object) -> object:
+        return None if value is None else parse(value)
+
+    return BeforeValidator(read)
+
+
+def _text(parse: Callable[[str], object]) -> Callable[[object], object]:
+    def read(value: object) -> object:
+        return parse(str(value))
+
+    return read
+
+
+def _size(value: object) -> object:
+    return parse_size(value) if isinstance(value, str) else value
+
+
+def _deadline(value: object) -> float:
+    return real(value, "deadline_s", 5, 86_400)
+
+
+def _priority(value: object) -> int:
+    return whole(value, "priority", -10, 10)
+
+
+def _seed(value: object) -> int:
+    return whole(value, "seed", 0, 2**32 - 1)
+
+
+def _count(value: object) -> int:
+    return whole(value, "n", 1, MAX_COUNT)
+
+
+def _duration(value: object) -> float:
+    return real(value.removesuffix("s") if isinstance(value, str) else value, "duration", 0.5, MAX_DURATION_S)
+
+
+def _inputs(value: object) -> tuple[MediaInput, ...]:
+    entries: list[object] = list(value) if isinstance(value, list | tuple) else [value]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] because the caller's JSON is untyped
+    if len(entries) > MAX_INPUTS:
+        raise InvalidRequest(f"images has {len(entries)} entries.", field="images", allowed=f"up to {MAX_INPUTS}")
+    return tuple(parse_input(entry) for entry in entries)
+
+
+Prompt = Annotated[str, BeforeValidator(_text(_parse_prompt))]
+Count = Annotated[int, BeforeValidator(_count)]
+Seed = Annotated[int | None, _optional(_seed)]
+Ratio = Annotated[str | None, _optional(_text(parse_ratio))]
+Inputs = Annotated[tuple[MediaInput, ...], BeforeValidator(_inputs)]
+
+
+class Scene(_Frozen):
+    """One part of a timeline."""
+
+    prompt: Prompt = ""
+    duration: Annotated[float | None, _optional(_duration)] = None
+    image: Annotated[MediaInput | None, _optional(parse_input)] = None
+
+
+class MediaRequest(_Frozen):
+    """What image and video requests share; values are as asked, before defaults and snapping."""
+
+    prompt: Prompt = ""
+    negative_prompt: str | None = Field(default=None, max_length=MAX_PROMPT)
+    model: str | None = None
+    provider: str | None = None
+    aspect_ratio: Ratio = None
+    n: Count = 1
+    images: Inputs = ()
+    seed: Seed = None
+    options: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue])
+    exact: bool = False
+    """Refuse instead of snapping to what the offer has."""
+    deadline_s: Annotated[float | None, _optional(_deadline)] = None
+    priority: Annotated[int, BeforeValidator(_priority)] = 0
+    allow_unpriced: bool = False
+    labels: tuple[str, ...] = ()
+    refine: str | None = None
+    """The job or output that this request continues from, as it was asked."""
+
+    def having(self, **changes: Any) -> Self:
+        """Return a copy with these fields replaced and checked again."""
+        return self.model_validate({**self.model_dump(), **changes})
+
+
+class ImageRequest(MediaRequest):
+    """A picture, or up to ten."""
+
+    kind: Literal[Kind.IMAGE] = Kind.IMAGE
+    size: Annotated[Size | None, _optional(_size)] = None
+    quality: Annotated[Quality, BeforeValidator(_text(parse_quality))] = Quality.MEDIUM
+
+
+class VideoRequest(MediaRequest):
+    """A clip, or a timeline of scenes."""
+
+    kind: Literal[Kind.VIDEO] = Kind.VIDEO
+    duration: Annotated[float | None, _optional(_duration)] = None
+    resolution: Annotated[str | None, _optional(_text(parse_resolution))] = None
+    audio: bool | None = None
+    scenes: Annotated[tuple[Scene, ...], Field(max_length=MAX_SCENES)] = ()
+
+
+Request = Annotated[ImageRequest | VideoRequest, Field(discriminator="kind")]
+request_adapter: TypeAdapter[ImageRequest | VideoRequest] = TypeAdapter(Request)
+
+RESERVED_OPTIONS = ("exact", "labels", "deadline_s", "priority", "allow_unpriced")
+"""Keys of `options` that are ours, not the provider's."""
+LATER_OPTIONS = ("strict", "enhance", "grounding", "safety", "callback_url")
+"""Keys of `options` that are ours and that no offer of this version can honour."""
+
+
+def split_options(options: dict[str, JsonValue]) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
+    """Return (our reserved keys, the provider's options).
+
+    Raises:
+        Unsupported: If a reserved key asks for what this version cannot do.
+    """
+    for name in LATER_OPTIONS:
+        if options.get(name) not in (None, False):
+            raise Unsupported(
+                f"options.{name} is not available in this version.",
+                field=f"options.{name}",
+                hint="Nothing was stored. Leave it out.",
+            )
+    ours = {name: value for name, value in options.items() if name in RESERVED_OPTIONS}
+    theirs = {name: value for name, value in options.items() if name not in RESERVED_OPTIONS + LATER_OPTIONS}
+    return ours, theirs
+
+
+def with_default_roles(request: ImageRequest | VideoRequest) -> tuple[MediaInput, ...]:
+    """Return the inputs with a role each: the edited picture, the first frame, or references when there are several."""
+    alone = sum(item.role is None for item in request.images) == 1
+    first = Role.SOURCE if request.kind is Kind.IMAGE else Role.FIRST_FRAME
+    taken = any(item.role is first for item in request.images)
+    default = first if alone and not taken else Role.REFERENCE
+    return tuple(item if item.role else item.model_copy(update={"role": default}) for item in request.images)
+
+
+def mode_of(request: ImageRequest | VideoRequest) -> Mode:
+    """Return what the request turns into what, from its inputs and scenes."""
+    roles = {item.role for item in with_default_roles(request)}
+    if request.kind is Kind.IMAGE:
+        if roles & {Role.SOURCE, Role.MASK}:
+            return Mode.EDIT_IMAGE
+        return Mode.REFERENCE_TO_IMAGE if roles else Mode.TEXT_TO_IMAGE
+    if request.scenes:
+        return Mode.TIMELINE
+    if Role.LAST_FRAME in roles:
+        return Mode.FIRST_LAST_FRAME
+    if roles & {Role.FIRST_FRAME, Role.SOURCE}:
+        return Mode.IMAGE_TO_VIDEO
+    return Mode.REFERENCE_TO_VIDEO if roles else Mode.TEXT_TO_VIDEO
+
+
+class Effective(_Frozen):
+    """The request as one offer will run it: defaults filled in, values snapped to what the offer has."""
+
+    kind: Kind
+    mode: Mode
+    prompt: str
+    negative_prompt: str | None = None
+    width: int
+    height: int
+    aspect_ratio: str
+    n: int = 1
+    quality: Quality | None = None
+    seed: int | None = None
+    duration: float | None = None
+    """Seconds."""
+    resolution: str | None = None
+    audio: bool | None = None
+    inputs: tuple[MediaInput, ...] = ()
+    scenes: tuple[Scene, ...] = ()
+    options: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue])

@@ -1,0 +1,111 @@
+"""Tells living processes from dead ones: a file lock that the kernel releases, and a lease for hung owners."""
+
+import os
+import socket
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO
+
+from darkroom.clock import Clock
+from darkroom.errors import StorageUnwritable
+from darkroom.store.base import Worker
+
+LEASE_S = 15.0
+BEAT_S = LEASE_S / 3
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(file: IO[bytes]) -> bool:
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+else:
+    import fcntl
+
+    def _lock(file: IO[bytes]) -> bool:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+
+def boot_id() -> str:
+    """Return a name of the present boot where the system tells it, else an empty text."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+class Presence:
+    """This process among those that share one database; blocks briefly on files."""
+
+    def __init__(self, folder: Path, worker_id: str) -> None:
+        self._folder = folder
+        self.id = worker_id
+        self._file: IO[bytes] | None = None
+
+    def enter(self, clock: Clock) -> Worker:
+        """Take this process's lock and return its worker row.
+
+        Raises:
+            StorageUnwritable: If the lock file cannot be made.
+        """
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            file = self._path(self.id).open("wb")
+        except OSError as exc:
+            raise StorageUnwritable(
+                f"The folder {self._folder} cannot be written: {exc.strerror}.",
+                hint="Nothing was changed. Make it writable, or set DARKROOM_HOME to another folder.",
+            ) from exc
+        _lock(file)
+        self._file = file
+        return self.renew(clock)
+
+    def renew(self, clock: Clock) -> Worker:
+        """Return this process's worker row as of now."""
+        return Worker(
+            id=self.id,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            boot_id=boot_id(),
+            started_at=clock.now(),
+            lease_until=clock.boot() + LEASE_S,
+        )
+
+    def leave(self) -> None:
+        """Let go of the lock."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+            self._path(self.id).unlink(missing_ok=True)
+
+    def dead(self, workers: Iterable[Worker], now_boot: float) -> list[str]:
+        """Return which of these workers ended without saying so, or hang past their lease."""
+        return [worker.id for worker in workers if worker.id != self.id and self._is_dead(worker, now_boot)]
+
+    def _is_dead(self, worker: Worker, now_boot: float) -> bool:
+        if worker.host != socket.gethostname():
+            return False
+        if worker.boot_id != boot_id() or worker.lease_until < now_boot:
+            return True
+        path = self._path(worker.id)
+        try:
+            with path.open("rb+") as file:
+                free = _lock(file)
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        if free:
+            path.unlink(missing_ok=True)
+        return free
+
+    def _path(self, worker_id: str) -> Path:
+        return self._folder / f"{worker_id}.lock"

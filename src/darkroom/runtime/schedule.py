@@ -1,0 +1,59 @@
+"""When to look again, and when to give up: pure functions."""
+
+from darkroom.catalog.providers import PollBounds
+from darkroom.domain.request import Kind
+
+FIRST_S = {Kind.IMAGE: 2.0, Kind.VIDEO: 5.0}
+DEADLINE_S = {Kind.IMAGE: 15 * 60.0, Kind.VIDEO: 60 * 60.0}
+GROWTH = 1.5
+LONGEST_S = 10.0
+OLD_AFTER_S = 120.0
+OLD_S = 30.0
+PARKED_S = 300.0
+JITTER = 0.1
+REFUSED_S = (2.0, 60.0)
+"""First and longest pause after a provider refused a submission for now."""
+
+
+def poll_interval(kind: Kind, age_s: float, bounds: PollBounds, hint_s: float | None = None) -> float:
+    """Return the seconds from one poll to the next, for work of that age.
+
+    Pictures from 2 s, clips from 5 s, growing by half with each interval of age to 10 s, and 30 s after two minutes;
+    held within the manifest's bounds. A provider's own hint is longer than the interval or has no effect below it.
+    """
+    interval = bounds.first_s or FIRST_S[kind]
+    reached = interval
+    while reached < age_s and interval < LONGEST_S:
+        interval = min(interval * GROWTH, LONGEST_S)
+        reached += interval
+    if age_s > OLD_AFTER_S:
+        interval = OLD_S
+    if hint_s is not None:
+        interval = max(hint_s, bounds.min_s or 0.0) if hint_s < interval else hint_s
+    return min(max(interval, bounds.min_s or 0.0), bounds.max_s or max(interval, OLD_S))
+
+
+def floor_s(kind: Kind, bounds: PollBounds) -> float:
+    """Return the seconds that must lie between two polls even when somebody asks."""
+    return bounds.min_s or min(1.0, FIRST_S[kind] / 2)
+
+
+def jittered(seconds: float, luck: float) -> float:
+    """Return the interval moved by up to a tenth either way; `luck` is from 0 to 1."""
+    return seconds * (1 + JITTER * (2 * luck - 1))
+
+
+def deadline_ms(kind: Kind, accepted_at: int) -> int:
+    """Return when to park a submission that was accepted then and is still not done."""
+    return accepted_at + int(DEADLINE_S[kind] * 1000)
+
+
+def refusal_pause(attempt: int, retry_after_s: float | None) -> float:
+    """Return the seconds before a refused submission is sent again: what the provider says, else doubling."""
+    first, longest = REFUSED_S
+    return retry_after_s if retry_after_s is not None else min(first * 2 ** max(0, attempt - 1), longest)
+
+
+def trouble_pause(failures: int) -> float:
+    """Return the seconds before a poll or a download is tried again after that many failures in a row."""
+    return min(2.0 ** min(failures, 6), 60.0)

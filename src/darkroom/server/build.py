@@ -1,0 +1,129 @@
+"""Builds the MCP server around a running program."""
+
+import logging
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from mcp.server import CacheHint, MCPServer
+from mcp.server.lowlevel.helper_types import ReadResourceContents
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
+from mcp_types import CallToolResult, InputRequiredResult, Resource, ResourceTemplate, TextContent
+from mcp_types import Tool as PublishedTool
+from pydantic import AnyUrl
+
+from darkroom import __version__
+from darkroom.domain.names import did_you_mean
+from darkroom.errors import DarkroomError, UnknownJob
+from darkroom.server.answers import error_answer
+from darkroom.server.context import Program, Tool, ToolCall
+from darkroom.server.resources import RESOURCES, TEMPLATES, Reader, UnknownResource
+from darkroom.server.schema import parse, published
+from darkroom.server.tools import TOOLS
+from darkroom.server.views import error_text
+
+log = logging.getLogger(__name__)
+INSTRUCTIONS = (
+    "Makes images and videos as durable jobs. Long work returns a job_id and goes on by itself; "
+    "call check_job(job_id, wait=25) to wait for it. Repeating a call does not pay twice."
+)
+
+
+def publish(tool: Tool) -> PublishedTool:
+    """Return a tool as clients see it."""
+    return PublishedTool(
+        name=tool.name,
+        title=tool.title,
+        description=tool.description,
+        input_schema=published(tool.args),
+        output_schema=tool.output,
+        annotations=tool.annotations,
+    )
+
+
+class DarkroomServer(MCPServer[Program]):
+    """An MCP server whose tools are values and whose arguments are checked raw."""
+
+    def __init__(self, run_program: Callable[[], AbstractAsyncContextManager[Program]]) -> None:
+        self._tools_by_name = {tool.name: tool for tool in TOOLS}
+        self._program: Program | None = None
+
+        @asynccontextmanager
+        async def lifespan(_: MCPServer[Program]) -> AsyncGenerator[Program]:
+            async with run_program() as program:
+                self._program = program
+                yield program
+
+        super().__init__(
+            name="darkroom",
+            title="darkroom",
+            version=__version__,
+            instructions=INSTRUCTIONS,
+            lifespan=lifespan,
+            log_level="WARNING",
+            cache_hints={"tools/list": CacheHint(ttl_ms=60_000, scope="public")},
+        )
+
+    @property
+    def program(self) -> Program:
+        """The program; only while the server runs."""
+        if self._program is None:
+            raise RuntimeError("the server is not running")
+        return self._program
+
+    async def list_tools(self) -> list[PublishedTool]:
+        """Return the tools of the default toolset."""
+        return [publish(tool) for tool in TOOLS]
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[Program, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        """Run one tool; whatever goes wrong becomes an answer that a model can act on."""
+        tool = self._tools_by_name.get(name)
+        if tool is None:
+            hint = f"There is no tool {name[:80]!r}.{did_you_mean(name, self._tools_by_name)}"
+            return CallToolResult(content=[TextContent(text=hint)], is_error=True)
+        try:
+            args = parse(tool.args, arguments)
+            await self.program.ready()
+            return await tool.run(args, ToolCall(self.program, _reporter(context)))
+        except DarkroomError as exc:
+            return error_answer(exc)
+        except Exception:
+            log.exception("tool %s failed", name)
+            text = f"{name} failed inside darkroom. Jobs already stored go on; call check_job to see them."
+            return CallToolResult(content=[TextContent(text=text)], is_error=True)
+
+    async def list_resources(self) -> list[Resource]:
+        """Return the resources that have no variable in their URI."""
+        return list(RESOURCES)
+
+    async def list_resource_templates(self) -> list[ResourceTemplate]:
+        """Return the resources that have one."""
+        return list(TEMPLATES)
+
+    async def read_resource(
+        self, uri: AnyUrl | str, context: Context[Program, Any] | None = None
+    ) -> Iterable[ReadResourceContents] | InputRequiredResult:
+        """Return the content of one resource.
+
+        Raises:
+            ResourceNotFoundError: If there is none.
+            ResourceError: If it cannot be read; the text says why.
+        """
+        try:
+            await self.program.ready()
+            return [await Reader(self.program).read(str(uri))]
+        except (UnknownResource, UnknownJob) as exc:
+            raise ResourceNotFoundError(f"Unknown resource: {uri}") from exc
+        except DarkroomError as exc:
+            raise ResourceError(error_text(exc)) from exc
+
+
+def _reporter(context: Context[Program, Any] | None) -> Callable[[float, float | None, str], Any]:
+    async def report(done: float, total: float | None, message: str) -> None:
+        if context is not None:
+            await context.report_progress(done, total, message)
+
+    return report

@@ -1,0 +1,93 @@
+"""What a tool needs from the program, and what it needs from the call."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from mcp_types import CallToolResult, ToolAnnotations
+
+from darkroom.artifacts.base import ArtifactStore
+from darkroom.catalog.providers import Offer, Provider
+from darkroom.clock import Clock
+from darkroom.domain.job import Event, Job, LedgerRow
+from darkroom.server.schema import ToolArgs
+from darkroom.services.generation import Generation
+from darkroom.services.jobs import Jobs
+from darkroom.settings import Settings
+
+LOCAL = "local"
+
+
+class Program(Protocol):
+    """The running program, as the MCP face sees it; `app.App` is the one there is."""
+
+    @property
+    def settings(self) -> Settings:
+        """What the user set."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """The clock."""
+        ...
+
+    @property
+    def providers(self) -> Mapping[str, Provider]:
+        """Every provider by id."""
+        ...
+
+    @property
+    def generation(self) -> Generation:
+        """Makes jobs of requests."""
+        ...
+
+    @property
+    def jobs(self) -> Jobs:
+        """What may be asked about jobs."""
+        ...
+
+    @property
+    def artifacts(self) -> ArtifactStore:
+        """Where the files lie."""
+        ...
+
+    async def ready(self) -> None:
+        """Return once jobs can be stored and advanced.
+
+        Raises:
+            StorageError: If they cannot.
+        """
+        ...
+
+    async def history(self, job: Job) -> tuple[list[Event], list[LedgerRow]]:
+        """Return the moves and the ledger rows of a job."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One call of one tool."""
+
+    program: Program
+    report: Callable[[float, float | None, str], Awaitable[None]]
+    """Sends progress: done, total, message; does nothing when the client did not ask for it."""
+    principal: str = LOCAL
+
+    def offer(self, job: Job) -> Offer | None:
+        """Return the offer that a job runs at, while the manifests still have it."""
+        part = job.submissions[0]
+        provider = self.program.providers.get(part.provider)
+        return provider.offer(part.model) if provider else None
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool as a value: what is published, and what runs."""
+
+    name: str
+    title: str
+    description: str
+    args: type[ToolArgs]
+    output: dict[str, Any]
+    annotations: ToolAnnotations
+    run: Callable[[Any, ToolCall], Awaitable[CallToolResult]]

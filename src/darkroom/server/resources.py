@@ -1,0 +1,135 @@
+"""Resources: jobs, their records, and their files."""
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from mcp.server.lowlevel.helper_types import ReadResourceContents
+from mcp_types import Resource, ResourceTemplate
+
+from darkroom.domain.output import Output
+from darkroom.errors import ResultExpired
+from darkroom.server.context import LOCAL, Program
+from darkroom.server.views import job_view, output_view, record
+
+INLINE_BYTES = 700_000
+"""Larger files answer with their facts instead of their bytes: some hosts refuse answers over a megabyte."""
+PAGE = 20
+SCHEME = "darkroom://"
+
+RESOURCES = (
+    Resource(
+        uri="darkroom://jobs",
+        name="jobs",
+        title="Jobs",
+        description="Your newest jobs; the last line says how to read older ones.",
+        mime_type="application/json",
+    ),
+)
+TEMPLATES = (
+    ResourceTemplate(
+        uri_template="darkroom://jobs/{job_id}",
+        name="job",
+        title="Job record",
+        description="Everything known of a job: effective request, history, files, money.",
+        mime_type="application/json",
+    ),
+    ResourceTemplate(
+        uri_template="darkroom://jobs{?before}",
+        name="older_jobs",
+        title="Older jobs",
+        description="Jobs older than the one named.",
+        mime_type="application/json",
+    ),
+    ResourceTemplate(
+        uri_template="darkroom://outputs/{output_id}",
+        name="output",
+        title="Output",
+        description="One file, or where it lies when it is large.",
+    ),
+    ResourceTemplate(
+        uri_template="darkroom://outputs/{output_id}/thumbnail",
+        name="thumbnail",
+        title="Thumbnail",
+        description="A small picture of one file.",
+        mime_type="image/webp",
+    ),
+)
+
+
+class UnknownResource(Exception):
+    """No resource has that URI."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads resources for one principal."""
+
+    program: Program
+    principal: str = LOCAL
+
+    async def read(self, uri: str) -> ReadResourceContents:
+        """Return the content of a `darkroom://` resource.
+
+        Raises:
+            UnknownResource: If there is none of that URI.
+            DarkroomError: If it exists and cannot be read.
+        """
+        path, _, query = uri.removeprefix(SCHEME).partition("?")
+        parts = path.split("/")
+        handlers: dict[tuple[str, int], Callable[[], Awaitable[ReadResourceContents]]] = {
+            ("jobs", 1): lambda: self._jobs(query.removeprefix("before=") or None),
+            ("jobs", 2): lambda: self._job(parts[1]),
+            ("outputs", 2): lambda: self._output(parts[1]),
+        }
+        if parts[0] == "outputs" and parts[2:] == ["thumbnail"]:
+            return await self._thumbnail(parts[1])
+        handler = handlers.get((parts[0], len(parts)))
+        if handler is None or not uri.startswith(SCHEME):
+            raise UnknownResource(uri)
+        return await handler()
+
+    async def _jobs(self, before: str | None) -> ReadResourceContents:
+        jobs = await self.program.jobs.find(self.principal, limit=PAGE, before=before)
+        now = self.program.clock.now()
+        page: dict[str, Any] = {"jobs": [job_view(job, now=now) for job in jobs]}
+        if len(jobs) == PAGE:
+            page["older"] = f"darkroom://jobs?before={jobs[-1].id}"
+        return _json(page)
+
+    async def _job(self, job_id: str) -> ReadResourceContents:
+        job = (await self.program.jobs.get([job_id], self.principal))[0]
+        events, ledger = await self.program.history(job)
+        return _json(record(job, events, ledger, now=self.program.clock.now()))
+
+    async def _output(self, output_id: str) -> ReadResourceContents:
+        output = await self.program.jobs.output(output_id, self.principal)
+        if output.bytes > INLINE_BYTES:
+            return _json(
+                {
+                    **output_view(output),
+                    "bytes": output.bytes,
+                    "sha256": output.sha256,
+                    "thumbnail": f"{SCHEME}outputs/{output.id}/thumbnail",
+                    "next": "It is too large to send; open it at its path.",
+                }
+            )
+        return ReadResourceContents(content=await self._bytes(output), mime_type=output.media_type)
+
+    async def _thumbnail(self, output_id: str) -> ReadResourceContents:
+        output = await self.program.jobs.output(output_id, self.principal)
+        return ReadResourceContents(content=await self._bytes(output, thumbnail=True), mime_type="image/webp")
+
+    async def _bytes(self, output: Output, *, thumbnail: bool = False) -> bytes:
+        data = await self.program.artifacts.read(output, thumbnail=thumbnail)
+        if data is None:
+            raise ResultExpired(
+                f"The file of {output.id} is gone from {output.path}.",
+                hint="It was moved or deleted; retry_job makes it anew.",
+            )
+        return data
+
+
+def _json(data: dict[str, Any]) -> ReadResourceContents:
+    return ReadResourceContents(content=json.dumps(data, ensure_ascii=False, indent=1), mime_type="application/json")

@@ -1,0 +1,6 @@
+"""The tools, in the order in which clients see them."""
+
+from darkroom.server.context import Tool
+from darkroom.server.tools import cancel_job, check_job, generate_image, generate_video, retry_job
+
+TOOLS: tuple[Tool, ...] = (generate_image.TOOL, generate_video.TOOL, check_job.TOOL, cancel_job.TOOL, retry_job.TOOL)

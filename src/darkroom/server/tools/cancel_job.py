@@ -1,0 +1,35 @@
+"""`cancel_job`: stops a job, as far as its provider allows."""
+
+from mcp_types import CallToolResult, ToolAnnotations
+
+from darkroom.server.answers import awaited, job_answer
+from darkroom.server.context import Tool, ToolCall
+from darkroom.server.schema import ToolArgs
+from darkroom.server.views import JOB_SCHEMA
+
+STOP_WAIT_S = 3.0
+"""How long to wait for the provider's word before answering."""
+
+
+class CancelJobArgs(ToolArgs):
+    """Arguments of `cancel_job`."""
+
+    job_id: str
+
+
+async def run(args: CancelJobArgs, call: ToolCall) -> CallToolResult:
+    """Ask for the stop, and answer with how the job then stands."""
+    before = await call.program.jobs.cancel(args.job_id.strip(), call.principal)
+    job = before if before.ended else (await awaited([before.id], call, STOP_WAIT_S))[0]
+    return await job_answer(job, call)
+
+
+TOOL = Tool(
+    name="cancel_job",
+    title="Cancel job",
+    description="Stop a job; says what is charged all the same.",
+    args=CancelJobArgs,
+    output=JOB_SCHEMA,
+    annotations=ToolAnnotations(destructive_hint=True, idempotent_hint=True),
+    run=run,
+)

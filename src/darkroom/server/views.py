@@ -1,0 +1,237 @@
+"""What callers see of a job: the lean view of every answer, and the full record."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from darkroom.catalog.providers import Offer
+from darkroom.domain.job import Event, Job, LedgerRow, State, Submission
+from darkroom.domain.money import json_usd, show_usd
+from darkroom.domain.output import Output
+from darkroom.domain.request import clip
+from darkroom.errors import DarkroomError
+from darkroom.events import Progress
+from darkroom.services.generation import Plan
+
+DRAFT = "draft"
+JOB_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "job_id": {"type": "string"},
+        "status": {"type": "string"},
+        "outputs": {"type": "array"},
+        "cost": {"type": "object"},
+        "error": {"type": "object"},
+        "check_after_s": {"type": "number"},
+        "next": {"type": "string"},
+    },
+    "required": ["status"],
+}
+JOBS_SCHEMA: dict[str, Any] = {"type": "object", "properties": {"jobs": {"type": "array"}}}
+
+
+def without_none(data: dict[str, Any]) -> dict[str, Any]:
+    """Return the data without keys whose value is None or empty; absent means null."""
+    return {key: value for key, value in data.items() if value is not None and value != [] and value != {}}
+
+
+def output_view(output: Output) -> dict[str, Any]:
+    """Return what an answer says of one file."""
+    return without_none(
+        {
+            "id": output.id,
+            "path": output.path,
+            "mime_type": output.media_type,
+            "width": output.width,
+            "height": output.height,
+            "duration": output.duration,
+            "variant": output.variant,
+        }
+    )
+
+
+def job_view(job: Job, *, now: int, progress: Progress | None = None, offer: Offer | None = None) -> dict[str, Any]:
+    """Return the lean view of a job; `offer` gives the typical time."""
+    part = _leading(job)
+    waiting = not job.ended and job.state is not State.SUBMIT_UNKNOWN
+    eta_s = _eta_s(job, offer, now) if waiting else None
+    return without_none(
+        {
+            "job_id": job.id,
+            "kind": job.kind.value,
+            "status": job.state.value,
+            "provider": part.provider,
+            "model": part.model,
+            "mode": job.mode.value,
+            "progress": round(progress.fraction, 2) if waiting and progress and progress.fraction is not None else None,
+            "message": (progress.message if waiting and progress else None) or _message(job, part),
+            "seed": part.notes.get("seed", part.effective.seed),
+            "outputs": [output_view(output) for output in job.outputs],
+            "cost": _cost(job),
+            "error": job.error if job.state in (State.FAILED, State.SUBMIT_UNKNOWN) else None,
+            "warnings": [*job.warnings, *(f"output {item.index}: {item.message}" for item in part.failed_outputs)],
+            "draft": True if part.provider == DRAFT else None,
+            "revised_prompt": part.notes.get("revised_prompt"),
+            "parent_job_id": job.parent_job_id,
+            "retry_of": job.retry_of,
+            "eta_s": eta_s,
+            "check_after_s": min(max(round((eta_s or 4) / 2), 2), 10) if waiting else None,
+            "next": next_step(job),
+        }
+    )
+
+
+def _leading(job: Job) -> Submission:
+    """Return the submission that the job's state comes from."""
+    return next((part for part in job.submissions if part.state is job.state), job.submissions[0])
+
+
+def _message(job: Job, part: Submission) -> str | None:
+    """Return what the draft engine understood, in words."""
+    if job.state is not State.SUCCEEDED or part.provider != DRAFT:
+        return None
+    return "A local draft, made without any provider." + _heard(part)
+
+
+def _heard(part: Submission) -> str:
+    words: list[str] = []
+    for key, label in (("understood", "It shows"), ("not_understood", "It does not show")):
+        heard = part.notes.get(key)
+        if isinstance(heard, list) and heard:
+            words.append(f" {label}: {clip(', '.join(str(word) for word in heard), 160)}.")
+    return "".join(words)
+
+
+def _cost(job: Job) -> dict[str, Any]:
+    estimates = [part.estimate for part in job.submissions if part.estimate is not None]
+    actuals = [part.actual for part in job.submissions if part.actual is not None]
+    return without_none(
+        {
+            "estimate_usd": json_usd(sum(estimates)) if estimates else None,
+            "actual_usd": json_usd(sum(actuals)) if actuals else None,
+        }
+    )
+
+
+def _eta_s(job: Job, offer: Offer | None, now: int) -> int | None:
+    if offer is None or offer.typical_s is None:
+        return None
+    return max(1, round(offer.typical_s - (now - job.created_at) / 1000))
+
+
+def next_step(job: Job) -> str:
+    """Return in one sentence what to do now."""
+    match job.state:
+        case State.SUCCEEDED if job.submissions[0].provider == DRAFT:
+            return "Show the file; set a provider's key for the real thing, or refine it with refine='" + job.id + "'."
+        case State.SUCCEEDED:
+            return f"Show the file, or continue from it with refine='{job.id}'."
+        case State.FAILED:
+            return _after_failure(job)
+        case State.CANCELLED:
+            return f"Nothing more will happen; retry_job('{job.id}') starts it again."
+        case State.SUBMIT_UNKNOWN:
+            return "It was not sent again. Pay for a new attempt only knowingly, with retry_job."
+        case State.PARKED:
+            return "It is past its deadline and still asked for, less often; check_job again in some minutes."
+        case _:
+            return f"Call check_job(job_id='{job.id}', wait=25) to wait for it; it goes on by itself."
+
+
+def _after_failure(job: Job) -> str:
+    hint = (job.error or {}).get("hint")
+    return str(hint) if hint else f"Change what was wrong with retry_job('{job.id}', changes={{...}}); it is a new job."
+
+
+def job_text(view: dict[str, Any]) -> str:
+    """Return the answer's one short text."""
+    files = ", ".join(str(item["path"]) for item in view.get("outputs", []))
+    error = view.get("error", {}).get("message")
+    amount = f" {round(view['progress'] * 100)} %" if "progress" in view else ""
+    parts = [
+        f"{view['kind']} {view['job_id']}: {view['status']}{amount}",
+        files,
+        error,
+        view.get("message"),
+        view["next"],
+    ]
+    return ". ".join(str(part).rstrip(".") for part in parts if part) + "."
+
+
+def plan_view(plan: Plan) -> dict[str, Any]:
+    """Return what a dry run says: the offer, the effective request and the price; nothing was stored."""
+    request = plan.effective
+    price = show_usd(plan.quote.micro_usd) if plan.quote else "of unknown price"
+    return without_none(
+        {
+            "status": "estimate",
+            "kind": request.kind.value,
+            "provider": plan.candidate.provider.id,
+            "model": plan.candidate.offer.model,
+            "mode": request.mode.value,
+            "effective": {
+                **without_none({"n": request.n, "duration": request.duration, "resolution": request.resolution}),
+                "size": f"{request.width}x{request.height}",
+            },
+            "cost": {"estimate_usd": json_usd(plan.quote.micro_usd)} if plan.quote else None,
+            "warnings": list(plan.warnings),
+            "draft": True if plan.candidate.provider.id == DRAFT else None,
+            "next": f"Nothing was stored. This would be {price}; call again without dry_run to start it.",
+        }
+    )
+
+
+def error_view(error: DarkroomError) -> dict[str, Any]:
+    """Return a refusal as structured content."""
+    return {"status": "refused", "error": error.to_dict()}
+
+
+def error_text(error: DarkroomError) -> str:
+    """Return a refusal in words: what happened, what was kept, what to do next."""
+    allowed = error.allowed if isinstance(error.allowed, str) else ", ".join(error.allowed or ())
+    parts = [error.message, f"Allowed: {clip(allowed, 400)}" if allowed else "", error.hint or ""]
+    return " ".join(part if part.endswith((".", "!", "?")) else f"{part}." for part in parts if part)
+
+
+def record(job: Job, events: Sequence[Event], ledger: Sequence[LedgerRow], *, now: int) -> dict[str, Any]:
+    """Return everything that is known of a job, except secrets and file contents."""
+    return {
+        **job_view(job, now=now),
+        "created_at": job.created_at,
+        "finished_at": job.finished_at,
+        "labels": list(job.labels),
+        "idempotency_key": job.idempotency_key,
+        "request": job.request.model_dump(mode="json", exclude_none=True),
+        "submissions": [_submission(part) for part in job.submissions],
+        "files": [
+            without_none({**output_view(item), "bytes": item.bytes, "sha256": item.sha256, "thumbnail": item.thumbnail})
+            for item in job.outputs
+        ],
+        "history": [event.model_dump(mode="json", exclude_none=True, exclude={"job_id"}) for event in events],
+        "ledger": [
+            {
+                "submission": row.submission,
+                "kind": row.kind,
+                "usd": json_usd(row.micro_usd),
+                "certain": row.certain,
+                "at": row.at,
+            }
+            for row in ledger
+        ],
+    }
+
+
+def _submission(part: Submission) -> dict[str, Any]:
+    return without_none(
+        {
+            "offer": f"{part.provider}/{part.model}",
+            "status": part.state.value,
+            "attempt": part.attempt,
+            "account": part.account,
+            "provider_job_id": part.provider_job_id,
+            "effective": part.effective.model_dump(mode="json", exclude_none=True),
+            "sent_at": part.sent_at,
+            "notes": part.notes,
+            "failed_outputs": [item.model_dump(mode="json") for item in part.failed_outputs],
+            "error": part.error,
+        }
+    )

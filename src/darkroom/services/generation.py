@@ -1,0 +1,338 @@
+"""From what a caller asks to a stored job: route, fit, price, caps, identity."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+import anyio.to_thread
+from pydantic import JsonValue, ValidationError
+
+from darkroom.artifacts.base import ArtifactStore, InputStore
+from darkroom.catalog.accounts import Accounts
+from darkroom.catalog.fit import fit
+from darkroom.catalog.prices import Quote, quote
+from darkroom.catalog.providers import Provider
+from darkroom.catalog.routing import Candidate, Choice, route
+from darkroom.clock import Clock
+from darkroom.domain.job import Job, LedgerKind, LedgerRow, State, Submission, new_id
+from darkroom.domain.money import FREE, MicroUsd, show_usd, to_micro
+from darkroom.domain.names import did_you_mean
+from darkroom.domain.request import (
+    Effective,
+    ImageRequest,
+    Kind,
+    MediaInput,
+    VideoRequest,
+    clip,
+    mode_of,
+    request_adapter,
+    split_options,
+)
+from darkroom.errors import BudgetExceeded, InvalidRequest, PriceUnknown, UnknownJob
+from darkroom.services.refine import continue_from
+from darkroom.settings import Settings
+from darkroom.store.base import JobStore
+
+NOTHING = "Nothing was stored or sent."
+AnyRequest = ImageRequest | VideoRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a caller says about the call rather than about the picture."""
+
+    principal: str = "local"
+    local: bool = True
+    """Whether paths of this machine may be named."""
+    max_cost: MicroUsd | None = None
+    dry_run: bool = False
+    save_as: str | None = None
+    idempotency_key: str | None = None
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What would be done, and for how much."""
+
+    candidate: Candidate
+    effective: Effective
+    warnings: tuple[str, ...]
+    quote: Quote | None
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The stored job, and whether this call made it."""
+
+    job: Job
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Parents:
+    """Where a job comes from."""
+
+    retry_of: str | None = None
+    parent_job_id: str | None = None
+
+
+class Generation:
+    """Makes jobs of requests."""
+
+    def __init__(
+        self,
+        *,
+        store: JobStore,
+        artifacts: ArtifactStore,
+        inputs: InputStore,
+        providers: Mapping[str, Provider],
+        accounts: Callable[[], Accounts],
+        settings: Settings,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._artifacts = artifacts
+        self._inputs = inputs
+        self._providers = providers
+        self._accounts = accounts
+        self._settings = settings
+        self._clock = clock
+
+    async def start(self, request: AnyRequest, terms: Terms) -> Started | Plan:
+        """Store a job for the request, or return the plan when only that is asked.
+
+        Raises:
+            RequestError: If something in the request cannot be; nothing is stored.
+            MoneyError: If a cap would be passed; nothing is stored.
+            NotConfigured: If the named provider lacks its key.
+            StorageError: If the job, its inputs or its results could not be kept.
+        """
+        request = _with_our_options(request)
+        parents = Parents()
+        if request.refine is not None:
+            request, parent = await continue_from(request, request.refine, self._store, terms.principal)
+            parents = Parents(parent_job_id=parent)
+        return await self._start(request, terms, parents)
+
+    async def retry(self, job_id: str, changes: Mapping[str, JsonValue], terms: Terms) -> Started | Plan:
+        """Store a new job for the request of an earlier one, with changes laid over it.
+
+        Raises:
+            UnknownJob: If the caller has no such job.
+            InvalidRequest: If that job is still under way, or a change cannot be.
+        """
+        job = await self._store.get(job_id, terms.principal)
+        if job is None:
+            raise UnknownJob(
+                f"There is no job {clip(job_id)!r}.",
+                field="job_id",
+                hint="check_job without job_id lists your newest jobs.",
+            )
+        if not job.ended and job.state is not State.SUBMIT_UNKNOWN:
+            raise InvalidRequest(
+                f"{job.id} is still {job.state}; a retry would pay for it twice.",
+                field="job_id",
+                hint="Nothing was changed. Wait for it with check_job, or cancel_job it first.",
+            )
+        request = _with_our_options(_changed(job.request, changes))
+        return await self._start(request, terms, Parents(job.id, job.parent_job_id))
+
+    async def _start(self, request: AnyRequest, terms: Terms, parents: Parents) -> Started | Plan:
+        _check_prompt(request)
+        self._plan(request)  # refuses whatever can be refused before a file is read
+        request = await self._with_inputs(request, terms)
+        plan = self._plan(request)
+        cap = self._check_caps(plan, request, terms)
+        await anyio.to_thread.run_sync(self._artifacts.check_target, terms.save_as)
+        if terms.dry_run:
+            return plan
+        job, ledger = self._job(request, plan, terms, parents, cap)
+        added = await self._store.add(job, ledger, again=terms.again)
+        return Started(added.job, added.created)
+
+    def _today(self) -> date:
+        return datetime.fromtimestamp(self._clock.now() / 1000, UTC).date()
+
+    def _plan(self, request: AnyRequest) -> Plan:
+        settings = self._settings
+        default = settings.default_image_model if request.kind is Kind.IMAGE else settings.default_video_model
+        choice = Choice(
+            kind=request.kind,
+            mode=mode_of(request),
+            model=request.model,
+            provider=request.provider,
+            default_model=default,
+            prefer=settings.prefer,
+        )
+        best = route(self._providers, choice, self._accounts().ready(), self._today())[0]
+        effective, warnings = fit(request, best.offer)
+        return Plan(best, effective, warnings, quote(best.offer, effective, self._today()))
+
+    async def _with_inputs(self, request: AnyRequest, terms: Terms) -> AnyRequest:
+        images = tuple([await self._take(item, terms) for item in request.images])
+        changed: dict[str, object] = {"images": images}
+        if isinstance(request, VideoRequest):
+            changed["scenes"] = tuple(
+                [
+                    scene.model_copy(update={"image": await self._take(scene.image, terms) if scene.image else None})
+                    for scene in request.scenes
+                ]
+            )
+        return request.model_copy(update=changed)
+
+    async def _take(self, item: MediaInput, terms: Terms) -> MediaInput:
+        """Keep one input under its content hash; an output id names the file of an earlier job."""
+        if item.sha256 is not None:
+            return item
+        name, src, local = item.name, item.src, terms.local
+        if src.startswith("out_"):
+            output = await self._store.output(src, terms.principal)
+            if output is None:
+                raise UnknownJob(
+                    f"There is no output {clip(src)!r}.", field="images", hint="check_job lists the outputs."
+                )
+            name, src, local = name or src, output.path, True
+        stored = await self._inputs.take(src, local=local)
+        facts = stored.facts
+        return item.model_copy(
+            update={
+                "src": stored.ref,
+                "name": name or stored.name,
+                "sha256": stored.sha256,
+                "media_type": facts.media_type,
+                "width": facts.width,
+                "height": facts.height,
+            }
+        )
+
+    def _check_caps(self, plan: Plan, request: AnyRequest, terms: Terms) -> MicroUsd | None:
+        """Hold the price against the caller's cap and the setting's; return the cap that holds."""
+        own = self._settings.max_cost
+        caps = [cap for cap in (terms.max_cost, None if own is None else to_micro(own)) if cap is not None]
+        if not caps:
+            return None
+        cap, name = min(caps), plan.candidate.name
+        if plan.quote is None:
+            if request.allow_unpriced:
+                return cap
+            raise PriceUnknown(
+                f"The price of {name} is not known, and a cap of {show_usd(cap)} is set.",
+                field="max_cost",
+                hint=f"{NOTHING} Pass options={{'allow_unpriced': true}} to run it anyway, or name another model.",
+            )
+        if plan.quote.micro_usd > cap:
+            raise BudgetExceeded(
+                f"{name} would cost {show_usd(plan.quote.micro_usd)}; the cap is {show_usd(cap)}.",
+                field="max_cost",
+                hint=f"{NOTHING} Raise max_cost, make it smaller, or name a cheaper model.",
+            )
+        return cap
+
+    def _job(
+        self, request: AnyRequest, plan: Plan, terms: Terms, parents: Parents, cap: MicroUsd | None
+    ) -> tuple[Job, list[LedgerRow]]:
+        now = self._clock.now()
+        job_id = new_id("job", now)
+        provider, offer = plan.candidate.provider, plan.candidate.offer
+        estimate = plan.quote.micro_usd if plan.quote else None
+        submission = Submission(
+            job_id=job_id,
+            idx=0,
+            provider=provider.id,
+            model=offer.model,
+            effective=plan.effective,
+            replayable=offer.replayable,
+            account=self._accounts().account(provider),
+            due_at=now,
+            deadline_at=None if request.deadline_s is None else now + int(request.deadline_s * 1000),
+            estimate=estimate,
+        )
+        job = Job(
+            id=job_id,
+            principal=terms.principal,
+            kind=request.kind,
+            mode=plan.effective.mode,
+            request=request,
+            request_hash=request_hash(request, parents),
+            idempotency_key=terms.idempotency_key,
+            max_cost=cap,
+            save_as=terms.save_as,
+            labels=request.labels,
+            priority=request.priority,
+            warnings=plan.warnings,
+            retry_of=parents.retry_of,
+            parent_job_id=parents.parent_job_id,
+            created_at=now,
+            updated_at=now,
+            submissions=(submission,),
+        )
+        reserved = LedgerRow(
+            job_id=job_id,
+            submission=0,
+            kind=LedgerKind.RESERVED,
+            micro_usd=estimate or FREE,
+            at=now,
+            certain=estimate is not None,
+        )
+        return job, [reserved]
+
+
+def request_hash(request: AnyRequest, parents: Parents) -> str:
+    """Return the identity of a request: its arguments and the contents of its inputs, not its caps or file names."""
+    own = {
+        "images": {"__all__": {"src", "name"}},
+        "scenes": {"__all__": {"image": {"src", "name"}}},
+        "allow_unpriced": True,
+    }
+    text = request.model_dump_json(exclude=own if request.kind is Kind.VIDEO else {**own, "scenes": True})
+    return hashlib.sha256(f"{text}\n{parents.retry_of or ''}".encode()).hexdigest()
+
+
+def _with_our_options(request: AnyRequest) -> AnyRequest:
+    """Move the reserved keys of `options` to the fields that they set."""
+    ours, theirs = split_options(request.options)
+    return _checked(request, {**ours, "options": theirs}) if ours or theirs != request.options else request
+
+
+def _changed(request: AnyRequest, changes: Mapping[str, JsonValue]) -> AnyRequest:
+    fields = [name for name in type(request).model_fields if name != "kind"]
+    for name in changes:
+        if name not in fields:
+            raise InvalidRequest(
+                f"changes has no {clip(name)!r}.{did_you_mean(name, fields)}",
+                field="changes",
+                allowed=fields,
+                hint=NOTHING,
+            )
+    return _checked(request, changes)
+
+
+def _checked(request: AnyRequest, changes: Mapping[str, object]) -> AnyRequest:
+    try:
+        return request_adapter.validate_python({**request.model_dump(), **changes})
+    except ValidationError as exc:
+        raise invalid(exc) from exc
+
+
+def invalid(exc: ValidationError) -> InvalidRequest:
+    """Return a validation failure in our own words: the first field, and what it may hold."""
+    error = exc.errors(include_url=False, include_input=False)[0]
+    name = ".".join(str(part) for part in error["loc"] if part not in tuple(Kind))
+    return InvalidRequest(f"{clip(name)}: {error['msg']}.", field=clip(name), hint=NOTHING)
+
+
+def _check_prompt(request: AnyRequest) -> None:
+    told = request.prompt or (
+        isinstance(request, VideoRequest)
+        and request.scenes
+        and all(part.prompt or part.image for part in request.scenes)
+    )
+    if not told:
+        raise InvalidRequest(
+            "The prompt is empty.",
+            field="prompt",
+            allowed="1 to 32,000 characters",
+            hint=f"{NOTHING} Say what to make.",
+        )

@@ -1,0 +1,135 @@
+"""Reading, awaiting and cancelling jobs."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from darkroom.clock import Clock
+from darkroom.domain.job import ACTIVE, Job, State
+from darkroom.domain.names import did_you_mean
+from darkroom.domain.output import Output
+from darkroom.domain.request import clip
+from darkroom.errors import InvalidRequest, UnknownJob
+from darkroom.events import Bus, Progress
+from darkroom.store.base import JobStore
+
+TELL_EVERY_S = 5.0
+STILL = frozenset({State.SUBMIT_UNKNOWN, State.PARKED})
+"""States that are not the end and in which waiting brings nothing."""
+GROUPS = {"active": ACTIVE, "running": ACTIVE - STILL - {State.QUEUED}, "unknown": frozenset({State.SUBMIT_UNKNOWN})}
+"""Words that stand for several states."""
+
+Tell = Callable[[Sequence[Job]], Awaitable[None]]
+
+
+class Jobs:
+    """What callers may ask about jobs that exist."""
+
+    def __init__(self, store: JobStore, bus: Bus, clock: Clock) -> None:
+        self._store = store
+        self._bus = bus
+        self._clock = clock
+
+    async def get(self, job_ids: Sequence[str], principal: str) -> list[Job]:
+        """Return these jobs, in that order.
+
+        Raises:
+            UnknownJob: If the caller has none of that id; the message names it.
+        """
+        jobs: list[Job] = []
+        for job_id in job_ids:
+            job = await self._store.get(job_id, principal)
+            if job is None:
+                recent = [item.id for item in await self._store.find(principal=principal, limit=50)]
+                raise UnknownJob(
+                    f"There is no job {clip(job_id)!r}.{did_you_mean(job_id, recent)}",
+                    field="job_id",
+                    hint="check_job without job_id lists your newest jobs.",
+                )
+            jobs.append(job)
+        return jobs
+
+    async def find(
+        self,
+        principal: str,
+        *,
+        status: str | None = None,
+        label: str | None = None,
+        limit: int = 10,
+        before: str | None = None,
+    ) -> list[Job]:
+        """Return the caller's newest jobs, narrowed by a status word and a label.
+
+        Raises:
+            InvalidRequest: If the status is no state and no group of states.
+        """
+        states: Sequence[State] = ()
+        if status is not None:
+            states = _states(status)
+        return await self._store.find(principal=principal, states=states, label=label, limit=limit, before=before)
+
+    async def wait(self, job_ids: Sequence[str], principal: str, seconds: float, tell: Tell | None = None) -> list[Job]:
+        """Return the jobs once all have ended, or after that many seconds; `tell` hears of every change meanwhile."""
+        end = self._clock.monotonic() + seconds
+        with self._bus.watch(*job_ids) as watch:
+            for job_id in job_ids:
+                self._bus.ask(job_id)
+            while True:
+                jobs = await self.get(job_ids, principal)
+                left = end - self._clock.monotonic()
+                if left <= 0 or all(job.ended or job.state in STILL for job in jobs):
+                    return jobs
+                if tell is not None:
+                    await tell(jobs)
+                await watch.wait(min(left, TELL_EVERY_S))
+
+    async def cancel(self, job_id: str, principal: str) -> Job:
+        """Ask for a job to be stopped; what is queued stops at once, the rest as its provider allows.
+
+        Raises:
+            UnknownJob: If the caller has none of that id.
+        """
+        await self.get([job_id], principal)
+        job = await self._store.request_cancel(job_id, principal, self._clock.now())
+        if job is None:
+            raise UnknownJob(f"There is no job {clip(job_id)!r}.", field="job_id")
+        self._bus.ask(job_id)
+        return job
+
+    async def delivered(self, job: Job) -> None:
+        """Remember that the caller has now seen a finished job."""
+        if job.state is State.SUCCEEDED and job.delivered_at is None:
+            await self._store.delivered(job.id, self._clock.now())
+
+    async def progress(self, job: Job) -> Progress | None:
+        """Return how far a job is: from this process, else from the heartbeat of the process that runs it."""
+        here = self._bus.progress_of(job.id)
+        if here is not None or job.ended:
+            return here
+        for worker in await self._store.workers():
+            if job.id in worker.progress:
+                return Progress(*worker.progress[job.id])
+        return None
+
+    async def output(self, output_id: str, principal: str) -> Output:
+        """Return one output.
+
+        Raises:
+            UnknownJob: If the caller has none of that id.
+        """
+        output = await self._store.output(output_id, principal)
+        if output is None:
+            raise UnknownJob(
+                f"There is no output {clip(output_id)!r}.", hint="check_job lists jobs with their outputs."
+            )
+        return output
+
+
+def _states(status: str) -> Sequence[State]:
+    word = status.strip().lower()
+    if word in GROUPS:
+        return sorted(GROUPS[word])
+    if word in tuple(State):
+        return (State(word),)
+    known = [*State, *GROUPS]
+    raise InvalidRequest(
+        f"There is no status {clip(status)!r}.{did_you_mean(word, known)}", field="status", allowed=known
+    )

@@ -1,0 +1,163 @@
+"""Settings: the environment, then `.env` and `config.toml` in DARKROOM_HOME, then defaults."""
+
+import os
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+PREFIX = "DARKROOM_"
+LATER = frozenset(
+    {
+        "TOOLSETS",
+        "PLAN",
+        "DAILY_BUDGET",
+        "MONTHLY_BUDGET",
+        "CONFIRM_ABOVE",
+        "LINGER",
+        "ALLOWED_HOSTS",
+        "SKILLS_DIR",
+        "CALLBACK_SECRET",
+        "CALLBACK_HOSTS",
+        "PUBLIC_URL",
+        "AUTH_TOKENS_FILE",
+        "DATABASE_URL",
+        "ARTIFACTS_URL",
+    }
+)
+"""Names that belong to darkroom and that this version does not read yet."""
+
+
+class SettingsError(Exception):
+    """A setting has a value that cannot be used; the message names the variable and what it may hold."""
+
+
+def default_home() -> Path:
+    """Return the folder of the database when DARKROOM_HOME is not set."""
+    return Path("~/.darkroom").expanduser()
+
+
+def _folders(value: object) -> object:
+    """Read a list of folders, separated as in PATH."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(os.pathsep) if part.strip()]
+    return value
+
+
+def _words(value: object) -> object:
+    """Read a list of names, separated by commas."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _user(value: object) -> object:
+    return Path(value).expanduser() if isinstance(value, str) and value.strip() else value
+
+
+Folder = Annotated[Path, BeforeValidator(_user)]
+Folders = Annotated[tuple[Folder, ...], NoDecode, BeforeValidator(_folders)]
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+
+
+class Settings(BaseSettings):
+    """Everything that a user can set, checked once at start."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True, env_file_encoding="utf-8"
+    )
+
+    home: Folder = Field(default_factory=default_home, description="folder of the database and working files")
+    output_dir: Folder = Field(default=Path("~/Darkroom"), validate_default=False, description="folder of the results")
+    allowed_input_dirs: Folders = Field(default=(), description="further folders that pictures may be read from")
+    allowed_output_dirs: Folders = Field(default=(), description="further folders that save_as may name")
+    default_image_model: str | None = Field(default=None, description="model when a call names none")
+    default_video_model: str | None = Field(default=None, description="model when a call names none")
+    prefer: Words = Field(default=(), description="providers to try first, separated by commas")
+    max_cost: Annotated[Decimal, Field(ge=0, le=1_000_000)] | None = Field(
+        default=None, description="most that one call may cost, in US dollars"
+    )
+    thumbnails: Literal["always", "auto", "never"] = Field(default="auto", description="small pictures in answers")
+    embed_metadata: Literal["full", "minimal", "none"] = Field(default="full", description="what is written into files")
+    providers_dir: Folder | None = Field(default=None, description="folder of your own provider manifests")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return the sources in the order of their weight."""
+        home = home_from_environment()
+        return (
+            init_settings,
+            env_settings,
+            DotEnvSettingsSource(settings_cls, env_file=home / ".env", env_ignore_empty=True),
+            TomlConfigSettingsSource(settings_cls, toml_file=home / "config.toml"),
+        )
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Self:
+        """Read all sources.
+
+        Raises:
+            SettingsError: If a value cannot be used or a file cannot be read; the message names the variable.
+        """
+        try:
+            return cls(**overrides)
+        except ValidationError as exc:
+            raise SettingsError("\n".join(_explain(cls, error) for error in exc.errors())) from exc
+        except (OSError, ValueError) as exc:
+            raise SettingsError(f"{home_from_environment() / 'config.toml'} cannot be read: {exc}") from exc
+
+    @property
+    def outputs(self) -> Path:
+        """The folder of the results, with `~` resolved."""
+        return self.output_dir.expanduser()
+
+    @property
+    def database(self) -> Path:
+        """The database file."""
+        return self.home / "darkroom.sqlite3"
+
+
+def home_from_environment() -> Path:
+    """Return DARKROOM_HOME, or its default."""
+    value = os.environ.get(f"{PREFIX}HOME", "").strip()
+    return Path(value).expanduser() if value else default_home()
+
+
+def secrets_of(home: Path) -> Mapping[str, str]:
+    """Return every variable of the environment and of `.env` in that folder; never log it."""
+    dotenv = DotEnvSettingsSource(BaseSettings, env_file=home / ".env", case_sensitive=True)
+    return {**{name: value for name, value in dotenv.env_vars.items() if value}, **os.environ}
+
+
+def known_variables() -> frozenset[str]:
+    """Return the names of all settings, as environment variables."""
+    return frozenset(f"{PREFIX}{name.upper()}" for name in Settings.model_fields)
+
+
+def set_variables() -> frozenset[str]:
+    """Return the DARKROOM_* variables of the environment."""
+    return frozenset(name for name in os.environ if name.startswith(PREFIX))
+
+
+def _explain(settings: type[Settings], error: Any) -> str:
+    field = str(error["loc"][0])
+    held = error.get("input")
+    shown = "" if held is None else f" holds {str(held)[:80]!r} and"
+    about = settings.model_fields[field].description if field in settings.model_fields else ""
+    may = str(error["msg"]).removeprefix("Input should be ")
+    return f"{PREFIX}{field.upper()} ({about}){shown} must be {may}."

@@ -1,0 +1,226 @@
+"""What every store promises; the contract suite knows only this file."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pydantic import JsonValue
+
+from darkroom.domain.job import Event, Job, LedgerRow, Ref, State, Submission
+from darkroom.domain.money import MicroUsd
+from darkroom.domain.output import FailedOutput, Output, RemoteOutput
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """The answer to `add`: the job, and whether it is new."""
+
+    job: Job
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What changes together with a state; None leaves a field as it is."""
+
+    target: State
+    at: int
+    detail: str | None = None
+    due_at: int | None = None
+    deadline_at: int | None = None
+    operation: dict[str, JsonValue] | None = None
+    results: tuple[RemoteOutput, ...] | None = None
+    failed_outputs: tuple[FailedOutput, ...] | None = None
+    notes: dict[str, JsonValue] | None = None
+    error: dict[str, Any] | None = None
+    actual: MicroUsd | None = None
+    outputs: tuple[Output, ...] = ()
+    """Kept files, inserted in the same transaction."""
+    ledger: tuple[LedgerRow, ...] = ()
+    release: bool = False
+    """Give the submission back, so that any process may claim it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What is committed directly before the one call that may cost money."""
+
+    submit_key: str
+    account: str | None
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """What the provider answered to a submission."""
+
+    job_id: str
+    idx: int
+    attempt: int
+    submit_key: str
+    at: int
+    operation: dict[str, JsonValue]
+    provider_job_id: str | None = None
+    due_at: int = 0
+    deadline_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One process that advances jobs."""
+
+    id: str
+    host: str
+    pid: int
+    boot_id: str
+    started_at: int
+    lease_until: float
+    """Seconds on the boot clock; a worker past it is hung."""
+    progress: dict[str, tuple[float | None, str | None]] = field(
+        default_factory=dict[str, tuple[float | None, str | None]]
+    )
+    """Newest (fraction, message) of the jobs it runs, by job id; for readers in other processes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A submission that is now the claimer's, with its job."""
+
+    job: Job
+    submission: Submission
+
+
+class JobStore(Protocol):
+    """Durable jobs. Every method is safe to call from many tasks and many processes at once.
+
+    A method that cannot reach its medium raises a `StorageError`; what was committed before stays.
+    """
+
+    async def open(self) -> None:
+        """Open, creating and migrating as needed; safe when several processes do it at the same time.
+
+        Raises:
+            StorageNewer: If the data was written by a newer version; nothing is changed.
+            StorageError: If it cannot be opened, read or written.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Finish what is being written, then let go; a second call does nothing."""
+        ...
+
+    async def add(
+        self, job: Job, ledger: Sequence[LedgerRow] = (), *, again: bool = False, fresh_for_ms: int = 120_000
+    ) -> Added:
+        """Add a job with its submissions and ledger rows, unless it is a repetition, looked up in the same transaction.
+
+        A job with the same principal and idempotency key is returned whatever its state. Without a key, and unless
+        `again`, so is the newest job of the principal with the same `request_hash` that has not ended, or has
+        succeeded and was not delivered, or was delivered at most `fresh_for_ms` before `job.created_at`.
+        A failed or cancelled job is never returned by its hash.
+
+        Raises:
+            InvalidRequest: If the key was used for another request; the message names that job and what differs.
+        """
+        ...
+
+    async def get(self, job_id: str, principal: str | None = None) -> Job | None:
+        """Return the job, or None when there is none or it is another principal's; None asks for anybody's."""
+        ...
+
+    async def find(
+        self,
+        *,
+        principal: str | None = None,
+        states: Sequence[State] = (),
+        label: str | None = None,
+        limit: int = 10,
+        before: str | None = None,
+    ) -> list[Job]:
+        """Return jobs, newest first, at most `limit`, older than the job `before`; empty `states` means all."""
+        ...
+
+    async def output(self, output_id: str, principal: str | None = None) -> Output | None:
+        """Return one output, or None when there is none or its job belongs to another principal."""
+        ...
+
+    async def events(self, job_id: str) -> list[Event]:
+        """Return every move of a job, oldest first."""
+        ...
+
+    async def ledger(self, job_id: str) -> list[LedgerRow]:
+        """Return the ledger rows of a job, oldest first."""
+        ...
+
+    async def claim(self, owner: str, *, accounts: Sequence[str], now: int, limit: int) -> list[Claimed]:
+        """Take up to `limit` submissions that nobody owns and that are not ended; each goes to one claimer only.
+
+        Ordered by priority (higher first), then due time. Submissions with an account are taken only when it is among
+        `accounts`; those without one, by anyone. `submit_unknown` is never taken. What is claimed stays the owner's
+        until it ends, is released, or `reap` finds the owner dead. Not-yet-due submissions are claimed too.
+        """
+        ...
+
+    async def intend(self, ref: Ref, owner: str, intent: Intent) -> Submission | None:
+        """Move queued to submitting, attempt + 1, durably, before the paid call.
+
+        Returns None, and changes nothing, when the version or the owner is another, or when a cancel is asked for.
+        """
+        ...
+
+    async def accept(self, acceptance: Acceptance) -> Submission | None:
+        """Store that the provider took the submission: submitting or submit_unknown becomes running.
+
+        Matches (job, idx, attempt, submit_key) alone, whatever owner and version. From another state it stores the
+        operation where none is kept and moves nothing. Returns the submission, or None when no attempt matches.
+        """
+        ...
+
+    async def move(self, ref: Ref, owner: str | None, move: Move) -> Submission | None:
+        """Compare-and-swap one submission to another state, with everything in `move`, an event, and the job's times.
+
+        Returns the submission in its new version, or None, with nothing changed, when version or owner differ.
+        Moving to the same state is allowed for a state that is not ended and writes no event.
+
+        Raises:
+            ValueError: If the transition table has no such move.
+        """
+        ...
+
+    async def request_cancel(self, job_id: str, principal: str, at: int) -> Job | None:
+        """Set the cancel flag, which changes no version, and cancel at once what is queued.
+
+        Returns the job as it then is, or None when there is none of that principal. Repeating it changes nothing.
+        """
+        ...
+
+    async def delivered(self, job_id: str, at: int) -> None:
+        """Remember when a finished job was first shown to its caller; later calls change nothing."""
+        ...
+
+    async def register(self, worker: Worker) -> None:
+        """Add a worker row."""
+        ...
+
+    async def heartbeat(
+        self, worker_id: str, lease_until: float, progress: dict[str, tuple[float | None, str | None]]
+    ) -> bool:
+        """Renew a worker's lease; return False when the row is gone, so the process must drop what it holds."""
+        ...
+
+    async def workers(self) -> list[Worker]:
+        """Return all worker rows."""
+        ...
+
+    async def reap(self, worker_ids: Sequence[str], at: int) -> list[str]:
+        """Remove dead workers and free what they owned; return the ids of the jobs touched.
+
+        Queued, running, parked and downloading submissions lose their owner. Submitting becomes `submit_unknown` with
+        its error filled in. Replayable ones in submitting or running go back to queued. Ownerless submitting ones,
+        whose worker row is gone already, are treated the same.
+        """
+        ...
+
+    async def data_version(self) -> int:
+        """Return a number that differs after any other process has committed."""
+        ...

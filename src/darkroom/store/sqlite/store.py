@@ -1,0 +1,246 @@
+"""The SQLite store: who opens, who writes, who reads, and who is told."""
+
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+
+from darkroom.clock import Clock
+from darkroom.domain.job import Event, Job, LedgerRow, Ref, State, Submission
+from darkroom.domain.output import Output
+from darkroom.errors import StorageError
+from darkroom.events import Bus
+from darkroom.store.base import Acceptance, Added, Claimed, Intent, Move, Worker
+from darkroom.store.migrate import migrate, migrations
+from darkroom.store.sqlite import moves
+from darkroom.store.sqlite.connections import Connection, Writer, connect
+from darkroom.store.sqlite.faults import Identity, explained
+from darkroom.store.sqlite.rows import event_of, insert, ledger_of, load_job, load_jobs, output_of, worker_of
+
+T = TypeVar("T")
+FAMILY = "sqlite"
+
+
+class SqliteStore:
+    """Jobs in one file; `store.base.JobStore` says what each method promises."""
+
+    def __init__(self, path: Path, bus: Bus, clock: Clock) -> None:
+        self._path = path
+        self._bus = bus
+        self._clock = clock
+        self._writer: Writer | None = None
+        self._connections: list[Connection] = []
+        self._identity: Identity | None = None
+
+    # ------------------------------------------------------------------ opening and closing
+
+    async def open(self) -> None:
+        if self._writer is not None:
+            return
+        steps = await anyio.to_thread.run_sync(migrations, FAMILY)
+        try:
+            with explained(self._path):
+                await anyio.to_thread.run_sync(_prepare, self._path)
+                writing = await self._connect(read_only=False)
+                await writing.run(partial(_migrated, steps))
+                await self._connect(read_only=True)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self.close()
+            raise
+        self._identity = await anyio.to_thread.run_sync(Identity, self._path)
+        self._writer = Writer(writing, self._path)
+
+    async def _connect(self, *, read_only: bool) -> Connection:
+        connection = await connect(self._path, read_only=read_only)
+        self._connections.append(connection)  # pyright: ignore[reportArgumentType] because awaiting returns the same object
+        return self._connections[-1]
+
+    async def close(self) -> None:
+        self._writer, self._identity = None, None
+        while self._connections:
+            await self._connections.pop().close()
+
+    def _open_writer(self) -> Writer:
+        if self._writer is None:
+            raise StorageError("The database is not open.", hint="Start darkroom again.")
+        return self._writer
+
+    def _reader(self) -> Connection:
+        self._open_writer()
+        return self._connections[1]
+
+    async def _intact(self) -> None:
+        if self._identity is not None:
+            await anyio.to_thread.run_sync(self._identity.check)
+
+    # ------------------------------------------------------------------ writing
+
+    async def add(
+        self, job: Job, ledger: Sequence[LedgerRow] = (), *, again: bool = False, fresh_for_ms: int = 120_000
+    ) -> Added:
+        await self._intact()
+        work = partial(moves.add, job=job, ledger=ledger, again=again, fresh_for_ms=fresh_for_ms)
+        added = await self._open_writer().run(work)
+        if added.created:
+            self._bus.work()
+        return added
+
+    async def claim(self, owner: str, *, accounts: Sequence[str], now: int, limit: int) -> list[Claimed]:
+        free = await self._read(_any_free)
+        if not free:
+            return []
+        return await self._open_writer().run(partial(moves.claim, owner=owner, accounts=accounts, limit=limit))
+
+    async def intend(self, ref: Ref, owner: str, intent: Intent) -> Submission | None:
+        await self._intact()
+        sent = await self._open_writer().run(partial(moves.intend, ref=ref, owner=owner, intent=intent))
+        self._bus.changed(ref.job_id)
+        return sent
+
+    async def accept(self, acceptance: Acceptance) -> Submission | None:
+        part = await self._open_writer().run(partial(moves.accept, acceptance=acceptance))
+        self._bus.changed(acceptance.job_id)
+        if part is not None and part.owner is None:
+            self._bus.work()
+        return part
+
+    async def move(self, ref: Ref, owner: str | None, move: Move) -> Submission | None:
+        part = await self._open_writer().run(partial(moves.move, ref=ref, owner=owner, change=move))
+        if part is not None:
+            self._bus.changed(ref.job_id)
+        return part
+
+    async def request_cancel(self, job_id: str, principal: str, at: int) -> Job | None:
+        job = await self._open_writer().run(partial(moves.request_cancel, job_id=job_id, principal=principal, at=at))
+        self._bus.changed(job_id)
+        return job
+
+    async def delivered(self, job_id: str, at: int) -> None:
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("UPDATE jobs SET delivered_at = ? WHERE id = ? AND delivered_at IS NULL", (at, job_id))
+
+        await self._open_writer().run(work)
+
+    async def register(self, worker: Worker) -> None:
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("DELETE FROM workers WHERE id = ?", (worker.id,))
+            values = {
+                name: getattr(worker, name) for name in ("id", "host", "pid", "boot_id", "started_at", "lease_until")
+            }
+            insert(db, "workers", {**values, "progress": json.dumps(worker.progress)})
+
+        await self._open_writer().run(work)
+
+    async def heartbeat(
+        self, worker_id: str, lease_until: float, progress: dict[str, tuple[float | None, str | None]]
+    ) -> bool:
+        await self._intact()
+
+        def work(db: sqlite3.Connection) -> bool:
+            sql = "UPDATE workers SET lease_until = ?, progress = ? WHERE id = ?"
+            return db.execute(sql, (lease_until, json.dumps(progress), worker_id)).rowcount == 1
+
+        return await self._open_writer().run(work)
+
+    async def reap(self, worker_ids: Sequence[str], at: int) -> list[str]:
+        touched = await self._open_writer().run(partial(moves.reap, worker_ids=worker_ids, at=at))
+        for job_id in touched:
+            self._bus.changed(job_id)
+        if touched:
+            self._bus.work()
+        return touched
+
+    # ------------------------------------------------------------------ reading
+
+    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        with explained(self._path):
+            return await self._reader().run(work)
+
+    async def get(self, job_id: str, principal: str | None = None) -> Job | None:
+        job = await self._read(partial(load_job, job_id=job_id))
+        return job if job is not None and principal in (None, job.principal) else None
+
+    async def find(
+        self,
+        *,
+        principal: str | None = None,
+        states: Sequence[State] = (),
+        label: str | None = None,
+        limit: int = 10,
+        before: str | None = None,
+    ) -> list[Job]:
+        tests, values = ["1 = 1"], list[str | int]()
+        for test, value in (("principal = ?", principal), ("id < ?", before)):
+            if value is not None:
+                tests.append(test)
+                values.append(value)
+        if states:
+            tests.append(f"state IN ({', '.join('?' for _ in states)})")
+            values += [str(state) for state in states]
+        if label is not None:
+            tests.append("EXISTS (SELECT 1 FROM json_each(labels) WHERE value = ?)")
+            values.append(label)
+        sql = f"SELECT * FROM jobs WHERE {' AND '.join(tests)} ORDER BY id DESC LIMIT ?"  # noqa: S608 because the tests are ours
+
+        def work(db: sqlite3.Connection) -> list[Job]:
+            return load_jobs(db, db.execute(sql, (*values, limit)).fetchall())
+
+        return await self._read(work)
+
+    async def output(self, output_id: str, principal: str | None = None) -> Output | None:
+        def work(db: sqlite3.Connection) -> Output | None:
+            sql = """SELECT outputs.* FROM outputs JOIN jobs ON jobs.id = job_id
+                     WHERE outputs.id = ? AND ? IN (principal, '*')"""
+            row = db.execute(sql, (output_id, "*" if principal is None else principal)).fetchone()
+            return None if row is None else output_of(row)
+
+        return await self._read(work)
+
+    async def events(self, job_id: str) -> list[Event]:
+        def work(db: sqlite3.Connection) -> list[Event]:
+            rows = db.execute("SELECT * FROM events WHERE job_id = ? ORDER BY seq", (job_id,)).fetchall()
+            return [event_of(row) for row in rows]
+
+        return await self._read(work)
+
+    async def ledger(self, job_id: str) -> list[LedgerRow]:
+        def work(db: sqlite3.Connection) -> list[LedgerRow]:
+            rows = db.execute("SELECT * FROM ledger WHERE job_id = ? ORDER BY id", (job_id,)).fetchall()
+            return [ledger_of(row) for row in rows]
+
+        return await self._read(work)
+
+    async def workers(self) -> list[Worker]:
+        def work(db: sqlite3.Connection) -> list[Worker]:
+            return [worker_of(row) for row in db.execute("SELECT * FROM workers ORDER BY started_at, id").fetchall()]
+
+        return await self._read(work)
+
+    async def data_version(self) -> int:
+        def work(db: sqlite3.Connection) -> int:
+            return int(db.execute("PRAGMA data_version").fetchone()[0])
+
+        return await self._read(work)
+
+
+def _prepare(path: Path) -> None:
+    """Make the folder, and the file with the right permissions before SQLite would make it with others."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+
+
+def _migrated(steps: dict[int, str], db: sqlite3.Connection) -> None:
+    migrate(db, steps)
+
+
+def _any_free(db: sqlite3.Connection) -> bool:
+    sql = """SELECT 1 FROM submissions WHERE owner IS NULL AND state IN ('queued', 'running', 'parked', 'downloading')
+             LIMIT 1"""
+    return db.execute(sql).fetchone() is not None

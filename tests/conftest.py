@@ -1,0 +1,187 @@
+"""Rules that hold in every test: no network, no blocked loop, a clean environment, no process left behind."""
+
+import ipaddress
+import os
+import socket
+import sys
+import time
+import tomllib
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from blockbuster import BlockBuster, BlockBusterFunction
+from hypothesis import settings as hypothesis_settings
+
+pytest_plugins = ["pytester"]
+ROOT = Path(__file__).parent.parent
+NOT_OURS = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME")
+SECRET_ENDINGS = ("_API_KEY", "_API_TOKEN", "_ACCESS_KEY", "_SECRET", "_SECRET_KEY", "_TOKEN", "_CREDENTIALS")
+
+hypothesis_settings.register_profile("local", deadline=None)
+hypothesis_settings.register_profile("ci", deadline=None, derandomize=True, database=None)
+hypothesis_settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+# Network
+
+
+class NetworkUsed(AssertionError):
+    """A test tried to leave this machine."""
+
+
+attempts: list[str] = []
+"""What the running test tried to reach, for code that swallows the error."""
+
+
+def _is_here(host: object, *, binding: bool) -> bool:
+    """Tell whether a host is this machine; `binding`: the unspecified address means every address of ours."""
+    name = host.decode("ascii", "replace") if isinstance(host, bytes | bytearray) else host
+    if name is None or not isinstance(name, str):
+        return True
+    if name in ("", "localhost") or name.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback or (binding and address.is_unspecified)
+
+
+def _watch(event: str, arguments: tuple[Any, ...]) -> None:
+    """Refuse what leaves the machine. An audit hook sees every thread and all C code and cannot be patched away."""
+    if not event.startswith("socket."):
+        return
+    if event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
+        sock, address = arguments[0], arguments[1]
+        if sock.family not in (socket.AF_INET, socket.AF_INET6) or not isinstance(address, tuple):
+            return
+        host, port = address[:2]  # pyright: ignore[reportUnknownVariableType] because addresses are untyped
+        here = _is_here(host, binding=False)  # pyright: ignore[reportUnknownArgumentType] because addresses are untyped
+        target = f"{host}:{port}"
+    elif event in ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"):
+        here, target = _is_here(arguments[0], binding=True), f"the name {arguments[0]!r}"
+    else:
+        return
+    if not here:
+        attempts.append(f"{target} ({event})")
+        raise NetworkUsed(f"a test tried to reach {target}; only this machine is allowed")
+
+
+sys.addaudithook(_watch)
+
+
+@pytest.fixture(autouse=True)
+def no_network() -> Generator[list[str]]:
+    """Fail the test that tried to leave the machine, even where the code under test caught the error.
+
+    Processes that a test starts are not watched. Yields what the test tried; a test of the guard itself clears it.
+    """
+    attempts.clear()
+    yield attempts
+    seen = "; ".join(attempts)
+    attempts.clear()
+    assert not seen, f"the test tried to reach {seen}"
+
+
+# Event loop
+
+EVERYWHERE = ("time.sleep", "sqlite3.", "socket.", "ssl.", "builtins.input")
+"""Refused on the loop whoever calls; file access is refused only below code of darkroom: tests lay out files freely."""
+ALSO = ("sqlite3.connect", "os.fsync", "os.fdatasync")
+"""Calls that blockbuster does not know by itself."""
+
+
+@pytest.fixture(autouse=True)
+def no_blocking() -> Generator[BlockBuster]:
+    """Refuse calls that block the event loop, in tests and fixtures alike."""
+    detector = BlockBuster("darkroom")
+    for name in (*detector.functions, *ALSO):
+        known = detector.functions.get(name)
+        if name.startswith(EVERYWHERE):
+            detector.functions[name] = (
+                BlockBusterFunction(
+                    None,
+                    name,
+                    can_block_functions=known.can_block_functions,
+                    can_block_predicate=known.can_block_predicate,
+                )
+                if known
+                else BlockBusterFunction(None, name)
+            )
+        elif known is None:
+            detector.functions[name] = BlockBusterFunction(None, name, scanned_modules="darkroom")
+    for function in detector.functions.values():
+        # Modules are imported on first use, once a process, to keep the start quick.
+        function.can_block_in("<frozen importlib._bootstrap>", {"_find_and_load"})
+    detector.activate()
+    yield detector
+    detector.deactivate()
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Tests run on asyncio, as the SDK's server does."""
+    return "asyncio"
+
+
+# Environment
+
+
+def _key_names() -> frozenset[str]:
+    """Return the variables that the shipped manifests read: names, or lists of names that go together."""
+    found: set[str] = set()
+    for path in (ROOT / "manifests" / "providers").glob("*.toml"):
+        for entry in tomllib.loads(path.read_text("utf-8")).get("credentials", []):
+            found.update([entry] if isinstance(entry, str) else entry)
+    return frozenset(found)
+
+
+KEY_NAMES = _key_names()
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give every test its own home folder and none of the user's settings, keys and proxies."""
+    for name in list(os.environ):
+        upper = name.upper()
+        if upper.startswith("DARKROOM_") or upper in NOT_OURS or upper.endswith(SECRET_ENDINGS) or name in KEY_NAMES:
+            monkeypatch.delenv(name)
+    folder = tmp_path / "user"
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.setenv("USERPROFILE", str(folder))
+    monkeypatch.setenv("DARKROOM_HOME", str(folder / ".darkroom"))
+    monkeypatch.setenv("DARKROOM_OUTPUT_DIR", str(folder / "Darkroom"))
+    return folder
+
+
+# Processes
+
+
+def _children() -> list[str]:
+    """Return the command lines of our live child processes, where the system tells (Linux)."""
+    found: list[str] = []
+    for listing in Path("/proc/self/task").glob("*/children"):
+        for child in listing.read_text("ascii").split():
+            try:
+                command = Path("/proc", child, "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+            except OSError:
+                continue  # gone since
+            if command and "multiprocessing" not in command:  # empty: a zombie; Python's own helpers end with us
+                found.append(command.strip())
+    return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_child_left() -> Generator[None]:
+    """Fail the run if a process that a test started outlives all tests."""
+    before = set(_children())
+    yield
+    deadline = time.monotonic() + 5
+    while left := [command for command in _children() if command not in before]:
+        if time.monotonic() > deadline:
+            pytest.fail(f"still running after the last test: {left}")
+        time.sleep(0.02)
