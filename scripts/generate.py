@@ -60,7 +60,7 @@ def readme() -> str:
     text = README.read_text(encoding="utf-8")
     for name, table in (("tools", tool_table()), ("providers", provider_table()), ("settings", setting_table())):
         marked = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", re.DOTALL)
-        text, count = marked.subn(lambda match, table=table: f"{match[1]}{table}{match[2]}", text)
+        text, count = marked.subn(lambda match, table=table: f"{match[1]}\n{table}\n{match[2]}", text)
         if count != 1:
             sys.exit(f"README.md must have the markers of its {name} table once")
     return text

@@ -60,7 +60,7 @@ class App:
         self._accounts: Accounts | None = None
         self._tasks: anyio.abc.TaskGroup | None = None
         self._opened = False
-        self._advancing: anyio.CancelScope | None = None
+        self._advancing = False
         self._opening = anyio.Lock()
 
     def accounts(self) -> Accounts:
@@ -84,7 +84,7 @@ class App:
                 tasks.cancel_scope.cancel()
         finally:
             with anyio.CancelScope(shield=True):
-                self._tasks, self._opened, self._advancing = None, False, None
+                self._tasks, self._opened = None, False
                 await self.adapters.aclose()
                 await self.store.close()
 
@@ -102,7 +102,7 @@ class App:
         """
         async with self._opening:
             await self.opened()
-            if self._advancing is None and self._tasks is not None:
+            if not self._advancing and self._tasks is not None:
                 await self._tasks.start(self._advance)
 
     async def opened(self) -> None:
@@ -139,11 +139,15 @@ class App:
             stepper=stepper,
             accounts=accounts.all,
         )
-        with anyio.CancelScope() as self._advancing:
-            try:
-                await embedded.run(task_status=task_status)
-            finally:
-                self._advancing = None
+        self._advancing = True
+        try:
+            await embedded.run(task_status=task_status)
+        except StorageError:
+            raise  # before `started`: the caller of `ready` hears of it
+        except Exception:
+            log.exception("jobs are not being advanced; the next call starts that again")
+        finally:
+            self._advancing = False
 
     async def history(self, job: Job) -> tuple[list[Event], list[LedgerRow]]:
         """Return the moves and the ledger rows of a job."""

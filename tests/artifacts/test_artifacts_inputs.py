@@ -353,6 +353,12 @@ async def test_a_missing_file_names_its_neighbours(inputs: LocalInputs, pictures
     assert "Check the path" in str((await refused(inputs, pictures / "nowhere" / "sunrise.jpg")).hint)
 
 
+async def test_what_lies_beside_an_allowed_folder_is_not_named(own: Path, tmp_path: Path) -> None:
+    (tmp_path / "photos.png").write_bytes(b"x")
+    error = await refused(LocalInputs(home=own, allowed_dirs=[tmp_path / "photo"]), tmp_path / "photo")
+    assert "photos.png" not in str(error.hint)
+
+
 async def test_a_file_that_cannot_be_read(
     inputs: LocalInputs, pictures: Path, picture: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -297,6 +297,30 @@ def test_an_account_without_home_folder(monkeypatch: pytest.MonkeyPatch) -> None
     assert user_path("~/x.png") == Path("~/x.png")
 
 
+def test_the_output_folder_itself_before_it_exists(tmp_path: Path) -> None:
+    target = read_save_as(str(tmp_path / "out"), tmp_path / "out", ())
+    assert (target.folder, target.stem) == ((tmp_path / "out").resolve(), None)
+
+
+def test_a_link_outside_is_no_way_in(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "out" / "hero")
+    with pytest.raises(InvalidRequest, match="outside"):
+        read_save_as(str(tmp_path / "link"), tmp_path / "out", ())
+
+
+def test_a_folder_that_may_not_be_looked_at(
+    artifacts: LocalArtifacts, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_dir", fail)
+    assert read_save_as("closed/hero", out, ()).stem == "hero"
+    with pytest.raises(StorageUnwritable, match="Permission denied"):
+        artifacts.check_target(None)
+
+
 def test_a_link_to_the_output_folder_counts_as_it(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "alias").symlink_to(tmp_path / "real", target_is_directory=True)

@@ -105,8 +105,9 @@ class ArtifactStore(Protocol):
         """Check one result by decoding it, copy it to its place durably, and make its thumbnail or poster.
 
         Repeating it for the same place gives the same output, also after a crash in between. The source is left as it
-        is, whatever happens. A `save_as` that is no longer allowed gives way to the usual place, and a thumbnail that
-        cannot be made is left out: neither fails a result that was paid for.
+        is, whatever happens. A `save_as` that is no longer allowed gives way to the usual place, a thumbnail that
+        cannot be made is left out, and so are the size and duration of a clip whose decoding runs out of its bounds:
+        none of these fails a result that was paid for.
 
         Raises:
             UnexpectedAnswer: If the file is no picture or clip, is damaged, or is larger than the caps; the beginning

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import contextlib
 import difflib
 import hashlib
 import itertools
@@ -54,7 +55,7 @@ class LocalInputs:
         if _SHA256.fullmatch(sha256):
             for media_type, kind in PICTURES.items():
                 path = self._folder / f"{sha256}{kind.extensions[0]}"
-                if path.is_file():
+                with contextlib.suppress(FileNotFoundError):
                     return StoredInput(sha256, path, _facts_of_file(path, media_type))
         raise _gone(sha256)
 
@@ -105,7 +106,8 @@ class LocalInputs:
             raise self._outside(text, tries)
         found = next((entry for entry in inside if _exists(entry)), None)
         if found is None:
-            raise _missing(text, path, inside)
+            # What lies beside an allowed folder is nobody's business.
+            raise _missing(text, path, [entry for entry in inside if self._confine(entry.parent)])
         return found
 
     def _tries(self, path: Path) -> list[Path]:
@@ -149,6 +151,8 @@ def _facts_of_file(path: Path, media_type: str) -> MediaFacts:
     try:
         with path.open("rb") as file:
             return media.facts_of(media.open_picture(file, media_type, MAX_PIXELS), media_type)
+    except FileNotFoundError:
+        raise
     except (OSError, media.NotMedia) as exc:
         raise _gone(path.stem) from exc
 

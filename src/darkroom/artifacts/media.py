@@ -4,6 +4,7 @@ import base64
 import contextlib
 import functools
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
+log = logging.getLogger(__name__)
 MAX_OUTPUT_PIXELS = 89_478_485
 """Pillow's own bound against decompression bombs; the largest size that can be asked for has 67 million."""
 PROBE_TIMEOUT_S = 20.0
@@ -59,6 +61,8 @@ class Examined:
 
 async def examine(path: Path) -> Examined:
     """Decode a result: PNG, JPEG, WebP, GIF and AVIF here in a thread, MP4, MOV, WebM and MKV in a child process.
+
+    A clip whose decoding does not end in time, or ends the decoder, has no size, duration or thumbnail.
 
     Raises:
         NotMedia: If it is something else, empty, damaged or too large.
@@ -100,11 +104,11 @@ def _examine_picture(path: Path, media_type: str) -> Examined:
     with path.open("rb") as file:
         picture = open_picture(file, media_type, MAX_OUTPUT_PIXELS)
         load(picture)
+        facts = facts_of(picture, media_type)
         try:
-            thumbnail = thumbnail_of(picture)
+            return Examined(facts, thumbnail_of(picture))
         except Exception:  # a mode that Pillow cannot convert: the picture is whole all the same
-            thumbnail = None
-        return Examined(facts_of(picture, media_type), thumbnail)
+            return Examined(facts, None)
 
 
 @functools.cache
@@ -180,48 +184,56 @@ def upright(picture: "Image.Image") -> bytes | None:
 
 
 async def _examine_clip(path: Path, media_type: str) -> Examined:
+    extension = CLIPS[media_type].extensions[0]
     found = await _run_child(path, CLIPS[media_type].decoder)
+    if found is None:
+        # A busy machine or a decoder at its bounds proves nothing against a clip that was paid for.
+        log.warning("%s was not decoded within the bounds: it is kept unchecked, without size and poster", path.name)
+        return Examined(MediaFacts(media_type, extension), None)
     if "error" in found:
         raise NotMedia(str(found["error"]))
-    facts = MediaFacts(
-        media_type, CLIPS[media_type].extensions[0], found["width"], found["height"], found.get("duration")
-    )
+    facts = MediaFacts(media_type, extension, found["width"], found["height"], found.get("duration"))
     poster: str | None = found.get("poster")
     return Examined(facts, base64.b64decode(poster) if poster else None)
 
 
-async def _run_child(path: Path, demuxer: str) -> dict[str, Any]:
-    """Decode a clip where a fault of native code harms nobody; the child is killed on timeout and cancellation."""
+async def _run_child(path: Path, demuxer: str) -> dict[str, Any] | None:
+    """Decode a clip where a fault of native code harms nobody; None where the decoder died or took too long.
+
+    The child is killed on timeout and cancellation.
+    """
     # -P: the working folder is the host's, and nothing in it may pass for one of our modules.
     command = [sys.executable, "-P", "-m", "darkroom.artifacts.probe_video", str(path), demuxer]
-    # A cancellation in the middle of starting it would leave it running with nobody to end it.
-    with anyio.CancelScope(shield=True):
-        process = await anyio.open_process(
-            command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=_child_environment()
-        )
-    async with process:
-        try:
-            with anyio.fail_after(PROBE_TIMEOUT_S):
-                return json.loads(await _answer_of(process))
-        except TimeoutError as exc:
-            raise NotMedia(f"could not be decoded within {PROBE_TIMEOUT_S:g} s") from exc
-        except ValueError as exc:
-            raise NotMedia("could not be decoded: the decoder stopped") from exc
-        finally:
-            # It has nothing more to say, whatever happened; one that has ended already cannot be signalled.
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-
-
-async def _answer_of(process: Process) -> bytes:
-    """Return what a child wrote until it closed its output; ValueError where it is more than an answer can be."""
     answer = b""
-    assert process.stdout
-    async for part in process.stdout:
-        answer += part
-        if len(answer) > MAX_ANSWER:
-            raise ValueError("too long")
-    return answer
+    # A cancellation in the middle of the start would leave a child that nobody ends: shielded until we hold it.
+    with anyio.CancelScope(shield=True) as start:
+        async with await anyio.open_process(
+            command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=_child_environment()
+        ) as child:
+            start.shield = False
+            answer = await _answer_of(child)
+    try:
+        return json.loads(answer)
+    except ValueError:
+        return None
+
+
+async def _answer_of(child: Process) -> bytes:
+    """Return what a child writes until it closes its output, and end it; nothing when it takes too long."""
+    answer = b""
+    assert child.stdout
+    try:
+        with anyio.move_on_after(PROBE_TIMEOUT_S):
+            async for part in child.stdout:
+                answer += part
+                if len(answer) > MAX_ANSWER:
+                    raise NotMedia("makes the decoder answer without end")
+            return answer
+    finally:
+        # It has nothing more to say, whatever happened; one that has ended already cannot be signalled.
+        with contextlib.suppress(ProcessLookupError):
+            child.kill()
+    return b""
 
 
 def _child_environment() -> dict[str, str]:

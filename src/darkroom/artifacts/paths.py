@@ -143,7 +143,8 @@ def read_save_as(text: str, output_dir: Path, allowed: Sequence[Path]) -> Target
         fault = fault_of_name(name)
         if fault:
             raise _refusal(text, fault, roots)
-    if text.endswith(("/", "\\")) or resolved.is_dir():
+    is_root = () in homes
+    if is_root or text.endswith(("/", "\\")) or _is_folder(resolved):
         return Target(resolved)
     return _file_target(text, whole, roots)
 
@@ -158,13 +159,22 @@ def _own_parts(path: Path, roots: Sequence[Path]) -> tuple[str, ...]:
 
 def _file_target(text: str, path: Path, roots: Sequence[Path]) -> Target:
     # Not resolved itself: should that name be a link, it is another's file, and a free name is taken beside it.
-    folder, _ = confined(path.parent, roots)
+    folder, homes = confined(path.parent, roots)
+    if not homes:
+        raise _refusal(text, "is outside the folders that may be written", roots)
     suffix = path.suffix
     if suffix.lower() in _OTHER:
         raise _refusal(text, f"ends in {suffix}, which no picture or clip has", roots)
     if suffix.lower() in _MEDIA:
         return Target(folder, path.stem, suffix)
     return Target(folder, path.name)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # it may not be looked at: the writing will say why
+        return False
 
 
 def _refusal(text: str, fault: str, roots: Sequence[Path]) -> InvalidRequest:

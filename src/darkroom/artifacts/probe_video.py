@@ -97,7 +97,7 @@ def _first_bright(frames: Iterable[Any]) -> "tuple[Image.Image, int]":
 
 
 def _end(path: Path, demuxer: str) -> float:
-    """Return the time at which the pictures end, by reading the file through without decoding it."""
+    """Return the time at which pictures and sound end, by reading the file through without decoding it."""
     import av
     from av.error import FFmpegError
 
@@ -108,7 +108,7 @@ def _end(path: Path, demuxer: str) -> float:
         path.open("rb") as file,
         av.open(file, mode="r", format=demuxer) as container,
     ):
-        for packet in container.demux(container.streams.video[0]):
+        for packet in container.demux([*container.streams.video, *container.streams.audio]):
             if packet.pts is not None and packet.size:
                 end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
     return end

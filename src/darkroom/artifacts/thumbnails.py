@@ -13,7 +13,10 @@ _QUALITIES = (80, 60, 40)
 
 
 def thumbnail_of(picture: "Image.Image") -> bytes:
-    """Return a WebP of at most 512 pixels a side and 60,000 bytes: first the quality gives way, then the size."""
+    """Return a WebP of at most 512 pixels a side and 60,000 bytes: first the quality gives way, then the size.
+
+    The picture itself is shrunk on the way: a copy of a large one would take as much memory again.
+    """
     picture = _drawable(picture)
     data = b""
     for side in _SIDES:
@@ -29,13 +32,15 @@ def thumbnail_of(picture: "Image.Image") -> bytes:
 
 
 def _drawable(picture: "Image.Image") -> "Image.Image":
-    """Return a copy in a mode that WebP has, upright."""
+    """Return the picture small, upright, and in a mode that WebP has."""
     from PIL import ImageOps
 
-    small = picture.copy()
+    if picture.mode in ("P", "PA", "1"):
+        # Numbers of colours cannot be averaged.
+        picture = picture.convert("RGBA")
     # Before turning and converting, which then cost a fraction; still sharp enough for every size above.
-    small.thumbnail((MAX_SIDE * 2, MAX_SIDE * 2))
-    small = ImageOps.exif_transpose(small)
+    picture.thumbnail((MAX_SIDE * 2, MAX_SIDE * 2))
+    small = ImageOps.exif_transpose(picture)
     if small.mode.startswith("I"):
         # 16 bits a pixel: a plain conversion would clip nearly all of it to white.
         small = small.convert("I").point(lambda value: value / 256).convert("L")

@@ -88,7 +88,7 @@ def output_id(job_id: str, index: int) -> str:
 class Ref(BaseModel):
     """Which submission, in which version: what every compare-and-swap names."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     job_id: str
     idx: int
@@ -98,7 +98,7 @@ class Ref(BaseModel):
 class Submission(BaseModel):
     """One call to one offer, and what is known of it."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     job_id: str
     idx: int
@@ -138,7 +138,7 @@ class Submission(BaseModel):
 class Event(BaseModel):
     """One move, kept for ever."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     job_id: str
     seq: int
@@ -162,7 +162,7 @@ class LedgerKind(StrEnum):
 class LedgerRow(BaseModel):
     """One entry of the append-only ledger."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     job_id: str
     submission: int
@@ -176,7 +176,7 @@ class LedgerRow(BaseModel):
 class Job(BaseModel):
     """One request of one principal, with everything known about it."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     id: str
     principal: str

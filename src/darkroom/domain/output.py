@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class RemoteOutput(BaseModel):
     """One result as the provider offers it: a URL to fetch, or a file that is already on this machine."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     url: str | None = None
     path: str | None = None
@@ -20,7 +20,7 @@ class RemoteOutput(BaseModel):
 class FailedOutput(BaseModel):
     """One result of several that a provider did not deliver."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     index: int
     code: str
@@ -30,7 +30,7 @@ class FailedOutput(BaseModel):
 class Output(BaseModel):
     """One kept file."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     id: str
     job_id: str

@@ -170,7 +170,7 @@ def clip(text: object, limit: int = 80) -> str:
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class MediaInput(_Frozen):
@@ -378,7 +378,7 @@ class VideoRequest(MediaRequest):
 
 
 Request = Annotated[ImageRequest | VideoRequest, Field(discriminator="kind")]
-request_adapter: TypeAdapter[ImageRequest | VideoRequest] = TypeAdapter(Request)
+request_adapter: TypeAdapter[ImageRequest | VideoRequest] = TypeAdapter(Request, config=ConfigDict(defer_build=True))
 
 RESERVED_OPTIONS = ("exact", "labels", "deadline_s", "priority", "allow_unpriced")
 """Keys of `options` that are ours, not the provider's."""

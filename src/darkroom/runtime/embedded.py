@@ -138,6 +138,10 @@ class Embedded:
             log.warning("job %s waits for the store: %s", held.claimed.job.id, exc.message)
             pause = schedule.trouble_pause(held.failures)
             following = Held(held.claimed, self._clock.now() + int(pause * 1000), held.failures + 1)
+        except Exception:  # because one job's trouble must not stop the others
+            log.exception("job %s could not be advanced; it is tried again", held.claimed.job.id)
+            pause = schedule.trouble_pause(held.failures + 1)
+            following = Held(held.claimed, self._clock.now() + int(pause * 1000), held.failures + 1)
         finally:
             self._busy.discard(held.key)
         if following is None:
@@ -158,16 +162,18 @@ class Embedded:
                 for job_id, item in list(self._bus.all_progress().items())[:PROGRESS_MOST]
             }
             try:
-                alive = await self._store.heartbeat(self._presence.id, self._clock.boot() + LEASE_S, progress)
+                if not await self._store.heartbeat(self._presence.id, self._clock.boot() + LEASE_S, progress):
+                    await self._rejoin()
             except StorageError as exc:
                 log.warning("no heartbeat: %s", exc.message)
-                continue
-            if not alive:
-                log.warning("this process was taken for dead; it drops what it held and claims again")
-                self._held.clear()
-                self._heap.clear()
-                await self._store.register(await anyio.to_thread.run_sync(self._presence.renew, self._clock))
-                self._bus.work()
+
+    async def _rejoin(self) -> None:
+        """Come back after being taken for dead, as after the machine slept."""
+        log.warning("this process was taken for dead; it drops what it held and claims again")
+        self._held.clear()
+        self._heap.clear()
+        await self._store.register(await anyio.to_thread.run_sync(self._presence.renew, self._clock))
+        self._bus.work()
 
     async def _watch(self) -> None:
         seen: int | None = None

@@ -150,6 +150,10 @@ class Stepper:
             raise
         except DarkroomError as exc:
             return await self._end(part, State.FAILED, exc)
+        except Exception as exc:  # because a fault before the call costs nothing, and must be shown
+            log.exception("job %s could not be prepared", job.id)
+            error = ProviderFailed(f"{part.provider} could not be prepared: {type(exc).__name__}. Nothing was sent.")
+            return await self._end(part, State.FAILED, error)
         async with self._limit(call.provider, "submit"):
             intent = Intent(call.submit_key, self.accounts.account(call.provider), self.clock.now())
             sent = await self.store.intend(part.ref, self.owner, intent)

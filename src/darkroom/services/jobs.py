@@ -70,10 +70,14 @@ class Jobs:
         """Return the jobs once all have ended, or after that many seconds; `tell` hears of every change meanwhile."""
         end = self._clock.monotonic() + seconds
         with self._bus.watch(*job_ids) as watch:
-            for job_id in job_ids:
-                self._bus.ask(job_id)
+            asked = False
             while True:
                 jobs = await self.get(job_ids, principal)
+                if not asked:
+                    for job in jobs:
+                        if not job.ended:
+                            self._bus.ask(job.id)
+                    asked = True
                 left = end - self._clock.monotonic()
                 if left <= 0 or all(job.ended or job.state in STILL for job in jobs):
                     return jobs

@@ -1,5 +1,13 @@
 """The built-in draft engine: labelled pictures and clips with no key and no network."""
 
-from darkroom.adapters.draft.adapter import create
+from typing import TYPE_CHECKING
 
-__all__ = ["create"]
+if TYPE_CHECKING:
+    from darkroom.adapters.draft.adapter import DraftAdapter
+
+
+def create() -> "DraftAdapter":
+    """Return the adapter; its worker processes import this package too and need none of the adapter's modules."""
+    from darkroom.adapters.draft.adapter import create as make
+
+    return make()

@@ -48,7 +48,11 @@ def _silk(stage: Stage, colours: tuple[Rgb, ...], folds: float) -> None:
     shine = np.clip(np.cos(wave * 2.2 - 0.9), 0, 1) ** 10
     closed = [*colours, *colours[-2:0:-1]]
     table = pixels.ramp([(at / len(closed), tone) for at, tone in enumerate([*closed, closed[0]])], 1024)
-    stage.add(Cycle((field * 0.8 % 1).astype(np.float32), table.astype(np.uint8), Image.merge("RGB", (fold, fold, fold)), 0.03))
+    stage.add(
+        Cycle(
+            (field * 0.8 % 1).astype(np.float32), table.astype(np.uint8), Image.merge("RGB", (fold, fold, fold)), 0.03
+        )
+    )
     gloss = pixels.mask(shine * 0.26 * folds).resize((width, height), Image.Resampling.BICUBIC)
     stage.paint(pixels.flat((width, height), mix(colours[-1], (255, 255, 255), 0.6), gloss))
     stage.horizon = round(height * 0.7)

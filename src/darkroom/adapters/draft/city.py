@@ -46,7 +46,10 @@ def _row(stage: Stage, level: float, far: float, wide: float, lamps: float) -> N
         stage.paint(building, (x, foot - building.height))
         if random.random() < 0.3 and tall > stage.horizon * 0.4:
             mast = round(tall * 0.13)
-            stage.paint(Image.new("RGB", (max(1, round(stage.unit * 0.003)), mast), tone), (x + width / 2, foot - building.height - mast))
+            stage.paint(
+                Image.new("RGB", (max(1, round(stage.unit * 0.003)), mast), tone),
+                (x + width / 2, foot - building.height - mast),
+            )
         x += width * float(random.uniform(0.85, 1.15))
 
 
@@ -73,7 +76,11 @@ def _block(stage: Stage, width: int, height: int, tone: Rgb, lamps: float, *, fi
             on = random.random() < (0.9 if whole_floor and lamps else lamps)
             colour = glass
             if on:
-                colour = mix(shade(_WARM[int(random.integers(len(_WARM)))], float(random.uniform(0.6, 1.0))), tone, 0.35 if fine else 0.08)
+                colour = mix(
+                    shade(_WARM[int(random.integers(len(_WARM)))], float(random.uniform(0.6, 1.0))),
+                    tone,
+                    0.35 if fine else 0.08,
+                )
             draw.rectangle((x, y, x + pane - 1, y + pane * 1.35), fill=colour)
     return picture
 
@@ -100,9 +107,13 @@ def _shop(stage: Stage, left: float, width: int, tone: Rgb, *, neon: bool) -> No
     rows = round(stage.unit * 0.075)
     if stage.light.night or neon:
         colour = _NEON[int(stage.random.integers(len(_NEON)))] if neon else _WARM[0]
-        front = pixels.gradient(stage.random, width, rows, [(0, mix(colour, (255, 255, 255), 0.35)), (1, shade(colour, 0.6))])
+        front = pixels.gradient(
+            stage.random, width, rows, [(0, mix(colour, (255, 255, 255), 0.35)), (1, shade(colour, 0.6))]
+        )
     else:
-        front = pixels.gradient(stage.random, width, rows, [(0, shade(tone, 0.5)), (1, mix(tone, stage.light.sky[2], 0.4))])
+        front = pixels.gradient(
+            stage.random, width, rows, [(0, shade(tone, 0.5)), (1, mix(tone, stage.light.sky[2], 0.4))]
+        )
     draw = ImageDraw.Draw(front)
     for x in np.arange(width * 0.02, width, width * 0.24):
         draw.rectangle((x, 0, x + max(1, width * 0.02), rows), fill=shade(tone, 0.45))
@@ -137,10 +148,15 @@ def _sign(stage: Stage, at: tuple[float, float], size: tuple[int, int], colour: 
         _stroke_letter(stage, draw, x, y, thick * 0.5, line)
     halo = pixels.blur(tube, pad * 0.42).point([min(255, value * 3) for value in range(256)])
     core = mix(colour, (255, 255, 255), 0.5)
-    stage.paint(pixels.flat(whole, colour, halo.point([round(v * 0.62) for v in range(256)])), (at[0] - pad, at[1] - pad))
+    stage.paint(
+        pixels.flat(whole, colour, halo.point([round(v * 0.62) for v in range(256)])), (at[0] - pad, at[1] - pad)
+    )
     board = Image.new("RGBA", size, (*shade(colour, 0.13), 215))
     stage.paint(board, at)
-    stage.paint(pixels.flat(whole, core, ImageChops.lighter(tube, halo.point([v // 5 for v in range(256)]))), (at[0] - pad, at[1] - pad))
+    stage.paint(
+        pixels.flat(whole, core, ImageChops.lighter(tube, halo.point([v // 5 for v in range(256)]))),
+        (at[0] - pad, at[1] - pad),
+    )
 
 
 def _stroke_letter(stage: Stage, draw: ImageDraw.ImageDraw, x: float, y: float, size: float, line: int) -> None:
@@ -157,7 +173,9 @@ def _street(stage: Stage, *, neon: bool) -> None:
     tone = lit(stage, (96, 96, 102))
     if stage.light.night:
         tone = shade(tone, 0.62)
-    curb = pixels.gradient(stage.random, stage.width, max(2, round(rows * 0.1)), [(0, shade(tone, 1.5)), (1, shade(tone, 0.9))])
+    curb = pixels.gradient(
+        stage.random, stage.width, max(2, round(rows * 0.1)), [(0, shade(tone, 1.5)), (1, shade(tone, 0.9))]
+    )
     if wet:
         stops = [(0.0, shade(tone, 0.9)), (1.0, shade(tone, 0.35))]
         stage.add(Water(stage.random, top, (stage.width, rows), stops, clarity=(0.78, 0.42), roughness=0.3))

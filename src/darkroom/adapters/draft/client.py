@@ -23,6 +23,11 @@ KEPT_ENDED = 1_000
 MOST_STARTS = 3
 """Processes that one queued job may lose before it is given up."""
 CLOSE_S = 0.5
+PASSED_ON = frozenset(
+    "PATH SYSTEMROOT WINDIR TEMP TMP TMPDIR LANG LC_ALL LC_CTYPE PYTHONPATH PYTHONHOME VIRTUAL_ENV "
+    "LD_LIBRARY_PATH DYLD_LIBRARY_PATH PYTHONDONTWRITEBYTECODE COVERAGE_PROCESS_START".split()
+)
+"""Variables that a worker gets; it decodes foreign pictures, so keys stay out of its reach."""
 
 _log = logging.getLogger(__name__)
 _ENDS = frozenset({"done", "failed", "cancelled"})
@@ -70,9 +75,8 @@ class WorkerClient:
             self._send(job)
 
     def state(self, task: str) -> State | None:
-        """Return how a job stands, or None if it is not known here."""
-        with self._lock:
-            return self._states.get(task)
+        """Return how a job stands, or None if it is not known here; takes no lock, so it is safe on an event loop."""
+        return self._states.get(task)
 
     def cancel(self, task: str) -> bool:
         """Call a job off; False if it has ended already or is not known."""
@@ -123,10 +127,11 @@ class WorkerClient:
                 self._process.stdin.flush()
 
     def _start(self) -> None:
-        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        environment = {name: value for name, value in os.environ.items() if name.upper() in PASSED_ON}
+        environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         new_group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
         process = subprocess.Popen(  # noqa: S603 because the command is our own module
-            [sys.executable, "-m", MODULE, "--idle", f"{self._idle_s:g}"],
+            [sys.executable, "-P", "-m", MODULE, "--idle", f"{self._idle_s:g}"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -173,7 +178,9 @@ class WorkerClient:
             waiting: list[Job] = []
             with self._lock:
                 for state in self._states.values():
-                    if state.phase == "running" or (state.phase == "queued" and (self._closed or state.starts >= MOST_STARTS)):
+                    if state.phase == "running" or (
+                        state.phase == "queued" and (self._closed or state.starts >= MOST_STARTS)
+                    ):
                         state.phase, state.data = "failed", _death(code, closed=self._closed)
                     elif state.phase == "queued" and state.starts:
                         waiting.append(state.job)
@@ -194,4 +201,8 @@ def _death(code: int, *, closed: bool) -> dict[str, Any]:
         message = f"The draft worker was killed by signal {-code}" + (" (often: out of memory)." if code == -9 else ".")
     else:
         message = f"The draft worker ended unexpectedly with code {code}."
-    return {"code": "provider_failed", "message": message, "hint": "Nothing was charged. Ask again; a smaller size needs less memory."}
+    return {
+        "code": "provider_failed",
+        "message": message,
+        "hint": "Nothing was charged. Ask again; a smaller size needs less memory.",
+    }

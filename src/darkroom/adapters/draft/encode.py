@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol, cast
 
 import av
 import numpy as np
@@ -12,12 +12,19 @@ from PIL import Image
 
 from darkroom.adapters.draft.sound import RATE, Sound
 
-if TYPE_CHECKING:
-    from av.audio.stream import AudioStream
-    from av.container import OutputContainer
-    from av.video.stream import VideoStream
-
 _AUDIO_BLOCK = 1024
+
+
+class _Encoder(Protocol):
+    """What we use of a stream; the library's own types are partly unknown."""
+
+    def encode(self, frame: object) -> list[object]: ...
+
+
+class _Muxer(Protocol):
+    """What we use of an open file."""
+
+    def mux(self, packets: object) -> None: ...
 
 
 def write_clip(
@@ -32,16 +39,17 @@ def write_clip(
     options = {"movflags": "+faststart", "fflags": "+bitexact"}
     with av.open(str(path), "w", format="mp4", options=options) as container:
         container.metadata.update(tags)
-        video = container.add_stream("libx264", rate=fps, options={"preset": "superfast", "crf": "20"})
+        preset = {"preset": "superfast", "crf": "20"}
+        video = container.add_stream("libx264", rate=fps, options=preset)  # pyright: ignore[reportUnknownMemberType] because the stub leaves options open
         video.width, video.height = size
         video.pix_fmt = "yuv420p"
         video.time_base = Fraction(1, fps)
         video.codec_context.thread_count = 2
         audio = None
         if sound is not None:
-            audio = container.add_stream("aac", rate=RATE, layout="stereo")
+            audio = container.add_stream("aac", rate=RATE, layout="stereo")  # pyright: ignore[reportUnknownMemberType] because the stub leaves options open
             audio.bit_rate = 128_000
-        track = _Track(container, video, audio, sound, fps)
+        track = _Track(cast("_Muxer", container), cast("_Encoder", video), cast("_Encoder | None", audio), sound, fps)
         with ThreadPoolExecutor(1, "draft encoder") as encoder:
             last: Future[None] | None = None
             for number, picture in enumerate(frames):
@@ -58,9 +66,9 @@ class _Track:
 
     def __init__(
         self,
-        container: "OutputContainer",
-        video: "VideoStream",
-        audio: "AudioStream | None",
+        container: _Muxer,
+        video: _Encoder,
+        audio: _Encoder | None,
         sound: Sound | None,
         fps: int,
     ) -> None:
@@ -89,7 +97,9 @@ class _Track:
 
 
 def _block(sound: Sound, at: int) -> av.AudioFrame:
-    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound[:, at : at + _AUDIO_BLOCK]), format="fltp", layout="stereo")
+    frame = av.AudioFrame.from_ndarray(
+        np.ascontiguousarray(sound[:, at : at + _AUDIO_BLOCK]), format="fltp", layout="stereo"
+    )
     frame.sample_rate = RATE
     frame.pts = at
     frame.time_base = Fraction(1, RATE)

@@ -1,6 +1,5 @@
 """Makes the clip of a video job: shots, camera, cross-fades, sound."""
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,15 +102,17 @@ def _shots(job: Job, size: tuple[int, int]) -> tuple[list[tuple[Shot, bool]], tu
     if job.mode == "timeline":
         return [_scene_shot(job, number, size) for number in range(len(job.parts))], (), spec
     inputs = load_inputs(job)
-    by_role = {role: picture for role, picture in reversed(inputs)}
+    by_role = dict(reversed(inputs))
     first = by_role.get("first_frame") or by_role.get("source")
     last = by_role.get("last_frame")
     if job.mode == "first_last_frame" and last is not None:
         pictures = [first, last] if first is not None else [last]
         cameras = ["zoom_in", "zoom_out"] if not spec.camera else [spec.camera] * 2
         each = job.seconds / len(pictures)
-        shots = [Shot(spec, each, _pictured(picture, spec, size, job.seed), camera, job.seed)
-                 for picture, camera in zip(pictures, cameras, strict=False)]  # fmt: skip
+        shots = [
+            Shot(spec, each, _pictured(picture, spec, size, job.seed), camera, job.seed)
+            for picture, camera in zip(pictures, cameras, strict=False)
+        ]
         return [(shot, True) for shot in shots], (), spec
     if job.mode == "image_to_video" and first is not None:
         shot = Shot(spec, job.seconds, _pictured(first, spec, size, job.seed), spec.camera or "zoom_in", job.seed)
@@ -172,8 +173,15 @@ def make_clip(job: Job, report: Report) -> Done:
     name = Path(job.folder) / "draft-1.mp4"
     part = name.with_name(f".{name.name}.part")
     try:
-        write_clip(part, _frames(job, shots, palette, size, report), size, job.fps, _sound(job, shots), marks.clip_metadata(job))
-        os.replace(part, name)
+        write_clip(
+            part,
+            _frames(job, shots, palette, size, report),
+            size,
+            job.fps,
+            _sound(job, shots),
+            marks.clip_metadata(job),
+        )
+        Path(part).replace(name)
     finally:
         part.unlink(missing_ok=True)
     understood = tuple(dict.fromkeys(word for spec in specs for word in spec.understood))

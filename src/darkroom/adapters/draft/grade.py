@@ -32,7 +32,7 @@ class Grade:
 
     @staticmethod
     def _make_grain(size: tuple[int, int], random: Random) -> Image.Image:
-        grain = np.clip(random.normal(128, 3.4, (size[1], size[0])), 0, 255).astype(np.uint8)
+        grain = np.clip(random.normal(128, 2.2, (size[1], size[0])), 0, 255).astype(np.uint8)
         level = Image.fromarray(grain)
         return Image.merge("RGB", (level, level, level))
 

@@ -19,7 +19,12 @@ def room(stage: Stage) -> None:
     if dim:
         wall = shade(wall, 0.75)
     stage.horizon = round(stage.height * 0.7)
-    paint = pixels.gradient(random, stage.width, stage.horizon, [(0, shade(wall, 0.62 if dim else 0.9)), (0.7, wall), (1, shade(wall, 0.86))])
+    paint = pixels.gradient(
+        random,
+        stage.width,
+        stage.horizon,
+        [(0, shade(wall, 0.62 if dim else 0.9)), (0.7, wall), (1, shade(wall, 0.86))],
+    )
     grain = pixels.noise(random, stage.width, stage.horizon, 30, 3)
     stage.paint(pixels.textured(paint, 0.5 + (grain - 0.5) * 0.16))
     mirrored = float(random.random()) < 0.5
@@ -76,8 +81,12 @@ def _floor(stage: Stage, *, dim: bool) -> None:
     seam = np.abs(lane - plank - 0.5) > 0.48
     fibre = pixels.noise(stage.random, stage.width, rows, 18, 3, stretch=0.5)
     level = 0.35 + 0.22 * tones + (fibre - 0.5) * 0.3 + 0.1 * (1 - down) - seam * 0.16
-    stage.paint(pixels.colourise(level, [(0, shade(wood, 0.35)), (0.5, wood), (1, mix(wood, (255, 236, 200), 0.5))]), (0, top))
-    board = pixels.gradient(stage.random, stage.width, max(3, round(stage.height * 0.022)), [(0, shade(wood, 0.95)), (1, shade(wood, 0.5))])
+    stage.paint(
+        pixels.colourise(level, [(0, shade(wood, 0.35)), (0.5, wood), (1, mix(wood, (255, 236, 200), 0.5))]), (0, top)
+    )
+    board = pixels.gradient(
+        stage.random, stage.width, max(3, round(stage.height * 0.022)), [(0, shade(wood, 0.95)), (1, shade(wood, 0.5))]
+    )
     stage.paint(board, (0, top - board.height))
 
 
@@ -92,11 +101,15 @@ def _lamps(stage: Stage, *, dim: bool, places: tuple[float, ...]) -> None:
         ImageDraw.Draw(shadepart).pieslice((0, side * 0.4, side * 2, side * 2.2), 180, 360, fill=(42, 36, 38, 255))
         shadepart = shadepart.resize((side, side), Image.Resampling.BOX)
         strength = 0.85 if dim else 0.25
-        pixels.add_light(stage.base, pixels.glow(stage.base.size, (x, y + side * 0.6), stage.unit * 0.3, 1.7) * strength, warm)
+        pixels.add_light(
+            stage.base, pixels.glow(stage.base.size, (x, y + side * 0.6), stage.unit * 0.3, 1.7) * strength, warm
+        )
         stage.paint(shadepart, (x - side / 2, y - side * 0.35))
         bulb = Image.new("L", (side, side))
         ImageDraw.Draw(bulb).ellipse((side * 0.36, side * 0.1, side * 0.64, side * 0.38), fill=255)
-        stage.paint(pixels.flat((side, side), (255, 240, 205), pixels.blur(bulb, side * 0.03)), (x - side / 2, y + side * 0.08))
+        stage.paint(
+            pixels.flat((side, side), (255, 240, 205), pixels.blur(bulb, side * 0.03)), (x - side / 2, y + side * 0.08)
+        )
 
 
 def _table(stage: Stage, *, dim: bool) -> None:
@@ -108,7 +121,9 @@ def _table(stage: Stage, *, dim: bool) -> None:
     level = 0.62 - 0.32 * down + (fibre - 0.5) * 0.7
     board = pixels.colourise(level, [(0, shade(wood, 0.45)), (0.5, wood), (1, mix(wood, (255, 240, 214), 0.6))])
     stage.paint(board, (0, top))
-    stage.paint(Image.new("RGB", (stage.width, max(1, round(stage.unit * 0.005))), mix(wood, (255, 236, 206), 0.55)), (0, top))
+    stage.paint(
+        Image.new("RGB", (stage.width, max(1, round(stage.unit * 0.005))), mix(wood, (255, 236, 206), 0.55)), (0, top)
+    )
 
 
 def product(stage: Stage) -> None:
@@ -119,9 +134,22 @@ def product(stage: Stage) -> None:
     if luxury and pixels.luma(back) > 0.35:
         back = shade(back, 0.42)
     stage.horizon = round(stage.height * 0.66)
-    wall = pixels.gradient(random, stage.width, stage.height, [(0, shade(back, 0.72)), (0.5, shade(back, 1.04)), (0.64, shade(back, 1.12)), (0.72, shade(back, 0.9)), (1, shade(back, 0.62))])
+    wall = pixels.gradient(
+        random,
+        stage.width,
+        stage.height,
+        [
+            (0, shade(back, 0.72)),
+            (0.5, shade(back, 1.04)),
+            (0.64, shade(back, 1.12)),
+            (0.72, shade(back, 0.9)),
+            (1, shade(back, 0.62)),
+        ],
+    )
     light = pixels.glow(wall.size, (stage.width * 0.5, stage.height * 0.42), stage.unit * 0.62, 2.0)
-    pixels.add_light(wall, light * (0.5 if luxury else 0.42), mix(mix(back, (255, 255, 255), 0.55), (255, 226, 178), 0.4))
+    pixels.add_light(
+        wall, light * (0.5 if luxury else 0.42), mix(mix(back, (255, 255, 255), 0.55), (255, 226, 178), 0.4)
+    )
     stage.paint(wall)
     _bokeh(stage, back, 26 if luxury else 12)
     _pedestal(stage, back, marble="marble" in spec.features)
@@ -138,13 +166,20 @@ def _bokeh(stage: Stage, back: Rgb, count: int) -> None:
 
 
 def _pedestal(stage: Stage, back: Rgb, *, marble: bool) -> None:
-    width = round(min(stage.width * 0.78, stage.unit * (0.62 + 0.16 * max(0, sum(t.count for t in stage.spec.things) - 1))))
+    width = round(
+        min(stage.width * 0.78, stage.unit * (0.62 + 0.16 * max(0, sum(t.count for t in stage.spec.things) - 1)))
+    )
     lid, drum = round(width * 0.17), round(stage.height * 0.15)
     left, top = (stage.width - width) / 2, stage.height * 0.72
     base: Rgb = (240, 238, 236) if marble else mix(back, (255, 250, 244), 0.45)
     shadow = Image.new("L", (stage.width, round(stage.height * 0.4)))
-    ImageDraw.Draw(shadow).ellipse((left - width * 0.06, shadow.height * 0.28, left + width * 1.06, shadow.height * 0.28 + lid * 1.6), fill=170)
-    stage.paint(pixels.flat(shadow.size, shade(back, 0.25), pixels.blur(shadow, stage.unit * 0.02)), (0, top + drum - shadow.height * 0.28 - lid * 0.4))
+    ImageDraw.Draw(shadow).ellipse(
+        (left - width * 0.06, shadow.height * 0.28, left + width * 1.06, shadow.height * 0.28 + lid * 1.6), fill=170
+    )
+    stage.paint(
+        pixels.flat(shadow.size, shade(back, 0.25), pixels.blur(shadow, stage.unit * 0.02)),
+        (0, top + drum - shadow.height * 0.28 - lid * 0.4),
+    )
     across = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
     rows = drum + lid
     down = np.arange(rows, dtype=np.float32)[:, None]
@@ -156,7 +191,9 @@ def _pedestal(stage: Stage, back: Rgb, *, marble: bool) -> None:
     stage.paint(side, (left, top))
     disc = np.minimum(down - (lid / 2 - edge), lid / 2 + edge - down)
     shine = 0.8 + 0.14 * (1 - down / lid) - 0.12 * across - veins
-    cover = pixels.colourise(shine, [(0, shade(base, 0.4)), (0.75, mix(base, (255, 255, 255), 0.12)), (1, mix(base, (255, 255, 255), 0.8))])
+    cover = pixels.colourise(
+        shine, [(0, shade(base, 0.4)), (0.75, mix(base, (255, 255, 255), 0.12)), (1, mix(base, (255, 255, 255), 0.8))]
+    )
     cover.putalpha(pixels.mask(disc + 0.5))
     stage.paint(cover, (left, top))
     stage.ground = (top + lid * 0.5, top + lid * 0.62)

@@ -33,7 +33,11 @@ def job_of(call: Call) -> Job:
     parts = _parts(call) if request.mode is Mode.TIMELINE else ()
     seconds = sum(part.seconds for part in parts) if parts else request.duration or DEFAULT_SECONDS
     if video and seconds > MOST_SECONDS + 1e-6:
-        _refuse("duration", f"The draft engine makes clips of up to {MOST_SECONDS:g} seconds, not {seconds:g}.", f"up to {MOST_SECONDS:g} seconds")
+        _refuse(
+            "duration",
+            f"The draft engine makes clips of up to {MOST_SECONDS:g} seconds, not {seconds:g}.",
+            f"up to {MOST_SECONDS:g} seconds",
+        )
     return Job(
         task=call.submit_key,
         kind=request.kind.value,
@@ -73,12 +77,20 @@ def _option(request: Effective, name: str, allowed: Sequence[str | int], default
     for known in allowed:
         if value == known or (isinstance(value, str) and value.strip().lower() == str(known)):
             return known
-    _refuse(f"options.{name}", f"options.{name} has no value that the draft engine knows.", [str(known) for known in allowed])
+    _refuse(
+        f"options.{name}",
+        f"options.{name} has no value that the draft engine knows.",
+        [str(known) for known in allowed],
+    )
 
 
 def _check_size(request: Effective) -> None:
     if not all(LEAST_SIDE <= side <= MOST_SIDE for side in (request.width, request.height)):
-        _refuse("size", f"The draft engine cannot make {request.width}x{request.height}.", f"each side {LEAST_SIDE} to {MOST_SIDE} pixels")
+        _refuse(
+            "size",
+            f"The draft engine cannot make {request.width}x{request.height}.",
+            f"each side {LEAST_SIDE} to {MOST_SIDE} pixels",
+        )
 
 
 def _check_count(request: Effective) -> None:
@@ -100,7 +112,11 @@ def _check_inputs(call: Call) -> None:
     if Role.MASK in roles:
         _refuse("images", "The draft engine has no use for a mask.", "source, reference, first_frame, last_frame")
     if len(roles) - first - roles.count(Role.LAST_FRAME) > MOST_REFERENCES:
-        _refuse("images", f"The draft engine reads at most {MOST_REFERENCES} references.", f"up to {MOST_REFERENCES} references")
+        _refuse(
+            "images",
+            f"The draft engine reads at most {MOST_REFERENCES} references.",
+            f"up to {MOST_REFERENCES} references",
+        )
 
 
 def _parts(call: Call) -> tuple[Part, ...]:

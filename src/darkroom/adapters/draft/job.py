@@ -62,7 +62,8 @@ class Job:
         """Read what `dump` wrote."""
         inputs = tuple(Picture(**entry) for entry in cast("list[dict[str, Any]]", data["inputs"]))
         parts = tuple(Part(**entry) for entry in cast("list[dict[str, Any]]", data["parts"]))
-        return cls(**{**data, "inputs": inputs, "parts": parts})
+        fields: dict[str, Any] = {**data, "inputs": inputs, "parts": parts}
+        return cls(**fields)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,12 +27,24 @@ def mountain(stage: Stage) -> None:
     for level, tall, cells, far in ((0.57, 0.34, 2.4, 0.62), (0.6, 0.4, 1.7, 0.3)):
         rock = lit(stage, (96, 100, 116), far)
         foot = lit(stage, (88, 104, 96), min(1, far + 0.25))
-        ridge(stage, jagged(stage, level, tall, cells), [(0, rock), (1, foot)], bottom=stage.horizon + 2,
-              relief=0.95 - far * 0.5, grain=0.25, snow=(0.9 if wintry else 0.42, white))  # fmt: skip
+        ridge(
+            stage,
+            jagged(stage, level, tall, cells),
+            [(0, rock), (1, foot)],
+            bottom=stage.horizon + 2,
+            relief=0.95 - far * 0.5,
+            grain=0.25,
+            snow=(0.9 if wintry else 0.42, white),
+        )
         haze_band(stage, 0.59, 0.16, 0.5)
     pine = lit(stage, (38, 72, 58), 0.18)
-    ridge(stage, conifers(stage, 0.605, 0.075, 70), [(0, shade(pine, 1.1)), (1, shade(pine, 0.8))],
-          bottom=stage.horizon + round(stage.height * 0.012), grain=0.4)  # fmt: skip
+    ridge(
+        stage,
+        conifers(stage, 0.605, 0.075, 70),
+        [(0, shade(pine, 1.1)), (1, shade(pine, 0.8))],
+        bottom=stage.horizon + round(stage.height * 0.012),
+        grain=0.4,
+    )
     if lake:
         water = stage.light.water
         size = (stage.width, stage.height - stage.horizon)
@@ -45,9 +57,10 @@ def mountain(stage: Stage) -> None:
 
 
 def _shore(stage: Stage) -> None:
-    crest = stage.height * (1.02 - 0.16 * np.abs(np.linspace(-1, 1, stage.width)) ** 2.2) - (
-        pixels.curve(stage.random, stage.width, 9, 5) - 0.5
-    ) * stage.height * 0.05  # fmt: skip
+    crest = (
+        stage.height * (1.02 - 0.16 * np.abs(np.linspace(-1, 1, stage.width)) ** 2.2)
+        - (pixels.curve(stage.random, stage.width, 9, 5) - 0.5) * stage.height * 0.05
+    )
     bank = lit(stage, (70, 92, 62))
     ridge(stage, crest.astype(np.float32), [(0, bank), (1, shade(bank, 0.6))], grain=0.8, relief=0.2)
     _grass(stage, 0.93, bank)
@@ -90,10 +103,22 @@ def field(stage: Stage) -> None:
     ridge(stage, rolling(stage, 0.57, 0.045, 2.4), [(0, far), (1, lit(stage, (110, 146, 92), 0.5))], grain=0.15)
     middle = lit(stage, (112, 152, 84), 0.25)
     tree_band(stage, 0.615, 0.02, lit(stage, (64, 100, 76), 0.3))
-    ridge(stage, rolling(stage, 0.625, 0.03, 1.8), [(0, middle), (1, lit(stage, (86, 134, 62)))], grain=0.3, grain_stretch=6)
+    ridge(
+        stage,
+        rolling(stage, 0.625, 0.03, 1.8),
+        [(0, middle), (1, lit(stage, (86, 134, 62)))],
+        grain=0.3,
+        grain_stretch=6,
+    )
     front = lit(stage, (104, 156, 66))
-    ridge(stage, rolling(stage, 0.7, 0.02, 1.4), [(0, front), (0.5, lit(stage, (74, 124, 52))), (1, lit(stage, (46, 88, 42)))],
-          grain=0.5, grain_stretch=7, relief=0.08)  # fmt: skip
+    ridge(
+        stage,
+        rolling(stage, 0.7, 0.02, 1.4),
+        [(0, front), (0.5, lit(stage, (74, 124, 52))), (1, lit(stage, (46, 88, 42)))],
+        grain=0.5,
+        grain_stretch=7,
+        relief=0.08,
+    )
     if "road" in stage.spec.features or stage.wheels:
         road(stage, (92, 92, 98))
     if "flowers" in stage.spec.features:
@@ -126,11 +151,22 @@ def desert(stage: Stage) -> None:
     mesa = np.where(pixels.curve(stage.random, stage.width, 5, 3) > 0.53, 0.5, 0.575) * stage.height
     soft = max(3, stage.width // 70)
     mesa = np.convolve(np.pad(mesa, soft, mode="edge"), np.ones(soft) / soft, mode="same")[soft:-soft]
-    ridge(stage, mesa.astype(np.float32), [(0, lit(stage, (176, 116, 92), 0.45)), (1, lit(stage, (210, 160, 120), 0.55))], grain=0.3)
+    ridge(
+        stage,
+        mesa.astype(np.float32),
+        [(0, lit(stage, (176, 116, 92), 0.45)), (1, lit(stage, (210, 160, 120), 0.55))],
+        grain=0.3,
+    )
     for level, tall, far in ((0.6, 0.05, 0.35), (0.67, 0.06, 0.16), (0.77, 0.07, 0.0)):
         sand = lit(stage, (232, 178, 112), far)
-        ridge(stage, _dunes(stage, level, tall), [(0, shade(sand, 1.06)), (0.5, sand), (1, shade(lit(stage, (196, 128, 74), far), 0.92))],
-              relief=0.55, grain=0.3, grain_stretch=12)  # fmt: skip
+        ridge(
+            stage,
+            _dunes(stage, level, tall),
+            [(0, shade(sand, 1.06)), (0.5, sand), (1, shade(lit(stage, (196, 128, 74), far), 0.92))],
+            relief=0.55,
+            grain=0.3,
+            grain_stretch=12,
+        )
         haze_band(stage, level + 0.05, 0.05, 0.18 * (1 - far))
     if "road" in stage.spec.features:
         road(stage, (104, 96, 94))
@@ -148,13 +184,31 @@ def snow(stage: Stage) -> None:
     stage.horizon = round(stage.height * 0.58)
     paint_sky(stage)
     white = times((248, 251, 255), stage.light.land)
-    ridge(stage, jagged(stage, 0.57, 0.26, 2.2), [(0, lit(stage, (120, 132, 158), 0.4)), (1, lit(stage, (170, 186, 210), 0.5))],
-          bottom=stage.horizon + 3, relief=0.7, snow=(0.95, mix(white, stage.light.haze, 0.25)))  # fmt: skip
+    ridge(
+        stage,
+        jagged(stage, 0.57, 0.26, 2.2),
+        [(0, lit(stage, (120, 132, 158), 0.4)), (1, lit(stage, (170, 186, 210), 0.5))],
+        bottom=stage.horizon + 3,
+        relief=0.7,
+        snow=(0.95, mix(white, stage.light.haze, 0.25)),
+    )
     haze_band(stage, 0.58, 0.14, 0.55)
     pine = lit(stage, (48, 76, 82), 0.3)
-    ridge(stage, conifers(stage, 0.61, 0.07, 60), [(0, mix(pine, white, 0.25)), (1, pine)], bottom=round(stage.height * 0.625), grain=0.5)
+    ridge(
+        stage,
+        conifers(stage, 0.61, 0.07, 60),
+        [(0, mix(pine, white, 0.25)), (1, pine)],
+        bottom=round(stage.height * 0.625),
+        grain=0.5,
+    )
     blue = mix(white, times((120, 150, 215), stage.light.land), 0.35)
-    ridge(stage, rolling(stage, 0.635, 0.02, 2), [(0, mix(white, stage.light.haze, 0.25)), (1, blue)], grain=0.1, relief=0.1)
+    ridge(
+        stage,
+        rolling(stage, 0.635, 0.02, 2),
+        [(0, mix(white, stage.light.haze, 0.25)), (1, blue)],
+        grain=0.1,
+        relief=0.1,
+    )
     ridge(stage, rolling(stage, 0.72, 0.03, 1.5), [(0, white), (1, blue)], grain=0.14, grain_stretch=8, relief=0.2)
 
 
@@ -164,19 +218,37 @@ def forest(stage: Stage) -> None:
     wintry = stage.spec.weather == "snow"
     glowing = stage.light.haze if not stage.light.night else mix(stage.light.haze, (70, 110, 140), 0.3)
     canopy = mix(glowing, lit(stage, (40, 92, 60)), 0.45 if not wintry else 0.2)
-    stage.paint(pixels.gradient(stage.random, stage.width, stage.height,
-                                [(0, shade(canopy, 0.8)), (0.4, glowing), (0.68, mix(glowing, canopy, 0.4)), (1, canopy)]))  # fmt: skip
+    stage.paint(
+        pixels.gradient(
+            stage.random,
+            stage.width,
+            stage.height,
+            [(0, shade(canopy, 0.8)), (0.4, glowing), (0.68, mix(glowing, canopy, 0.4)), (1, canopy)],
+        )
+    )
     at = (sun_at(stage)[0], stage.height * 0.24)
     pixels.add_light(stage.base, pixels.glow(stage.base.size, at, stage.unit * 0.7, 1.7) * 0.55, stage.light.light)
     for number, (level, tall, far) in enumerate(((0.63, 0.34, 0.72), (0.66, 0.48, 0.5), (0.69, 0.62, 0.28))):
         tone = mix(lit(stage, (34, 74, 54)), glowing, far)
         crown = mix(tone, (240, 246, 252), 0.42) if wintry else shade(tone, 1.08)
-        ridge(stage, conifers(stage, level, tall, 20 - number * 5), [(0, crown), (0.8, tone), (1, shade(tone, 0.8))],
-              bottom=round(stage.height * 0.72), grain=0.55, grain_stretch=1)  # fmt: skip
+        ridge(
+            stage,
+            conifers(stage, level, tall, 20 - number * 5),
+            [(0, crown), (0.8, tone), (1, shade(tone, 0.8))],
+            bottom=round(stage.height * 0.72),
+            grain=0.55,
+            grain_stretch=1,
+        )
         haze_band(stage, level, 0.14, 0.4)
     floor = (236, 242, 250) if wintry else (82, 108, 58)
-    ridge(stage, rolling(stage, 0.7, 0.015, 3), [(0, lit(stage, floor, 0.25)), (1, lit(stage, shade(floor, 0.62 if not wintry else 0.86)))],
-          grain=0.5 if not wintry else 0.15, grain_stretch=4, relief=0.1)  # fmt: skip
+    ridge(
+        stage,
+        rolling(stage, 0.7, 0.015, 3),
+        [(0, lit(stage, floor, 0.25)), (1, lit(stage, shade(floor, 0.62 if not wintry else 0.86)))],
+        grain=0.5 if not wintry else 0.15,
+        grain_stretch=4,
+        relief=0.1,
+    )
     _trunks(stage, wintry=wintry)
     if not wintry:
         _grass(stage, 0.93, lit(stage, (70, 112, 56)))
@@ -197,9 +269,13 @@ def _trunks(stage: Stage, *, wintry: bool) -> None:
         wide = 0.72 + 0.28 * down + 0.5 * np.clip(down - 0.93, 0, 1) * 6
         bark = pixels.noise(stage.random, side, round(foot), max(6, foot / 8), 3, stretch=0.16)
         tone = lit(stage, (70, 54, 44))
-        picture = pixels.colourise(0.4 + 0.35 * across + (bark - 0.5) * 0.9, [(0, shade(tone, 0.4)), (1, shade(tone, 1.5))])
+        picture = pixels.colourise(
+            0.4 + 0.35 * across + (bark - 0.5) * 0.9, [(0, shade(tone, 0.4)), (1, shade(tone, 1.5))]
+        )
         if wintry:
-            picture.paste((240, 246, 252), (0, 0, *picture.size), pixels.mask(pixels.smooth(bark - across * 0.2, 0.6, 0.72) * 0.8))
+            picture.paste(
+                (240, 246, 252), (0, 0, *picture.size), pixels.mask(pixels.smooth(bark - across * 0.2, 0.6, 0.72) * 0.8)
+            )
         picture.putalpha(pixels.mask((wide - np.abs(across)) * side * 0.4))
         stage.paint(picture, (middle - side / 2, 0))
 
@@ -214,5 +290,11 @@ def _shafts(stage: Stage, at: tuple[float, float]) -> None:
     masks: list[Image.Image] = []
     for cells in (7, 11):
         line = pixels.curve(stage.random, width * 2, cells, 2)
-        masks.append(pixels.mask(pixels.smooth(line[np.clip(slant + width // 3, 0, width * 2 - 1).astype(np.intp)], 0.4, 0.75) * fade * near))
+        masks.append(
+            pixels.mask(
+                pixels.smooth(line[np.clip(slant + width // 3, 0, width * 2 - 1).astype(np.intp)], 0.4, 0.75)
+                * fade
+                * near
+            )
+        )
     stage.add(Rays(masks[0], masks[1], stage.light.light, 0.75))

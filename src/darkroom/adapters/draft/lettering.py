@@ -3,7 +3,7 @@
 from functools import cache
 from pathlib import Path
 
-import fontpkg_inter
+import fontpkg_inter  # pyright: ignore[reportMissingTypeStubs] because it ships none
 from PIL import Image, ImageDraw, ImageFont
 
 from darkroom.adapters.draft import pixels
@@ -23,14 +23,21 @@ def font(size: int, weight: int = 700) -> ImageFont.FreeTypeFont:
     return face
 
 
+def _shape(char: str) -> bytes:
+    """Return the pixels of one character."""
+    sheet = Image.new("L", (40, 40))
+    ImageDraw.Draw(sheet).text((4, 4), char, font=font(24), fill=255)
+    return sheet.tobytes()
+
+
 @cache
 def _missing_glyph() -> bytes:
-    return bytes(font(24).getmask("\U0010fffd"))
+    return _shape("\U0010fffd")
 
 
 @cache
 def _has(char: str) -> bool:
-    return char.isspace() or bytes(font(24).getmask(char)) != _missing_glyph()
+    return char.isspace() or _shape(char) != _missing_glyph()
 
 
 def settable(text: str) -> str:

@@ -1,5 +1,6 @@
 """The vocabulary of the draft engine, read from data/words.toml and the art pack."""
 
+import json
 import lzma
 import re
 import tomllib
@@ -34,6 +35,12 @@ class Lexicon:
     negators: frozenset[str]
     kinds: dict[str, Kind]
     faces_right: frozenset[str]
+    taller: dict[str, float]
+    """How much taller or smaller a sprite is than its kind."""
+    implied: dict[str, str]
+    """Sprite, `kind:` or `feature:` name -> the setting that it brings along when none is named."""
+    masses: frozenset[str]
+    """Sprites whose plural looks like the singular."""
 
     def kind(self, sprite: str) -> Kind:
         """Return how a sprite is placed; what is in no list stands on a table."""
@@ -51,8 +58,6 @@ def data_file(name: str) -> bytes:
 @cache
 def art_pack() -> dict[str, tuple[int, float, str]]:
     """Return label -> (group, width in units, SVG body)."""
-    import json
-
     raw = cast("dict[str, list[Any]]", json.loads(lzma.decompress(data_file("art.json.xz"))))
     return {name: (int(entry[0]), float(entry[1]), str(entry[2])) for name, entry in raw.items()}
 
@@ -64,13 +69,13 @@ def rgb(text: str) -> Rgb:
 
 def plain(text: str) -> str:
     """Return a phrase the way tokens are spelled: lower case, hyphens and apostrophes away."""
-    return " ".join(re.findall(r"[^\W_]+", text.lower().replace("’", "").replace("'", "")))
+    return " ".join(re.findall(r"[^\W_]+", text.lower().replace("\u2019", "").replace("'", "")))
 
 
 @cache
 def lexicon() -> Lexicon:
     """Read the tables once."""
-    data = cast("dict[str, Any]", tomllib.loads(data_file("words.toml").decode()))
+    data = tomllib.loads(data_file("words.toml").decode())
     phrases: dict[str, list[tuple[str, str]]] = {}
 
     def put(phrase: str, table: str, value: str) -> None:
@@ -100,4 +105,7 @@ def lexicon() -> Lexicon:
         frozenset(data["stop"]["negators"].split()),
         kinds,
         frozenset(data["faces"]["right"]),
+        cast("dict[str, float]", data["taller"]),
+        cast("dict[str, str]", data["implied"]),
+        frozenset(data["masses"]["names"]),
     )

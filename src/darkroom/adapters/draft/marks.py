@@ -26,12 +26,16 @@ def prompt_text(job: Job) -> str:
 
 def xmp(job: Job, seed: int) -> bytes:
     """Return an XMP packet: engine, IPTC source type and, with full metadata, prompt and seed."""
-    lines = [f"<xmp:CreatorTool>{ENGINE}</xmp:CreatorTool>",
-             f"<Iptc4xmpExt:DigitalSourceType>{SOURCE_TYPE}</Iptc4xmpExt:DigitalSourceType>",
-             f"<photoshop:Instructions>{NOTICE}</photoshop:Instructions>"]  # fmt: skip
+    lines = [
+        f"<xmp:CreatorTool>{ENGINE}</xmp:CreatorTool>",
+        f"<Iptc4xmpExt:DigitalSourceType>{SOURCE_TYPE}</Iptc4xmpExt:DigitalSourceType>",
+        f"<photoshop:Instructions>{NOTICE}</photoshop:Instructions>",
+    ]
     if job.metadata == "full":
         words = escape(prompt_text(job))
-        lines.append(f'<dc:description><rdf:Alt><rdf:li xml:lang="x-default">{words}</rdf:li></rdf:Alt></dc:description>')
+        lines.append(
+            f'<dc:description><rdf:Alt><rdf:li xml:lang="x-default">{words}</rdf:li></rdf:Alt></dc:description>'
+        )
         lines.append(f"<Iptc4xmpExt:AIPromptInformation>{words}</Iptc4xmpExt:AIPromptInformation>")
         lines.append(f"<darkroom:seed>{seed}</darkroom:seed>")
     spaces = (
@@ -40,8 +44,8 @@ def xmp(job: Job, seed: int) -> bytes:
         'xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" xmlns:darkroom="urn:darkroom:draft"'
     )
     body = f'<rdf:RDF {spaces}><rdf:Description rdf:about="">{"".join(lines)}</rdf:Description></rdf:RDF>'
-    text = f'<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">{body}</x:xmpmeta><?xpacket end="w"?>'
-    return text.encode()
+    packet = f'<x:xmpmeta xmlns:x="adobe:ns:meta/">{body}</x:xmpmeta>'
+    return f'<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>{packet}<?xpacket end="w"?>'.encode()
 
 
 def clip_metadata(job: Job) -> dict[str, str]:

@@ -65,13 +65,14 @@ class Water:
         self._rows = np.arange(size[1])
         self._glint = self._path(glint) if glint else None
 
-    def _path(self, glint: tuple[Rgb, float, float]) -> tuple[Rgb, Image.Image]:
+    def _path(self, glint: tuple[Rgb, float, float]) -> tuple[Rgb, Image.Image, int]:
         colour, middle, half = glint
         width, height = self._size
-        across = np.arange(width, dtype=np.float32)[None, :] - middle
+        left, right = max(0, round(middle - half * 3)), min(width, round(middle + half * 3))
+        across = np.arange(left, right, dtype=np.float32)[None, :] - middle
         spread = half * np.linspace(0.5, 1.6, height, dtype=np.float32)[:, None]
         fade = np.linspace(1.0, 0.55, height, dtype=np.float32)[:, None]
-        return colour, pixels.mask(np.exp(-((across / spread) ** 2)) * fade)
+        return colour, pixels.mask(np.exp(-((across / spread) ** 2)) * fade), left
 
     def draw(self, frame: Image.Image, seconds: float) -> None:
         """Mirror, tint, ripple and sparkle."""
@@ -90,10 +91,11 @@ class Water:
         toned = level.point([round(127.5 + (value - 127.5) * half) for value in range(256)])
         surface = ImageChops.soft_light(surface, Image.merge("RGB", (toned, toned, toned)))
         if self._glint:
-            colour, path = self._glint
-            sparks = ImageChops.multiply(level.point(_SPARKS), path)
+            colour, path, left = self._glint
+            box = (left, 0, left + path.width, height)
+            sparks = ImageChops.multiply(level.crop(box).point(_SPARKS), path)
             lit = [sparks.point([value * part // 255 for value in range(256)]) for part in colour]
-            surface = ImageChops.screen(surface, Image.merge("RGB", lit))
+            surface.paste(ImageChops.screen(surface.crop(box), Image.merge("RGB", lit)), (left, 0))
         frame.paste(surface, (0, self._top))
 
 

@@ -14,23 +14,8 @@ MAX_READ = 4_000
 """Characters of a prompt that are read for meaning; the first sentences count most."""
 PLURAL_COUNT = 3
 
-_QUOTED = re.compile(r'["“”„«]([^"“”„«»\n]{1,400})["“”»]')
-_TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[^\w\s'’-]")
-_IMPLIED_BY_KIND = {"float": "sea", "swim": "underwater", "space": "space", "drive": "field", "beast": "field", "big": "field",
-                    "people": "field", "tree": "field", "tall": "field", "small": "field", "fly": "field"}  # fmt: skip
-_IMPLIED_BY_SPRITE = {"prop:piano": "room", "prop:lighthouse": "sea", "couch and lamp": "room", "chair": "room", "fire": "forest",
-                      "prop:pyramid": "desert", "cactus": "desert", "camel": "desert", "two-hump camel": "desert",
-                      "penguin": "snow", "prop:polar bear": "snow", "snowman without snow": "snow", "skier": "snow",
-                      "snowboarder": "snow", "palm tree": "sea", "flying saucer": "space", "beach with umbrella": "sea",
-                      "coral": "underwater", "turtle": "sea", "crab": "sea"}  # fmt: skip
-_IMPLIED_BY_FEATURE = {
-    "aurora": "snow",
-    "planet": "space",
-    "waves": "sea",
-    "road": "field",
-    "flowers": "field",
-    "lake": "mountain",
-}
+_QUOTED = re.compile('["\u201c\u201d\u201e\xab]([^"\u201c\u201d\u201e\xab\xbb\n]{1,400})["\u201c\u201d\xbb]')
+_TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[^\w\s'-]")
 _STYLE_TIME = {"neon": "night"}
 
 
@@ -83,7 +68,7 @@ def _meanings(words: list[str]) -> tuple[tuple[tuple[str, str], ...], bool]:
 
 
 def _tokens(text: str) -> list[str]:
-    lowered = text.lower().replace("-", " ").replace("’s", "").replace("'s", "").replace("b&w", "noir")
+    lowered = text.lower().replace("-", " ").replace("\u2019", "'").replace("'s", "").replace("b&w", "noir")
     return [plain(token).replace(" ", "") or "," for token in _TOKEN.findall(lowered)]
 
 
@@ -159,8 +144,8 @@ def _is_colour(word: str) -> bool:
 
 def _place(reader: _Reader, phrase: str, sprite: str, plural: bool) -> None:
     count = reader.count if reader.count is not None else PLURAL_COUNT if plural or phrase == "people" else 1
-    if not plural and count == 1 and reader.count is None:
-        count = 1
+    if reader.count is None and sprite in lexicon().masses:
+        count = PLURAL_COUNT
     colour = reader.bound[0] if reader.bound else None
     relation = reader.relation if reader.things else None
     again = next((at for at, thing in enumerate(reader.things) if thing.sprite == sprite), None)
@@ -174,26 +159,27 @@ def _setting(reader: _Reader) -> tuple[str, bool]:
     if named:
         place = [value for value in named if value not in {"product", "abstract"}]
         return (place or named)[0], True
+    implied = lexicon().implied
     sprites = [thing.sprite for thing in reader.things]
     for sprite in sprites:
-        if sprite in _IMPLIED_BY_SPRITE:
-            return _IMPLIED_BY_SPRITE[sprite], False
+        if sprite in implied:
+            return implied[sprite], False
     kinds = [lexicon().kind(sprite) for sprite in sprites]
     if kinds:
         return _implied(kinds), False
     for feature in reader.found.get("feature", []):
-        if feature in _IMPLIED_BY_FEATURE:
-            return _IMPLIED_BY_FEATURE[feature], False
+        if f"feature:{feature}" in implied:
+            return implied[f"feature:{feature}"], False
     if "snow" in reader.found.get("weather", []):
         return "snow", False
     if any(table in reader.found for table in ("time", "weather", "feature")):
-        return "neon" in reader.found.get("style", []) and "city" or "field", False
+        return ("neon" in reader.found.get("style", []) and "city") or "field", False
     return ("abstract", False) if reader.colours or reader.found.get("style") else ("concept", False)
 
 
 def _implied(kinds: list[Kind]) -> str:
-    first = next((kind.name for kind in kinds if kind.name != "object"), None)
-    return _IMPLIED_BY_KIND.get(first, "product") if first else "product"
+    first = next((kind.name for kind in kinds if kind.name != "object"), "object")
+    return lexicon().implied.get(f"kind:{first}", "product")
 
 
 def _first(reader: _Reader, table: str, default: str) -> str:

@@ -1,7 +1,7 @@
 """Small pixel tools: noise, gradients, glows and masks, on 8-bit Pillow images and float32 arrays."""
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from PIL import Image, ImageChops, ImageFilter
 
 from darkroom.adapters.draft.spec import Rgb
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 Bytes = NDArray[np.uint8]
 Random = np.random.Generator
 Stops = Sequence[tuple[float, Rgb]]
@@ -208,7 +208,7 @@ def dominant(picture: Image.Image, count: int = 5) -> tuple[Rgb, ...]:
     """Return the main colours of a picture, from dark to light."""
     small = picture.convert("RGB").resize((64, 64), Image.Resampling.BOX)
     reduced = small.quantize(count, Image.Quantize.MEDIANCUT)
-    flat_colours = cast("list[int]", reduced.getpalette() or [])
+    flat_colours = reduced.getpalette() or []
     used = sorted(cast("list[tuple[int, int]]", reduced.getcolors() or []), reverse=True)
     found: list[Rgb] = []
     for _, index in used:

@@ -1,6 +1,7 @@
 """Puts the objects of a prompt into a scene: where, how large, in which order, with shadow or mirror."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from PIL import Image
@@ -12,14 +13,6 @@ from darkroom.adapters.draft.spec import Rgb, Thing
 from darkroom.adapters.draft.stage import Stage
 
 _SETTINGS_WITHOUT_GROUND = {"space"}
-_TALLER = {"castle": 1.2, "giraffe": 1.35, "elephant": 1.15, "mammoth": 1.15, "sauropod": 1.3, "t-rex": 1.2, "ship": 1.15,
-           "passenger ship": 1.2, "sailboat": 1.1, "bus": 1.15, "automobile": 0.9, "racing car": 0.62, "bicycle": 1.05,
-           "black cat": 1.0, "rabbit": 0.8, "hedgehog": 0.6, "crab": 0.5, "snail": 0.45, "butterfly": 0.5, "honeybee": 0.4,
-           "dove": 0.7, "prop:gull": 0.45, "bird": 0.5, "black bird": 0.5, "swan": 0.6, "duck": 0.45, "canoe": 0.5, "lotus": 0.35,
-           "airplane": 1.2, "prop:hot air balloon": 1.75, "prop:wind turbine": 1.1, "whale": 1.7, "spouting whale": 1.7,
-           "shark": 1.3, "jellyfish": 1.3, "tropical fish": 0.75, "fish": 0.7, "ewe": 1.0, "prop:fox": 1.0, "hot beverage": 0.82,
-           "birthday cake": 1.1, "ring": 0.8, "watch": 1.1, "prop:perfume": 1.25, "ferris wheel": 1.25, "palm tree": 1.15,
-           "locomotive": 1.3, "cactus": 0.75, "prop:piano": 1.0, "balloon": 1.0, "motor scooter": 0.9, "croissant": 0.7}  # fmt: skip
 
 
 @dataclass
@@ -74,9 +67,9 @@ def _place(stage: Stage, kind: Kind, sprite: str) -> str:
 def _spot(stage: Stage, thing: Thing) -> _Spot:
     kind = lexicon().kind(thing.sprite)
     place = _place(stage, kind, thing.sprite)
-    share = kind.size * _TALLER.get(thing.sprite, 1.0)
+    share = kind.size * lexicon().taller.get(thing.sprite, 1.0)
     if place == "pedestal":
-        share = 0.36 * min(1.2, _TALLER.get(thing.sprite, 1.0))
+        share = 0.36 * min(1.2, lexicon().taller.get(thing.sprite, 1.0))
     elif kind.place == "table" and not stage.tabled:
         share *= 0.62
     elif kind.place == "table":
@@ -128,7 +121,7 @@ def _spread(spots: list[_Spot], stage: Stage) -> None:
 
 
 def _relate(spots: list[_Spot]) -> None:
-    for before, spot in zip(spots, spots[1:], strict=False):
+    for before, spot in pairwise(spots):
         relation = spot.thing.relation
         flat = before.place in {"ground", "pedestal", "float"} and spot.place in {"ground", "pedestal", "float"}
         if relation == "on" and flat and spot.kind.name not in {"small", "float"}:
@@ -155,7 +148,9 @@ def _draw_group(stage: Stage, spot: _Spot) -> None:
     original = sprites.rasterise(thing.sprite, min(spot.size, stage.height * 0.8))
     limit = stage.width * (0.8 if thing.count == 1 else 0.34)
     if original.width > limit:
-        original = original.resize((round(limit), round(original.height * limit / original.width)), Image.Resampling.LANCZOS)
+        original = original.resize(
+            (round(limit), round(original.height * limit / original.width)), Image.Resampling.LANCZOS
+        )
     colour = thing.colour
     if colour is not None:
         original = sprites.recoloured(original, colour)
@@ -164,7 +159,13 @@ def _draw_group(stage: Stage, spot: _Spot) -> None:
         if scale != 1:
             size = (max(2, round(original.width * scale)), max(2, round(original.height * scale)))
             picture = original.resize(size, Image.Resampling.LANCZOS)
-        if colour is None and thing.count > 1 and spot.kind.name == "fly" and number and thing.sprite.endswith("balloon"):
+        if (
+            colour is None
+            and thing.count > 1
+            and spot.kind.name == "fly"
+            and number
+            and thing.sprite.endswith("balloon")
+        ):
             shift = 0.13 * number
             picture = _turned_hue(picture, shift)
         _draw_one(stage, spot, picture, x, foot, scale)
@@ -195,13 +196,20 @@ def _positions(stage: Stage, spot: _Spot, picture: Image.Image) -> list[tuple[fl
         back = float(stage.random.random()) if spot.place != "pedestal" else 0.3
         scale = 1.0 - 0.34 * back
         high = spot.place in {"fly", "swim", "space"}
-        lift = float(stage.random.uniform(-0.24, 0.24)) * stage.height if high else -back * (stage.ground[1] - stage.ground[0]) * 0.9
+        lift = (
+            float(stage.random.uniform(-0.24, 0.24)) * stage.height
+            if high
+            else -back * (stage.ground[1] - stage.ground[0]) * 0.9
+        )
         x = centre + part * span + float(stage.random.normal(0, 0.1)) * span / count
         half = picture.width * scale / 2
         x = min(max(x, half), max(half, stage.width - half))
         foot = spot.foot + lift
         if high:
-            foot = min(max(foot, picture.height * scale + stage.height * 0.03), stage.height * (0.62 if spot.place == "fly" else 0.86))
+            foot = min(
+                max(foot, picture.height * scale + stage.height * 0.03),
+                stage.height * (0.62 if spot.place == "fly" else 0.86),
+            )
         found.append((x, foot, scale))
     return sorted(found, key=lambda entry: entry[2])
 
@@ -243,7 +251,9 @@ def _under_water(picture: Image.Image, share: float) -> Image.Image:
 def _mirror(picture: Image.Image) -> Image.Image:
     """Return the mirror picture in water: flipped, squeezed, wavering and fading."""
     height = max(2, round(picture.height * 0.6))
-    small = picture.transpose(Image.Transpose.FLIP_TOP_BOTTOM).resize((picture.width, height), Image.Resampling.BILINEAR)
+    small = picture.transpose(Image.Transpose.FLIP_TOP_BOTTOM).resize(
+        (picture.width, height), Image.Resampling.BILINEAR
+    )
     data = pixels.array(small).copy()
     sway = np.sin(np.arange(height) / max(2.0, height / 16)) * picture.width * 0.018 * np.linspace(0.3, 1.6, height)
     for row in range(height):
@@ -260,4 +270,6 @@ def _shadow(stage: Stage, picture: Image.Image, x: float, foot: float) -> None:
     down = np.linspace(-1.25, 1.25, height, dtype=np.float32)[:, None]
     dark = pixels.smooth(1 - np.sqrt(across**2 + down**2), 0.0, 0.85) * (0.5 if not stage.light.veiled else 0.34)
     side = (-1 if stage.light.sun[0] > 0.5 else 1) * picture.width * 0.06
-    stage.paint(pixels.flat((width, height), (14, 14, 26), pixels.mask(dark)), (x - width / 2 + side, foot - height * 0.55))
+    stage.paint(
+        pixels.flat((width, height), (14, 14, 26), pixels.mask(dark)), (x - width / 2 + side, foot - height * 0.55)
+    )

@@ -47,7 +47,11 @@ def open_picture(path: Path) -> Image.Image:
                 raise UnreadablePicture(f"it has {opened.width} x {opened.height} pixels")
             opened.draft("RGB", (4096, 4096))
             upright = ImageOps.exif_transpose(opened)
-            picture = upright.convert("RGBA") if "A" in upright.getbands() or "transparency" in upright.info else upright.convert("RGB")
+            picture = (
+                upright.convert("RGBA")
+                if "A" in upright.getbands() or "transparency" in upright.info
+                else upright.convert("RGB")
+            )
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UnreadablePicture(str(error)[:120]) from error
     if picture.mode == "RGBA":
@@ -118,5 +122,7 @@ def _relit(picture: Image.Image, stage: Stage, time: str | None) -> Image.Image:
         if weather in {"rain", "storm"}:
             picture = pixels.tinted(picture, (190, 204, 222) if weather == "rain" else (150, 164, 190))
         if weather in {"fog", "snow"}:
-            picture = Image.blend(picture, Image.new("RGB", picture.size, mix(stage.light.haze, (255, 255, 255), 0.4)), 0.25)
+            picture = Image.blend(
+                picture, Image.new("RGB", picture.size, mix(stage.light.haze, (255, 255, 255), 0.4)), 0.25
+            )
     return picture

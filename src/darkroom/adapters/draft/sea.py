@@ -1,7 +1,7 @@
 """Backdrops of water and beyond: sea and beach, under water, space."""
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageChops, ImageDraw
 
 from darkroom.adapters.draft import pixels
 from darkroom.adapters.draft.land import lit
@@ -21,7 +21,12 @@ def sea(stage: Stage) -> None:
     if float(stage.random.random()) < 0.75:
         coast = lit(stage, (84, 104, 124), 0.6)
         crest = jagged(stage, 0.575, 0.09, 2.2, sharp=0.4)
-        ridge(stage, np.maximum(crest, stage.height * 0.47).astype(np.float32), [(0, coast), (1, mix(coast, light.haze, 0.4))], bottom=stage.horizon + 1)
+        ridge(
+            stage,
+            np.maximum(crest, stage.height * 0.47).astype(np.float32),
+            [(0, coast), (1, mix(coast, light.haze, 0.4))],
+            bottom=stage.horizon + 1,
+        )
     haze_band(stage, 0.555, 0.07, 0.45)
     rough = {"storm": 1.0, "rain": 0.6}.get(spec.weather, 0.75 if "waves" in spec.features else 0.36)
     water = light.water
@@ -44,8 +49,17 @@ def _beach(stage: Stage) -> None:
         rows = round(stage.height * 0.05)
         below = np.arange(top, top + rows, dtype=np.float32)[:, None] - edge[None, :].astype(np.float32)
         band = pixels.stretch(below, 0, 1.5) * np.exp(-np.clip(below, 0, None) / (stage.height * 0.006))
-        stage.paint(pixels.flat((stage.width, rows), mix((255, 255, 255), stage.light.haze, 0.3), pixels.mask(band * alpha)), (0, top))
-    ridge(stage, crest, [(0, shade(sand, 0.72)), (0.12, shade(sand, 0.95)), (1, shade(sand, 0.9))], grain=0.3, grain_stretch=5)
+        stage.paint(
+            pixels.flat((stage.width, rows), mix((255, 255, 255), stage.light.haze, 0.3), pixels.mask(band * alpha)),
+            (0, top),
+        )
+    ridge(
+        stage,
+        crest,
+        [(0, shade(sand, 0.72)), (0.12, shade(sand, 0.95)), (1, shade(sand, 0.9))],
+        grain=0.3,
+        grain_stretch=5,
+    )
     stage.ground = (stage.height * 0.84, stage.height * 0.93)
 
 
@@ -57,13 +71,24 @@ def underwater(stage: Stage) -> None:
     if spec.colours:
         middle = mix(middle, spec.colours[0], 0.35)
     stage.horizon = round(stage.height * 0.7)
-    water = pixels.gradient(stage.random, stage.width, stage.height, [(0, surface), (0.22, mix(surface, middle, 0.6)), (0.6, middle), (1, deep)])
+    water = pixels.gradient(
+        stage.random,
+        stage.width,
+        stage.height,
+        [(0, surface), (0.22, mix(surface, middle, 0.6)), (0.6, middle), (1, deep)],
+    )
     at = (stage.light.sun[0] * stage.width, -stage.height * 0.05)
     pixels.add_light(water, pixels.glow(water.size, at, stage.unit * 0.75, 1.6) * 0.6, (210, 255, 245))
     stage.paint(water)
     for depth, tall in ((0.75, 0.1), (0.83, 0.09)):
         tone = mix(shade((70, 110, 130), level), middle, 0.75 - (depth - 0.75) * 4)
-        ridge(stage, jagged(stage, depth, tall, 3, sharp=0.1), [(0, tone), (1, mix(tone, deep, 0.7))], relief=0.3, grain=0.5)
+        ridge(
+            stage,
+            jagged(stage, depth, tall, 3, sharp=0.1),
+            [(0, tone), (1, mix(tone, deep, 0.7))],
+            relief=0.3,
+            grain=0.5,
+        )
     _light_shafts(stage)
     floor = mix(shade((206, 190, 150), level), middle, 0.35)
     ridge(stage, rolling(stage, 0.9, 0.025, 2), [(0, floor), (1, mix(floor, deep, 0.55))], grain=0.45, grain_stretch=3)
@@ -86,7 +111,14 @@ def _light_shafts(stage: Stage) -> None:
     stage.add(Rays(masks[0], masks[1], (200, 255, 250), 0.62))
 
 
-_CORALS: tuple[Rgb, ...] = ((244, 106, 112), (250, 158, 84), (226, 98, 170), (150, 108, 206), (248, 208, 112), (96, 200, 170))
+_CORALS: tuple[Rgb, ...] = (
+    (244, 106, 112),
+    (250, 158, 84),
+    (226, 98, 170),
+    (150, 108, 206),
+    (248, 208, 112),
+    (96, 200, 170),
+)
 
 
 def _corals(stage: Stage, level: float) -> None:
@@ -99,7 +131,9 @@ def _corals(stage: Stage, level: float) -> None:
         size = stage.unit * (0.05 + 0.12 * near) * float(random.uniform(0.7, 1.3))
         tone = mix(shade(_CORALS[int(random.integers(len(_CORALS)))], level), (24, 120, 160), 0.5 - 0.4 * near)
         shape = _branch_coral(stage, size, tone) if random.random() < 0.55 else _ball_coral(stage, size * 0.7, tone)
-        stage.paint(shape, (x * stage.width - shape.width / 2, stage.height * (0.9 + 0.09 * near) - shape.height * 0.93))
+        stage.paint(
+            shape, (x * stage.width - shape.width / 2, stage.height * (0.9 + 0.09 * near) - shape.height * 0.93)
+        )
 
 
 def _branch_coral(stage: Stage, size: float, tone: Rgb) -> Image.Image:
@@ -114,7 +148,9 @@ def _branch_coral(stage: Stage, size: float, tone: Rgb) -> Image.Image:
         half = thick / 2
         draw.ellipse((to[0] - half, to[1] - half, to[0] + half, to[1] + half), fill=(*colour, 255))
         for turn in (-0.45, 0.1, 0.5) if left else ():
-            grow(to[0], to[1], angle + turn + float(stage.random.normal(0, 0.16)), length * 0.72, thick * 0.72, left - 1)
+            grow(
+                to[0], to[1], angle + turn + float(stage.random.normal(0, 0.16)), length * 0.72, thick * 0.72, left - 1
+            )
 
     grow(side, side * 1.98, 0, side * 0.52, side * 0.16, 4)
     return big.resize((side, side), Image.Resampling.BOX)
@@ -139,7 +175,9 @@ def _bubbles(stage: Stage) -> None:
     for _ in range(46):
         x, y = float(stage.random.uniform(0, width)), float(stage.random.uniform(0, height))
         radius = stage.unit * float(stage.random.uniform(0.002, 0.009))
-        draw.ellipse((x - radius, y - radius, x + radius, y + radius), outline=150, fill=40, width=max(1, round(radius * 0.25)))
+        draw.ellipse(
+            (x - radius, y - radius, x + radius, y + radius), outline=150, fill=40, width=max(1, round(radius * 0.25))
+        )
         draw.ellipse((x - radius * 0.5, y - radius * 0.6, x - radius * 0.1, y - radius * 0.2), fill=190)
     stage.add(Fall(pixels.blur(tile, 0.5), (235, 255, 255), (0, -stage.unit * 0.09), stage.unit * 0.01))
 
@@ -154,7 +192,9 @@ def space(stage: Stage) -> None:
     picture = pixels.gradient(random, *size, [(0, (5, 6, 18)), (1, (12, 10, 32))])
     for number, colour in enumerate(colours[:3]):
         shifted = np.roll(cloud, number * size[0] // 3, axis=1) if number else cloud
-        pixels.add_light(picture, pixels.smooth(shifted, 0.5, 0.78) * (0.45 + 0.5 * np.clip(veins, 0, 1)), shade(colour, 0.95))
+        pixels.add_light(
+            picture, pixels.smooth(shifted, 0.5, 0.78) * (0.45 + 0.5 * np.clip(veins, 0, 1)), shade(colour, 0.95)
+        )
     _star_field(stage, picture)
     stage.horizon = stage.height
     stage.paint(picture)
@@ -170,7 +210,9 @@ def _star_field(stage: Stage, picture: Image.Image) -> None:
     bright = random.random(count).astype(np.float32) ** 4
     across, down = random.integers(2, max(3, width - 2), count), random.integers(2, max(3, height - 2), count)
     level[down, across] = 0.2 + 0.8 * bright
-    halo = pixels.array(pixels.blur(pixels.mask(np.where(level > 0.75, level, 0)), max(0.8, stage.unit / 600))).astype(np.float32)
+    halo = pixels.array(pixels.blur(pixels.mask(np.where(level > 0.75, level, 0)), max(0.8, stage.unit / 600))).astype(
+        np.float32
+    )
     pixels.add_light(picture, np.clip(level + halo / 255 * 3, 0, 1), (232, 238, 255))
 
 
@@ -185,21 +227,37 @@ def _planet(stage: Stage) -> None:
     distance = np.sqrt(across**2 + down**2)
     if earth:
         land = pixels.noise(random, side, side, 4, 6)
-        skin = pixels.colourise(pixels.stretch(land, 0.3, 0.75), [(0, (12, 50, 120)), (0.5, (32, 104, 180)), (0.56, (82, 140, 86)), (0.8, (150, 140, 96)), (1, (240, 244, 250))])
+        skin = pixels.colourise(
+            pixels.stretch(land, 0.3, 0.75),
+            [
+                (0, (12, 50, 120)),
+                (0.5, (32, 104, 180)),
+                (0.56, (82, 140, 86)),
+                (0.8, (150, 140, 96)),
+                (1, (240, 244, 250)),
+            ],
+        )
         cloud = pixels.smooth(pixels.noise(random, side, side, 5, 6, stretch=2), 0.5, 0.68)
         skin.paste((248, 250, 255), (0, 0, side, side), pixels.mask(cloud * 0.85))
     else:
         bands = pixels.noise(random, side, side, 6, 5, stretch=7)
-        base = stage.spec.colours[0] if stage.spec.colours else ((196, 96, 66) if "mars" in stage.spec.understood else (214, 160, 120))
-        skin = pixels.colourise(pixels.stretch(bands, 0.25, 0.75), [(0, shade(base, 0.55)), (0.5, base), (1, mix(base, (255, 240, 220), 0.6))])
+        base = (
+            stage.spec.colours[0]
+            if stage.spec.colours
+            else ((196, 96, 66) if "mars" in stage.spec.understood else (214, 160, 120))
+        )
+        skin = pixels.colourise(
+            pixels.stretch(bands, 0.25, 0.75),
+            [(0, shade(base, 0.55)), (0.5, base), (1, mix(base, (255, 240, 220), 0.6))],
+        )
     depth = np.sqrt(np.clip(1 - distance**2, 0, 1))
     shine = np.clip(across * 0.5 - down * 0.62 + depth * 0.6, 0.03, 1)
     level = pixels.mask(shine)
-    from PIL import ImageChops
-
     skin = ImageChops.multiply(skin, Image.merge("RGB", (level, level, level)))
     air = np.exp(-np.clip(distance - 0.985, 0, 9) * 16) * np.clip(shine * 1.3 + 0.1 - down * 0.3, 0, 1)
-    halo = pixels.flat((side, side), (130, 190, 255) if earth else mix((255, 220, 190), (150, 160, 255), 0.4), pixels.mask(air * 0.55))
+    halo = pixels.flat(
+        (side, side), (130, 190, 255) if earth else mix((255, 220, 190), (150, 160, 255), 0.4), pixels.mask(air * 0.55)
+    )
     stage.paint(halo, (at[0] - side / 2, at[1] - side / 2))
     skin.putalpha(pixels.mask((1 - distance) * side * 0.4))
     stage.paint(skin, (at[0] - side / 2, at[1] - side / 2))

@@ -186,7 +186,7 @@ def _fog(stage: Stage) -> None:
     width, height = round(stage.width * 1.2), round(stage.height * 0.62)
     values = pixels.noise(stage.random, width, height, 2, 4, stretch=3.5, tile=True)
     down = np.linspace(0, 1, height, dtype=np.float32)[:, None]
-    thick = pixels.stretch(values, 0.25, 0.75) * np.sin(np.pi * down) ** 1.3 * 0.85
+    thick = pixels.stretch(values, 0.25, 0.75) * np.clip(np.sin(np.pi * down), 0, 1) ** 1.3 * 0.85
     veil = pixels.flat((width, height), mix(stage.light.haze, (255, 255, 255), 0.1), pixels.mask(thick))
     stage.add(Drift(veil, round(stage.horizon - height * 0.55), stage.width * 0.02))
 

@@ -1,12 +1,14 @@
 """Ambience for clips: wind, waves, rain, birds, a street, a soft chord; all computed."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from darkroom.adapters.draft.spec import SceneSpec
 
 RATE = 48_000
-Sound = NDArray[np.float32]
+Sound = NDArray[np.floating[Any]]
 """Samples from -1 to 1; ambience is 2 x samples."""
 
 _Random = np.random.Generator
@@ -62,7 +64,9 @@ def _band(random: _Random, count: int, low: float, high: float, slope: float = 0
 
 def _slow(random: _Random, count: int, period_s: float, low: float = 0.3) -> Sound:
     at = np.arange(count, dtype=np.float32) / RATE
-    wave = np.sin(2 * np.pi * at / period_s + float(random.uniform(0, 6))) + 0.5 * np.sin(2 * np.pi * at / (period_s * 0.37))
+    wave = np.sin(2 * np.pi * at / period_s + float(random.uniform(0, 6))) + 0.5 * np.sin(
+        2 * np.pi * at / (period_s * 0.37)
+    )
     return (low + (1 - low) * (wave + 1.5) / 3).astype(np.float32)
 
 
@@ -71,7 +75,10 @@ def _wind(random: _Random, count: int) -> Sound:
 
 
 def _waves(random: _Random, count: int) -> Sound:
-    return _band(random, count, 70, 380, 0.6) * _slow(random, count, 6.1) + 0.35 * _band(random, count, 900, 5000) * _slow(random, count, 6.1, 0.02) ** 2
+    return (
+        _band(random, count, 70, 380, 0.6) * _slow(random, count, 6.1)
+        + 0.35 * _band(random, count, 900, 5000) * _slow(random, count, 6.1, 0.02) ** 2
+    )
 
 
 def _rain(random: _Random, count: int) -> Sound:
@@ -83,12 +90,17 @@ def _street(random: _Random, count: int) -> Sound:
 
 
 def _deep(random: _Random, count: int) -> Sound:
-    return _band(random, count, 40, 260, 0.7) * _slow(random, count, 4.2, 0.5) + 0.4 * _drops(random, count, (300, 900), 4)
+    return _band(random, count, 40, 260, 0.7) * _slow(random, count, 4.2, 0.5) + 0.4 * _drops(
+        random, count, (300, 900), 4
+    )
 
 
 def _drone(random: _Random, count: int) -> Sound:
     at = np.arange(count, dtype=np.float32) / RATE
-    wave = sum(np.sin(2 * np.pi * pitch * at + float(random.uniform(0, 6))) / (n + 1) for n, pitch in enumerate((55.0, 82.6, 110.4, 165.3)))
+    wave = sum(
+        np.sin(2 * np.pi * pitch * at + float(random.uniform(0, 6))) / (n + 1)
+        for n, pitch in enumerate((55.0, 82.6, 110.4, 165.3))
+    )
     return np.stack([wave, np.roll(wave, 700)]).astype(np.float32) * 0.5 * _slow(random, count, 7.0, 0.6)
 
 

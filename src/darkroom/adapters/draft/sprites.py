@@ -1,13 +1,12 @@
 """Objects as pictures: rasterised, recoloured, and lit like the scene."""
 
-import colorsys
 import io
 import tomllib
 from functools import cache
 
 import numpy as np
 import resvg_py
-from PIL import Image
+from PIL import Image, ImageChops
 
 from darkroom.adapters.draft import pixels
 from darkroom.adapters.draft.lexicon import art_pack, data_file, lexicon
@@ -38,7 +37,8 @@ def _body(name: str) -> tuple[float, str]:
 def rasterise(name: str, height: float) -> Image.Image:
     """Return an object as RGBA, cut to what is visible, `height` pixels tall and looking to the right."""
     width, body = _body(name)
-    sheet = f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 {width:g} {width:g}">{body}</svg>'
+    names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    sheet = f'<svg {names} viewBox="0 0 {width:g} {width:g}">{body}</svg>'
     side = max(16, min(1600, round(height)))
     picture = _raster(sheet, side)
     box = picture.getchannel("A").getbbox() or (0, 0, side, side)
@@ -93,7 +93,11 @@ def recoloured(picture: Image.Image, colour: Rgb) -> Image.Image:
 def _hues(parts: pixels.Floats, high: pixels.Floats, spread: pixels.Floats) -> pixels.Floats:
     safe = np.maximum(spread, 1e-6)
     red, green, blue = parts[..., 0], parts[..., 1], parts[..., 2]
-    hue = np.where(high == red, (green - blue) / safe % 6, np.where(high == green, (blue - red) / safe + 2, (red - green) / safe + 4))
+    hue = np.where(
+        high == red,
+        (green - blue) / safe % 6,
+        np.where(high == green, (blue - red) / safe + 2, (red - green) / safe + 4),
+    )
     return (hue / 6 % 1).astype(np.float32)
 
 
@@ -105,8 +109,6 @@ def lit(picture: Image.Image, light: Light, distance: float = 0.0) -> Image.Imag
     across = np.linspace(-1, 1, width, dtype=np.float32)[None, :] * (1 if light.sun[0] > 0.5 else -1)
     down = np.linspace(1, -1, height, dtype=np.float32)[:, None]
     level = pixels.mask(0.5 + 0.1 * across + 0.09 * down)
-    from PIL import ImageChops
-
     colours = ImageChops.soft_light(colours, Image.merge("RGB", (level, level, level)))
     if light.glow > 0.7 and not light.veiled:
         _rim(colours, alpha, light)
@@ -118,16 +120,7 @@ def lit(picture: Image.Image, light: Light, distance: float = 0.0) -> Image.Imag
 
 def _rim(colours: Image.Image, alpha: Image.Image, light: Light) -> None:
     """Lighten the edge that looks to the low sun."""
-    from PIL import ImageChops
-
     step = max(1, round(colours.width * 0.018)) * (1 if light.sun[0] > 0.5 else -1)
     inner = ImageChops.offset(alpha, -step, max(1, abs(step) // 2))
     edge = pixels.blur(ImageChops.subtract(alpha, inner), abs(step) * 0.5).point([round(v * 0.6) for v in range(256)])
     colours.paste(mix(light.light, (255, 255, 255), 0.3), (0, 0, *colours.size), edge)
-
-
-def hue_shifted(colour: Rgb, turn: float) -> Rgb:
-    """Return a colour moved along the wheel by a part of a turn."""
-    hue, lightness, fullness = colorsys.rgb_to_hls(*(part / 255 for part in colour))
-    red, green, blue = colorsys.hls_to_rgb((hue + turn) % 1, lightness, fullness)
-    return round(red * 255), round(green * 255), round(blue * 255)

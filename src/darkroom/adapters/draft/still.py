@@ -1,6 +1,5 @@
 """Makes the pictures of an image job."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,16 +69,14 @@ def make_stills(job: Job, report: Report) -> Done:
         part = name.with_name(f".{name.name}.part")
         try:
             marks.save_picture(picture, part, job, job.seed + number)
-            os.replace(part, name)
+            Path(part).replace(name)
         finally:
             part.unlink(missing_ok=True)
         files.append((str(name), MEDIA_TYPES[job.format]))
     return Done(tuple(files), job.seed, spec.understood, spec.not_understood)
 
 
-def _picture(
-    job: Job, spec: SceneSpec, source: Image.Image | None, palette: tuple[Rgb, ...], seed: int
-) -> Image.Image:
+def _picture(job: Job, spec: SceneSpec, source: Image.Image | None, palette: tuple[Rgb, ...], seed: int) -> Image.Image:
     size = working_size(job)
     if source is None:
         stage = scene.build(spec, size, seed)

@@ -1,7 +1,7 @@
 """Ridges: the building block of mountains, hills, dunes and tree lines."""
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from darkroom.adapters.draft import pixels
 from darkroom.adapters.draft.pixels import Floats
@@ -122,14 +122,18 @@ def tree_band(stage: Stage, level: float, height: float, colour: Rgb) -> None:
     line = pixels.curve(stage.random, stage.width, 26, 4, 0.6)
     lumps = np.clip(line - 0.42, 0, 1) * 4
     crest = (stage.height * level - lumps * stage.height * height).astype(np.float32)
-    ridge(stage, crest, [(0, pixels.shade(colour, 1.1)), (1, pixels.shade(colour, 0.7))],
-          bottom=round(stage.height * (level + 0.012)), grain=0.5, grain_stretch=1)  # fmt: skip
+    ridge(
+        stage,
+        crest,
+        [(0, pixels.shade(colour, 1.1)), (1, pixels.shade(colour, 0.7))],
+        bottom=round(stage.height * (level + 0.012)),
+        grain=0.5,
+        grain_stretch=1,
+    )
 
 
 def speckle(stage: Stage, top: float, colours: tuple[Rgb, ...], count: int, size: float) -> None:
     """Scatter small dots (flowers, stones) over the ground, larger towards the front; `size` in shares of the unit."""
-    from PIL import ImageDraw
-
     first = round(top * stage.height)
     rows = stage.height - first
     layer = Image.new("RGBA", (stage.width, rows))

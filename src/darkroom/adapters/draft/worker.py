@@ -100,13 +100,29 @@ class Worker:
 def explain(error: Exception) -> dict[str, Any]:
     """Return what the parent needs to rebuild an error: code, message, hint."""
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return {"code": "storage_full", "message": "The disk is full: the draft could not be written.", "hint": "Free some space and ask again."}
+        return {
+            "code": "storage_full",
+            "message": "The disk is full: the draft could not be written.",
+            "hint": "Free some space and ask again.",
+        }
     if isinstance(error, Unfit):
-        return {"code": "provider_failed", "message": str(error), "hint": "Give a PNG, JPEG or WebP picture that opens elsewhere."}
+        return {
+            "code": "provider_failed",
+            "message": str(error),
+            "hint": "Give a PNG, JPEG or WebP picture that opens elsewhere.",
+        }
     if isinstance(error, MemoryError):
-        return {"code": "provider_failed", "message": "The draft engine ran out of memory.", "hint": "Ask for a smaller size."}
+        return {
+            "code": "provider_failed",
+            "message": "The draft engine ran out of memory.",
+            "hint": "Ask for a smaller size.",
+        }
     logging.getLogger(__name__).error("a draft failed", exc_info=error)
-    return {"code": "provider_failed", "message": f"The draft engine failed: {type(error).__name__}: {str(error)[:200]}", "hint": "Nothing was charged."}
+    return {
+        "code": "provider_failed",
+        "message": f"The draft engine failed: {type(error).__name__}: {str(error)[:200]}",
+        "hint": "Nothing was charged.",
+    }
 
 
 def _own_stdout() -> BinaryIO:

@@ -5,15 +5,16 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 
 from darkroom.domain.job import Event, Job, LedgerKind, LedgerRow, State, Submission, derive
 from darkroom.domain.output import FailedOutput, Output, RemoteOutput
 from darkroom.domain.request import Effective, Kind, Mode, request_adapter
 from darkroom.store.base import Worker
 
-_remotes = TypeAdapter(tuple[RemoteOutput, ...])
-_failures = TypeAdapter(tuple[FailedOutput, ...])
+_deferred = ConfigDict(defer_build=True)
+_remotes = TypeAdapter(tuple[RemoteOutput, ...], config=_deferred)
+_failures = TypeAdapter(tuple[FailedOutput, ...], config=_deferred)
 
 
 def to_json(value: Any) -> str:
