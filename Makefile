@@ -9,6 +9,7 @@ DEV := $(VENV)/.dev-installed
 PINS := constraints.txt
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 INSTALL := $(PIP) install --constraint $(PINS)
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 TIDY := build dist htmlcov demo-output .coverage .hypothesis .pytest_cache .ruff_cache .import_linter_cache
 
 # No tool of the house may ask the network whether it is up to date.
@@ -25,11 +26,12 @@ venv: $(DEV) ## make .venv with everything that a developer needs
 
 # The program and what it needs at run time.
 $(RUNTIME): pyproject.toml $(PINS)
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "darkroom needs Python 3.11 or newer, and '$(PYTHON)' is not one ($$($(PYTHON) --version 2>&1))." >&2; \
-	  echo "Name another one: make PYTHON=python3.12" >&2; exit 1; }
-	@$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); \
-	  echo "'$(PYTHON)' cannot make a virtual environment; install its venv module (Debian: python3-venv)." >&2; exit 1; }
+	@$(BIN)/python -c '$(NEW_ENOUGH)' 2>/dev/null || { \
+	  $(PYTHON) -c '$(NEW_ENOUGH)' || { \
+	    echo "darkroom needs Python 3.11 or newer, and '$(PYTHON)' is not one ($$($(PYTHON) --version 2>&1))." >&2; \
+	    echo "Name another one: make PYTHON=python3.12" >&2; exit 1; }; \
+	  $(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); \
+	    echo "'$(PYTHON)' cannot make a virtual environment; install its venv module (Debian: python3-venv)." >&2; exit 1; }; }
 	@echo "Installing darkroom into $(VENV) ..."
 	@$(PIP) install --upgrade 'pip>=25.3'
 	@$(INSTALL) --build-constraint $(PINS) --editable .

@@ -167,7 +167,7 @@ class App:
     def _input_dirs(self) -> tuple[Path, ...]:
         home = Path("~").expanduser()
         usual = tuple(home / name for name in ("Pictures", "Downloads", "Desktop"))
-        return (self.settings.outputs, *usual, *self.settings.allowed_input_dirs)
+        return (self.settings.outputs, *self.settings.allowed_output_dirs, *usual, *self.settings.allowed_input_dirs)
 
 
 def _account_key(home: Path) -> bytes:

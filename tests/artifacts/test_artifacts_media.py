@@ -235,6 +235,7 @@ def test_text_is_shown_on_one_line(head: bytes, limit: int, text: str | None) ->
 
 def test_a_folder_that_cannot_be_synced_is_no_error(tmp_path: Path) -> None:
     files.sync_folder(tmp_path / "gone")
+    assert not (tmp_path / "gone").exists()
 
 
 def test_what_has_gone_is_not_the_same(tmp_path: Path) -> None:

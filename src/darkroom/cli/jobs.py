@@ -14,6 +14,7 @@ from darkroom.domain.money import show_usd
 from darkroom.server.views import job_text, job_view
 
 LOCAL = "local"
+WIDTHS = {"job": 20, "made": 11, "kind": 5, "provider": 8, "state": 9, "cost": 5, "prompt": 8}
 COLOURS = {State.SUCCEEDED: "green", State.FAILED: "red", State.SUBMIT_UNKNOWN: "red", State.CANCELLED: "dim"}
 AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 Ids = Annotated[list[str], typer.Argument(help="One or more job ids.")]
@@ -83,13 +84,14 @@ async def _view(app: App, job: Job) -> dict[str, Any]:
 
 def _table(found: list[tuple[Job, dict[str, Any]]]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for column in ("job", "made", "kind", "offer", "state", "cost", "prompt"):
-        table.add_column(column, no_wrap=column != "prompt", overflow="fold" if column == "prompt" else "ellipsis")
+    for column, width in WIDTHS.items():
+        table.add_column(column, no_wrap=True, overflow="ellipsis", min_width=width)
+    table.columns[-1].max_width = max(WIDTHS["prompt"], out.width - sum(WIDTHS.values()) - 6)
     for job, view in found:
         made = datetime.fromtimestamp(job.created_at / 1000, UTC).astimezone().strftime("%m-%d %H:%M")
         share = f" {round(view['progress'] * 100)} %" if "progress" in view else ""
         spent = sum(part.actual or 0 for part in job.submissions)
         prompt = job.request.prompt.replace("\n", " ")[:60].replace("[", r"\[")
         state = f"[{COLOURS.get(job.state, 'yellow')}]{job.state}{share}[/]"
-        table.add_row(job.id, made, job.kind, f"{view['provider']}/{view['model']}", state, show_usd(spent), prompt)
+        table.add_row(job.id, made, job.kind, str(view["provider"]), state, show_usd(spent), prompt)
     return table

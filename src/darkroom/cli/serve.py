@@ -27,7 +27,7 @@ def serve(*, log_json: bool = False, log_level: str = "WARNING") -> None:
     configure_logging(level=log_level, as_json=log_json)
     anyio.run(_serve, server, app)
     sys.stderr.flush()
-    # Everything is stored; the thread that reads stdin cannot be interrupted, and a stray print must not reach the wire.
+    # Everything is stored; the thread that reads stdin cannot be interrupted, and no stray print may reach the wire.
     os._exit(0)
 
 

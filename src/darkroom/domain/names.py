@@ -3,17 +3,21 @@
 from collections.abc import Iterable
 
 
-def nearest(name: str, names: Iterable[str], *, count: int = 3) -> list[str]:
-    """Return up to `count` of `names` that resemble `name`, best first."""
+ALIKE = 60
+VERY_ALIKE = 90
+
+
+def nearest(name: str, names: Iterable[str], *, count: int = 3, alike: int = ALIKE) -> list[str]:
+    """Return up to `count` of `names` that resemble `name` by at least `alike` of 100, best first."""
     from rapidfuzz import fuzz, process, utils  # only a mistake needs it
 
     found = process.extract(
-        name, list(names), scorer=fuzz.WRatio, processor=utils.default_process, limit=count, score_cutoff=60
+        name, list(names), scorer=fuzz.WRatio, processor=utils.default_process, limit=count, score_cutoff=alike
     )
     return [match[0] for match in found]
 
 
-def did_you_mean(name: str, names: Iterable[str]) -> str:
+def did_you_mean(name: str, names: Iterable[str], *, alike: int = ALIKE) -> str:
     """Return ` Did you mean x?`, or nothing when no name is near."""
-    near = nearest(name, names, count=1)
+    near = nearest(name, names, count=1, alike=alike)
     return f" Did you mean {near[0]!r}?" if near else ""

@@ -10,7 +10,6 @@ import anyio.to_thread
 
 from darkroom.clock import Clock
 from darkroom.domain.job import State
-from darkroom.domain.request import Kind
 from darkroom.errors import StorageError
 from darkroom.events import Bus
 from darkroom.runtime import schedule
@@ -53,6 +52,7 @@ class Embedded:
         self._heap: list[tuple[int, str, int]] = []
         self._held: dict[tuple[str, int], Held] = {}
         self._busy: set[tuple[str, int]] = set()
+        self._hurried: set[tuple[str, int]] = set()
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Advance jobs until cancelled; then give back, within two seconds, what is held.
@@ -119,16 +119,23 @@ class Embedded:
             self._hold(Held(item, due_at))
 
     def _make_due(self, job_ids: frozenset[str]) -> None:
-        """Bring forward the next look at jobs that somebody asked about, but not below the floor."""
+        """Bring forward the next look at jobs that somebody asked about."""
         if not job_ids:
             return
-        now = self._clock.now()
         for held in [held for held in self._held.values() if held.claimed.job.id in job_ids]:
-            if held.claimed.submission.state in (State.RUNNING, State.PARKED) and held.key not in self._busy:
-                provider = self._stepper.providers.get(held.claimed.submission.provider)
-                kind: Kind = held.claimed.job.kind
-                floor = schedule.floor_s(kind, provider.poll) if provider else 1.0
-                self._hold(Held(held.claimed, min(held.due_at, now + int(floor * 1000)), held.failures))
+            if held.key in self._busy:
+                self._hurried.add(held.key)
+            else:
+                self._hold(self._sooner(held))
+
+    def _sooner(self, held: Held) -> Held:
+        """Return a submission under way with its next look as soon as the floor between two polls allows."""
+        part = held.claimed.submission
+        if part.state not in (State.RUNNING, State.PARKED):
+            return held
+        provider = self._stepper.providers.get(part.provider)
+        floor = schedule.floor_s(held.claimed.job.kind, provider.poll) if provider else 1.0
+        return Held(held.claimed, min(held.due_at, self._clock.now() + int(floor * 1000)), held.failures)
 
     async def _advance(self, held: Held) -> None:
         following: Held | None
@@ -146,10 +153,10 @@ class Embedded:
             self._busy.discard(held.key)
         if following is None:
             self._held.pop(held.key, None)
-            if not any(job_id == held.claimed.job.id for job_id, _ in self._held):
-                self._bus.forget(held.claimed.job.id)
+            self._bus.forget(held.claimed.job.id)
         else:
-            self._hold(following)
+            self._hold(self._sooner(following) if held.key in self._hurried else following)
+        self._hurried.discard(held.key)
         self._bus.tick()
 
     # ------------------------------------------------------------------ the others

@@ -160,7 +160,7 @@ def job_text(view: dict[str, Any]) -> str:
 def plan_view(plan: Plan) -> dict[str, Any]:
     """Return what a dry run says: the offer, the effective request and the price; nothing was stored."""
     request = plan.effective
-    price = show_usd(plan.quote.micro_usd) if plan.quote else "of unknown price"
+    price = "of unknown price" if plan.quote is None else "free" if plan.quote.free else show_usd(plan.quote.micro_usd)
     return without_none(
         {
             "status": "estimate",

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from darkroom.clock import Clock
 from darkroom.domain.job import ACTIVE, Job, State
-from darkroom.domain.names import did_you_mean
+from darkroom.domain.names import VERY_ALIKE, did_you_mean
 from darkroom.domain.output import Output
 from darkroom.domain.request import clip
 from darkroom.errors import InvalidRequest, UnknownJob
@@ -40,7 +40,7 @@ class Jobs:
             if job is None:
                 recent = [item.id for item in await self._store.find(principal=principal, limit=50)]
                 raise UnknownJob(
-                    f"There is no job {clip(job_id)!r}.{did_you_mean(job_id, recent)}",
+                    f"There is no job {clip(job_id)!r}.{did_you_mean(job_id, recent, alike=VERY_ALIKE)}",
                     field="job_id",
                     hint="check_job without job_id lists your newest jobs.",
                 )

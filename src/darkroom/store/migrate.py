@@ -26,12 +26,27 @@ def statements(script: str) -> list[str]:
         if sqlite3.complete_statement(pending):
             found.append(pending.strip())
             pending = ""
-    return found
+    return [*found, pending.strip()] if pending.strip() else found
 
 
 def version_of(db: sqlite3.Connection) -> int:
     """Return the schema version of a database; 0 for a new one."""
     return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def refuse_newer(db: sqlite3.Connection, steps: dict[int, str]) -> int:
+    """Return the schema version of a database.
+
+    Raises:
+        StorageNewer: If it is later than all steps.
+    """
+    present, newest = version_of(db), max(steps)
+    if present > newest:
+        raise StorageNewer(
+            f"The database has schema version {present}; this darkroom knows versions up to {newest}.",
+            hint="Nothing was changed. Update darkroom, or set DARKROOM_HOME to another folder.",
+        )
+    return present
 
 
 def migrate(db: sqlite3.Connection, steps: dict[int, str]) -> int:
@@ -45,13 +60,7 @@ def migrate(db: sqlite3.Connection, steps: dict[int, str]) -> int:
         return newest
     db.execute("BEGIN IMMEDIATE")
     try:
-        present = version_of(db)
-        if present > newest:
-            raise StorageNewer(
-                f"The database has schema version {present}; this darkroom knows versions up to {newest}.",
-                hint="Nothing was changed. Update darkroom, or set DARKROOM_HOME to another folder.",
-            )
-        for number in range(present + 1, newest + 1):
+        for number in range(refuse_newer(db, steps) + 1, newest + 1):
             for statement in statements(steps[number]):
                 db.execute(statement)
             db.execute(f"PRAGMA user_version = {number}")

@@ -1,7 +1,7 @@
 """Runs the draft adapter as the runtime does: submit, then poll until it ends."""
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -12,8 +12,8 @@ from PIL import Image
 
 from darkroom.adapters.base import Accepted, Blob, Call, Failed, Json, Pending, Succeeded
 from darkroom.adapters.draft.adapter import DraftAdapter
-from darkroom.catalog.providers import Offer, Provider
-from darkroom.domain.request import Effective, Kind, MediaInput, Mode, Role, Scene
+from darkroom.catalog.providers import DurationRange, Offer, Provider
+from darkroom.domain.request import Effective, Kind, MediaInput, Mode, Role
 
 LIMIT_S = 50
 """Bound of every wait; far above what the work takes."""
@@ -41,6 +41,7 @@ class Harness:
         scratch = self.folder / key
         scratch.mkdir()
         video = mode not in {Mode.TEXT_TO_IMAGE, Mode.EDIT_IMAGE, Mode.REFERENCE_TO_IMAGE}
+        more: dict[str, Any] = {"duration": 1.0, **fields} if video and mode is not Mode.TIMELINE else fields
         request = Effective(
             kind=Kind.VIDEO if video else Kind.IMAGE,
             mode=mode,
@@ -49,10 +50,10 @@ class Harness:
             height=size[1],
             aspect_ratio="16:9",
             inputs=tuple(MediaInput(src=str(path), role=role) for role, path in inputs),
-            **({"duration": 1.0, **fields} if video and mode is not Mode.TIMELINE else fields),
+            **more,
         )
         pictures = [*inputs, *((Role.FIRST_FRAME, path) for path in scene_pictures)]
-        offer = Offer(model="draft", operations=(mode,))
+        offer = Offer(model="draft", operations=(mode,), duration=DurationRange(max_s=15) if video else None)
         return Call(
             job_id="job",
             submit_key=key,
@@ -104,7 +105,7 @@ class Harness:
 
 
 @asynccontextmanager
-async def harness(folder: Path, idle_s: float = 60) -> AsyncIterator[Harness]:
+async def harness(folder: Path, idle_s: float = 60) -> AsyncGenerator[Harness]:
     """Open an adapter, and close it with its workers."""
     adapter = DraftAdapter(idle_s)
     try:

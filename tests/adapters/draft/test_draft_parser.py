@@ -36,7 +36,7 @@ def _shape(spec: SceneSpec) -> tuple[str, str, str, list[tuple[str, int]]]:
         ("five elephants in the savanna at dusk", "field", "sunset", "clear", [("elephant", 5)]),
         ("a polar bear", "snow", "day", "clear", [("prop:polar bear", 1)]),
         ("a pair of running shoes", "product", "day", "clear", [("running shoe", 2)]),
-        ("northern lights over a snowy landscape", "snow", "night", "snow", []),
+        ("northern lights over a snowy landscape", "snow", "night", "clear", []),
         ("Times Square at midnight", "city", "night", "clear", []),
         ("a camel and a pyramid", "desert", "day", "clear", [("camel", 1), ("prop:pyramid", 1)]),
         ("a UFO above a farm at night", "field", "night", "clear", [("flying saucer", 1)]),
@@ -44,7 +44,7 @@ def _shape(spec: SceneSpec) -> tuple[str, str, str, list[tuple[str, int]]]:
         ("CEO presenting quarterly results to the board", "concept", "day", "clear", []),
         ("a bow of the ship in fog", "sea", "day", "fog", [("ship", 1)]),
         ("time flies", "concept", "day", "clear", []),
-        ("a bear market and a bull run", "field", "day", "clear", [("prop:bear", 1), ("ox", 1)]),
+        ("a bear market and a bull run", "concept", "day", "clear", []),
         ("three wolves under a full moon", "field", "night", "clear", [("prop:wolf", 3)]),
         ("wind turbines on green hills", "field", "day", "clear", [("prop:wind turbine", 3)]),
         ("a bowl of ramen on a wooden table", "room", "day", "clear", [("steaming bowl", 1)]),
@@ -123,7 +123,7 @@ def test_it_says_what_it_understood_and_what_not() -> None:
 
 def test_at_most_four_kinds_and_seven_of_each() -> None:
     spec = parse("99 cats, a dog, a horse, a cow, a pig and a goat on a farm")
-    assert [(thing.sprite, thing.count) for thing in spec.things][0] == ("cat", 7)
+    assert (spec.things[0].sprite, spec.things[0].count) == ("cat", 7)
     assert len(spec.things) == 4
 
 
@@ -138,7 +138,18 @@ def test_every_name_in_the_tables_has_a_picture() -> None:
 
 @pytest.mark.parametrize(
     "prompt",
-    ["\x00\x1b[31m\x07", "a" * 32_000, "קוף על עץ", "🦊🦊🦊", "猫がピアノを弾く", '"' * 500, "\ud800 lone", "no " * 900, "“”", "5" * 400],
+    [
+        "\x00\x1b[31m\x07",
+        "a" * 32_000,
+        "קוף על עץ",
+        "🦊🦊🦊",
+        "猫がピアノを弾く",
+        '"' * 500,
+        "\ud800 lone",
+        "no " * 900,
+        "“”",
+        "5" * 400,
+    ],
 )
 def test_hostile_prompts_are_read_without_harm(prompt: str) -> None:
     assert isinstance(parse(prompt, prompt), SceneSpec)

@@ -24,8 +24,10 @@ MOST_STARTS = 3
 """Processes that one queued job may lose before it is given up."""
 CLOSE_S = 0.5
 PASSED_ON = frozenset(
-    "PATH SYSTEMROOT WINDIR TEMP TMP TMPDIR LANG LC_ALL LC_CTYPE PYTHONPATH PYTHONHOME VIRTUAL_ENV "
-    "LD_LIBRARY_PATH DYLD_LIBRARY_PATH PYTHONDONTWRITEBYTECODE COVERAGE_PROCESS_START".split()
+    {
+        *("PATH", "SYSTEMROOT", "WINDIR", "TEMP", "TMP", "TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "VIRTUAL_ENV"),
+        *("PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
+    }
 )
 """Variables that a worker gets; it decodes foreign pictures, so keys stay out of its reach."""
 

@@ -88,6 +88,8 @@ def lexicon() -> Lexicon:
     for table in ("colour", "count", "relation", "object"):
         for word, value in cast("dict[str, str | int]", data[table]).items():
             put(word, table, str(value))
+    for phrase in data["idiom"]["phrases"]:
+        put(phrase, "idiom", "")
     denied = {plain(name) for name in data["deny"]["names"]}
     for name, (group, _, _) in art_pack().items():
         word = plain(name)

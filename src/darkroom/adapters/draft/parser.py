@@ -102,7 +102,7 @@ def _step(reader: _Reader, words: list[str], at: int) -> int:
     elif word in {"in", "at", "by", "through", "across", "into", "of", "from", "against", "inside", "while", "during"}:
         reader.pause()
         reader.negated, reader.relation = False, None
-    elif word not in lexicon().stop and len(word) > 2 and not word.endswith("ly"):
+    elif word not in lexicon().stop and len(word) > 2:
         reader.missed.append(word)
     return 1
 
@@ -111,6 +111,9 @@ def _take(
     reader: _Reader, phrase: str, meanings: tuple[tuple[str, str], ...], plural: bool, following: list[str]
 ) -> None:
     tables = {table for table, _ in meanings}
+    if "idiom" in tables:
+        reader.missed.append(phrase)
+        return
     if reader.negated and not tables & {"count", "colour"}:
         reader.negated = False
         return

@@ -1,14 +1,14 @@
 """One writer with group commit and one reader, each a connection on a thread of its own."""
 
 import sqlite3
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import aiosqlite
-import anyio
 
 from darkroom.store.sqlite.faults import explained
 
@@ -16,6 +16,8 @@ T = TypeVar("T")
 BUSY_MS = 30_000
 BATCH = 256
 """Callers in one transaction at most."""
+_MEDIUM = (sqlite3.OperationalError, sqlite3.DatabaseError, sqlite3.InternalError)
+"""Raised exactly so when the disk is full, the file damaged and the like: everybody's trouble, no caller's mistake."""
 
 
 class Connection(aiosqlite.Connection):
@@ -35,7 +37,6 @@ def connect(path: Path, *, read_only: bool = False) -> Connection:
         db.row_factory = sqlite3.Row
         try:
             if not read_only:
-                db.execute("PRAGMA journal_mode = WAL")
                 db.execute("PRAGMA synchronous = FULL")
             db.execute("PRAGMA foreign_keys = ON")
         except BaseException:
@@ -49,7 +50,7 @@ def connect(path: Path, *, read_only: bool = False) -> Connection:
 @dataclass(eq=False)
 class _Item(Generic[T]):
     work: Callable[[sqlite3.Connection], T]
-    done: anyio.Event = field(default_factory=anyio.Event)
+    done: bool = False
     result: T | None = None
     error: BaseException | None = None
 
@@ -60,49 +61,40 @@ class Writer:
     def __init__(self, connection: Connection, path: Path) -> None:
         self._connection = connection
         self._path = path
-        self._queue: list[_Item[Any]] = []
-        self._flushing = False
+        self._waiting: deque[_Item[Any]] = deque()
         self.commits = 0
         """Transactions committed so far."""
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Return `work(connection)` once it is committed; what it raises undoes only its own statements.
 
-        A caller that is cancelled does not undo what was taken up.
+        A caller that is cancelled does not undo what it asked for.
 
         Raises:
             StorageError: If the transaction could not be committed.
         """
         item: _Item[T] = _Item(work)
-        self._queue.append(item)
-        if not self._flushing:
-            # Whoever comes first commits for all who join before the queue is empty, cancelled or not.
-            self._flushing = True
-            try:
-                with anyio.CancelScope(shield=True):
-                    while self._queue:
-                        batch, self._queue = self._queue[:BATCH], self._queue[BATCH:]
-                        await self._flush(batch)
-            finally:
-                self._flushing = False
-        await item.done.wait()
+        self._waiting.append(item)
+        # Every caller sends the thread to the queue: one visit serves all who wait by then, and nobody needs another.
+        await self._connection.run(partial(self._serve, item))
         if item.error is not None:
             raise item.error
         return item.result  # pyright: ignore[reportReturnType] because a finished item without error has its result
 
-    async def _flush(self, batch: list[_Item[Any]]) -> None:
+    def _serve(self, item: _Item[Any], db: sqlite3.Connection) -> None:
+        """Commit the head of the queue, unless an earlier visit has done this item already."""
+        if item.done:
+            return
+        batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
         try:
             with explained(self._path):
-                await self._connection.run(partial(_transact, batch))
+                _transact(batch, db)
             self.commits += 1
-        except BaseException as exc:
-            for item in batch:
-                item.error = exc
-            if not isinstance(exc, Exception):
-                raise
-        finally:
-            for item in batch:
-                item.done.set()
+        except BaseException as exc:  # because each of them waits for its own visit
+            for failed in batch:
+                failed.error = exc
+        for served in batch:
+            served.done = True
 
 
 def _transact(batch: list[_Item[Any]], db: sqlite3.Connection) -> None:
@@ -113,8 +105,7 @@ def _transact(batch: list[_Item[Any]], db: sqlite3.Connection) -> None:
             _attempt(item, db)
         db.execute("COMMIT")
     except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
+        db.rollback()  # nothing to do where SQLite has done it
         raise
 
 
@@ -122,9 +113,9 @@ def _attempt(item: _Item[Any], db: sqlite3.Connection) -> None:
     db.execute("SAVEPOINT one")
     try:
         item.result = item.work(db)
-    except sqlite3.OperationalError:
-        raise  # the disk is full or the like: that is everybody's trouble
     except Exception as exc:  # because one caller's mistake must not spoil the others' work
+        if type(exc) in _MEDIUM:
+            raise
         db.execute("ROLLBACK TO one")
         item.error = exc
     db.execute("RELEASE one")

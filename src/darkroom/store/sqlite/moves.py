@@ -43,7 +43,7 @@ def _by_key(db: sqlite3.Connection, job: Job) -> Job | None:
     found = next(iter(load_jobs(db, rows)), None)
     if found is not None and found.request_hash != job.request_hash:
         before, now = found.request.model_dump(mode="json"), job.request.model_dump(mode="json")
-        names = [name for name in now if before.get(name) != now[name]] or ["retry_of"]
+        names = [name for name in {**before, **now} if before.get(name) != now.get(name)] or ["retry_of"]
         raise InvalidRequest(
             f"idempotency_key was used for {found.id}; not the same: {', '.join(names)}.",
             field="idempotency_key",

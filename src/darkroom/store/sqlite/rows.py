@@ -9,7 +9,7 @@ from pydantic import ConfigDict, TypeAdapter
 
 from darkroom.domain.job import Event, Job, LedgerKind, LedgerRow, State, Submission, derive
 from darkroom.domain.output import FailedOutput, Output, RemoteOutput
-from darkroom.domain.request import Effective, Kind, Mode, request_adapter
+from darkroom.domain.request import Effective, ImageRequest, Kind, MediaInput, Mode, VideoRequest, request_adapter
 from darkroom.store.base import Worker
 
 _deferred = ConfigDict(defer_build=True)
@@ -68,6 +68,15 @@ def output_of(row: sqlite3.Row) -> Output:
     return Output.model_construct(index=row["idx"], **data)
 
 
+def request_of(text: str) -> ImageRequest | VideoRequest:
+    """Return a stored request, whose inputs are taken already: callers may write fewer fields of them than we keep."""
+    data: dict[str, Any] = json.loads(text)
+    data["images"] = [MediaInput.model_validate(item) for item in data["images"]]
+    for scene in data.get("scenes", ()):
+        scene["image"] = None if scene["image"] is None else MediaInput.model_validate(scene["image"])
+    return request_adapter.validate_python(data)
+
+
 def event_of(row: sqlite3.Row) -> Event:
     """Return one row of `events`."""
     return Event.model_validate(dict(row))
@@ -98,7 +107,7 @@ def job_of(row: sqlite3.Row, submissions: Sequence[Submission], outputs: Sequenc
         principal=row["principal"],
         kind=Kind(row["kind"]),
         mode=Mode(row["mode"]),
-        request=request_adapter.validate_json(row["request"]),
+        request=request_of(row["request"]),
         request_hash=row["request_hash"],
         idempotency_key=row["idempotency_key"],
         max_cost=row["max_cost"],

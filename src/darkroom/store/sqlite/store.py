@@ -17,7 +17,7 @@ from darkroom.domain.output import Output
 from darkroom.errors import StorageError
 from darkroom.events import Bus
 from darkroom.store.base import Acceptance, Added, Claimed, Intent, Move, Worker
-from darkroom.store.migrate import migrate, migrations
+from darkroom.store.migrate import migrate, migrations, refuse_newer
 from darkroom.store.sqlite import moves
 from darkroom.store.sqlite.connections import Connection, Writer, connect
 from darkroom.store.sqlite.faults import Identity, explained
@@ -37,12 +37,16 @@ class SqliteStore:
         self._writer: Writer | None = None
         self._connections: list[Connection] = []
         self._identity: Identity | None = None
+        self._opening = anyio.Lock()
 
     # ------------------------------------------------------------------ opening and closing
 
     async def open(self) -> None:
-        if self._writer is not None:
-            return
+        async with self._opening:
+            if self._writer is None:
+                await self._open()
+
+    async def _open(self) -> None:
         steps = await anyio.to_thread.run_sync(migrations, FAMILY)
         try:
             with explained(self._path):
@@ -50,15 +54,16 @@ class SqliteStore:
                 writing = await self._connect(read_only=False)
                 await writing.run(partial(_migrated, steps))
                 await self._connect(read_only=True)
+            self._identity = await anyio.to_thread.run_sync(Identity, self._path)
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await self.close()
             raise
-        self._identity = await anyio.to_thread.run_sync(Identity, self._path)
         self._writer = Writer(writing, self._path)
 
     async def _connect(self, *, read_only: bool) -> Connection:
-        connection = await connect(self._path, read_only=read_only)
+        with anyio.CancelScope(shield=True):  # what is half open could not be closed
+            connection = await connect(self._path, read_only=read_only)
         self._connections.append(connection)  # pyright: ignore[reportArgumentType] because awaiting returns the same object
         return self._connections[-1]
 
@@ -124,7 +129,8 @@ class SqliteStore:
 
     async def delivered(self, job_id: str, at: int) -> None:
         def work(db: sqlite3.Connection) -> None:
-            db.execute("UPDATE jobs SET delivered_at = ? WHERE id = ? AND delivered_at IS NULL", (at, job_id))
+            sql = "UPDATE jobs SET delivered_at = ? WHERE id = ? AND delivered_at IS NULL AND finished_at IS NOT NULL"
+            db.execute(sql, (at, job_id))
 
         await self._open_writer().run(work)
 
@@ -161,7 +167,7 @@ class SqliteStore:
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         with explained(self._path):
-            return await self._reader().run(work)
+            return await self._reader().run(partial(_snapshot, work))
 
     async def get(self, job_id: str, principal: str | None = None) -> Job | None:
         job = await self._read(partial(load_job, job_id=job_id))
@@ -197,8 +203,8 @@ class SqliteStore:
     async def output(self, output_id: str, principal: str | None = None) -> Output | None:
         def work(db: sqlite3.Connection) -> Output | None:
             sql = """SELECT outputs.* FROM outputs JOIN jobs ON jobs.id = job_id
-                     WHERE outputs.id = ? AND ? IN (principal, '*')"""
-            row = db.execute(sql, (output_id, "*" if principal is None else principal)).fetchone()
+                     WHERE outputs.id = ?1 AND (?2 IS NULL OR principal = ?2)"""
+            row = db.execute(sql, (output_id, principal)).fetchone()
             return None if row is None else output_of(row)
 
         return await self._read(work)
@@ -227,7 +233,18 @@ class SqliteStore:
         def work(db: sqlite3.Connection) -> int:
             return int(db.execute("PRAGMA data_version").fetchone()[0])
 
-        return await self._read(work)
+        self._open_writer()
+        with explained(self._path):  # the number of a connection does not count its own commits, so it is the writer's
+            return await self._connections[0].run(work)
+
+
+def _snapshot(work: Callable[[sqlite3.Connection], T], db: sqlite3.Connection) -> T:
+    """Return `work(db)`, all of whose queries see the same commit."""
+    db.execute("BEGIN")
+    try:
+        return work(db)
+    finally:
+        db.rollback()
 
 
 def _prepare(path: Path) -> None:
@@ -237,6 +254,8 @@ def _prepare(path: Path) -> None:
 
 
 def _migrated(steps: dict[int, str], db: sqlite3.Connection) -> None:
+    refuse_newer(db, steps)  # first, because the journal mode is written into the file
+    db.execute("PRAGMA journal_mode = WAL")
     migrate(db, steps)
 
 

@@ -1,0 +1,50 @@
+"""The stores under test, by name; a store is imported when a test asks for it."""
+
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+
+import pytest
+from factories import FakeClock
+
+from darkroom.events import Bus
+from darkroom.store.base import JobStore
+
+MakeStore = Callable[[], JobStore]
+
+
+def _sqlite(folder: Path, bus: Bus, clock: FakeClock) -> JobStore:
+    from darkroom.store.sqlite import SqliteStore
+
+    return SqliteStore(folder / "darkroom.db", bus, clock)
+
+
+STORES: dict[str, Callable[[Path, Bus, FakeClock], JobStore]] = {"sqlite": _sqlite}
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def bus() -> Bus:
+    return Bus()
+
+
+@pytest.fixture(params=list(STORES))
+def make_store(request: pytest.FixtureRequest, tmp_path: Path, bus: Bus, clock: FakeClock) -> MakeStore:
+    """Makes closed stores that share their data, each as another process would have it; the first one has `bus`."""
+    buses = iter([bus])
+
+    def make() -> JobStore:
+        return STORES[request.param](tmp_path / "data", next(buses, Bus()), clock)
+
+    return make
+
+
+@pytest.fixture
+async def store(make_store: MakeStore) -> AsyncGenerator[JobStore]:
+    opened = make_store()
+    await opened.open()
+    yield opened
+    await opened.close()
