@@ -4,10 +4,10 @@ from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
 import pytest
-from factories import FakeClock
 
 from darkroom.events import Bus
 from darkroom.store.base import JobStore
+from factories import FakeClock
 
 MakeStore = Callable[[], JobStore]
 

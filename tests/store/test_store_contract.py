@@ -5,6 +5,13 @@ from typing import Any
 
 import anyio
 import pytest
+
+from darkroom.domain.job import ACTIVE, ENDED, Job, LedgerKind, State, Submission, may_move
+from darkroom.domain.output import FailedOutput, RemoteOutput
+from darkroom.domain.request import Kind, MediaInput, Mode, Role, VideoRequest
+from darkroom.errors import InvalidRequest, StorageError
+from darkroom.events import Bus
+from darkroom.store.base import Claimed, JobStore
 from factories import (
     JOB_ID,
     NOW,
@@ -20,13 +27,6 @@ from factories import (
     make_request,
     make_worker,
 )
-
-from darkroom.domain.job import ACTIVE, ENDED, Job, LedgerKind, State, Submission, may_move
-from darkroom.domain.output import FailedOutput, RemoteOutput
-from darkroom.domain.request import Kind, MediaInput, Mode, Role, VideoRequest
-from darkroom.errors import InvalidRequest, StorageError
-from darkroom.events import Bus
-from darkroom.store.base import Claimed, JobStore
 
 pytestmark = pytest.mark.anyio
 
@@ -143,7 +143,9 @@ async def test_a_job_comes_back_as_it_was_added(store: JobStore) -> None:
         retry_of=job_id(7),
         parent_job_id=job_id(8),
         request=make_request(
-            images=[MediaInput(src="input:ab", role=Role.SOURCE, sha256="ab", media_type="image/png", width=3, height=4)],
+            images=[
+                MediaInput(src="input:ab", role=Role.SOURCE, sha256="ab", media_type="image/png", width=3, height=4)
+            ],
             size="1024x512",
             options={"style": None, "deep": {"list": [1, "zwei", None]}},
         ),
@@ -151,7 +153,11 @@ async def test_a_job_comes_back_as_it_was_added(store: JobStore) -> None:
             {"effective": make_effective(options={"a": None}), "account": "acme/main", "replayable": True},
             {"provider": "other", "due_at": 5, "deadline_at": 6, "operation": {"id": 1}, "notes": {"seed": 1}},
             {"results": (RemoteOutput(url="https://cdn.example/1"),), "error": {"code": "x"}, "estimate": None},
-            {"failed_outputs": (FailedOutput(index=1, code="x", message="y"),), "provider_job_id": "r", "accepted_at": 1},
+            {
+                "failed_outputs": (FailedOutput(index=1, code="x", message="y"),),
+                "provider_job_id": "r",
+                "accepted_at": 1,
+            },
         ],
     )
     added = await store.add(job)
@@ -163,7 +169,9 @@ async def test_a_job_comes_back_as_it_was_added(store: JobStore) -> None:
 
 async def test_a_video_with_pictures_in_its_scenes_comes_back_as_it_was_added(store: JobStore) -> None:
     picture = MediaInput(src="input:cd", role=Role.FIRST_FRAME, sha256="cd", media_type="image/png")
-    request = VideoRequest.model_validate({"prompt": "x", "duration": "8s", "scenes": [{"image": picture}, {"prompt": "b"}]})
+    request = VideoRequest.model_validate(
+        {"prompt": "x", "duration": "8s", "scenes": [{"image": picture}, {"prompt": "b"}]}
+    )
     job = make_job(kind=Kind.VIDEO, mode=Mode.TIMELINE, request=request)
     await store.add(job)
     assert await store.get(JOB_ID) == job
@@ -421,3 +429,560 @@ async def test_what_has_ended_has_no_owner_and_is_not_claimed(store: JobStore, s
     part = await bring(store, state)
     assert part.owner is None
     assert await claim(store) == []
+
+
+# The intent
+
+
+async def test_an_intent_is_stored_with_everything_the_paid_call_needs(store: JobStore) -> None:
+    await store.add(make_job())
+    part = await take(store)
+    sent = await store.intend(part.ref, OWNER, make_intent())
+    assert sent is not None
+    assert sent == (await get(store)).submissions[0]
+    expected = part.model_copy(
+        update={
+            "state": State.SUBMITTING,
+            "attempt": 1,
+            "submit_key": "key-1",
+            "account": "acme/main",
+            "sent_at": NOW + 1_000,
+            "version": part.version + 1,
+        }
+    )
+    assert sent == expected
+    event = (await store.events(JOB_ID))[-1]
+    assert (event.origin, event.target, event.owner, event.at) == (State.QUEUED, State.SUBMITTING, OWNER, NOW + 1_000)
+    assert (await get(store)).updated_at == NOW + 1_000
+
+
+async def test_every_intent_counts_one_attempt_more(store: JobStore) -> None:
+    part = await bring(store, State.SUBMITTING)
+    part = await walk(store, part, [State.QUEUED])
+    sent = await store.intend(part.ref, OWNER, make_intent(submit_key="key-2"))
+    assert sent is not None
+    assert (sent.attempt, sent.submit_key) == (2, "key-2")
+
+
+async def test_an_intent_of_another_version_or_owner_changes_nothing(store: JobStore) -> None:
+    await store.add(make_job())
+    part = await take(store)
+    before = await get(store)
+    stale = part.ref.model_copy(update={"version": part.version - 1})
+    assert await store.intend(stale, OWNER, make_intent()) is None
+    assert await store.intend(part.ref, "worker-2", make_intent()) is None
+    assert await store.intend(part.ref.model_copy(update={"idx": 1}), OWNER, make_intent()) is None
+    assert await store.intend(part.ref.model_copy(update={"job_id": job_id(9)}), OWNER, make_intent()) is None
+    assert await get(store) == before
+    assert len(await store.events(JOB_ID)) == 1
+
+
+async def test_an_intent_after_a_cancel_is_refused(store: JobStore) -> None:
+    part = await bring(store, State.SUBMITTING)
+    await store.request_cancel(JOB_ID, "local", NOW)
+    part = await walk(store, part, [State.QUEUED])
+    before = await get(store)
+    assert await store.intend(part.ref, OWNER, make_intent()) is None
+    assert await get(store) == before
+
+
+@pytest.mark.parametrize("state", sorted(set(State) - {State.QUEUED}))
+async def test_an_intent_from_another_state_is_refused(store: JobStore, state: State) -> None:
+    part = await bring(store, state)
+    assert await store.intend(part.ref, OWNER, make_intent()) is None
+    assert (await get(store)).submissions[0] == part
+
+
+# The acceptance
+
+
+async def test_an_acceptance_is_stored_with_all_that_it_says(store: JobStore) -> None:
+    part = await bring(store, State.SUBMITTING)
+    accepted = await store.accept(make_acceptance())
+    assert accepted == (await get(store)).submissions[0]
+    assert accepted == part.model_copy(
+        update={
+            "state": State.RUNNING,
+            "operation": {"id": "remote-1"},
+            "provider_job_id": "remote-1",
+            "accepted_at": NOW + 2_000,
+            "due_at": NOW + 4_000,
+            "deadline_at": NOW + 900_000,
+            "version": part.version + 1,
+        }
+    )
+    event = (await store.events(JOB_ID))[-1]
+    assert (event.origin, event.target, event.at) == (State.SUBMITTING, State.RUNNING, NOW + 2_000)
+
+
+async def test_a_repeated_acceptance_changes_nothing(store: JobStore) -> None:
+    await bring(store, State.SUBMITTING)
+    accepted = await store.accept(make_acceptance())
+    assert await store.accept(make_acceptance(operation={"id": "remote-2"}, at=NOW + 9_000)) == accepted
+    assert (await get(store)).submissions[0] == accepted
+    assert len(await store.events(JOB_ID)) == 3
+
+
+async def test_an_acceptance_gets_in_after_a_cancel_and_after_another_owner_took_over(store: JobStore) -> None:
+    part = await bring(store, State.SUBMITTING)
+    await store.request_cancel(JOB_ID, "local", NOW)
+    assert await store.move(part.ref, OWNER, make_move(State.SUBMITTING, release=True)) is not None
+    accepted = await store.accept(make_acceptance())
+    assert accepted is not None
+    assert (accepted.state, accepted.owner) == (State.RUNNING, None)
+    assert (await get(store)).cancel_requested_at == NOW
+
+
+async def test_an_acceptance_leads_out_of_submit_unknown_and_clears_its_error(store: JobStore) -> None:
+    await bring(store, State.SUBMITTING)
+    assert await store.reap([OWNER], NOW + 1_500) == [JOB_ID]
+    assert (await get(store)).error is not None
+    accepted = await store.accept(make_acceptance())
+    assert accepted is not None
+    assert (accepted.state, accepted.error) == (State.RUNNING, None)
+    event = (await store.events(JOB_ID))[-1]
+    assert (event.origin, event.target) == (State.SUBMIT_UNKNOWN, State.RUNNING)
+
+
+@pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED])
+async def test_a_late_acceptance_leaves_its_operation_in_a_job_that_ended_and_moves_nothing(
+    store: JobStore, state: State
+) -> None:
+    part = await bring(store, State.SUBMIT_UNKNOWN)
+    await walk(store, part, [state])
+    before = await get(store)
+    late = await store.accept(make_acceptance())
+    assert late is not None
+    assert (late.state, late.operation, late.provider_job_id) == (state, {"id": "remote-1"}, "remote-1")
+    assert late.accepted_at is None
+    after = await get(store)
+    assert (after.submissions, after.finished_at) == ((late,), before.finished_at)
+    assert len(await store.events(JOB_ID)) == 4
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"attempt": 2}, {"attempt": 0}, {"submit_key": "key-2"}, {"idx": 1}, {"job_id": job_id(9)}]
+)
+async def test_an_acceptance_of_another_attempt_matches_nothing(store: JobStore, wrong: dict[str, Any]) -> None:
+    await bring(store, State.SUBMITTING)
+    before = await get(store)
+    assert await store.accept(make_acceptance(**wrong)) is None
+    assert await get(store) == before
+
+
+async def test_a_job_that_was_never_sent_accepts_nothing(store: JobStore) -> None:
+    await store.add(make_job())
+    assert await store.accept(make_acceptance(attempt=0)) is None
+
+
+# Moves
+
+
+@pytest.mark.parametrize("replayable", [False, True])
+@pytest.mark.parametrize("origin", list(State))
+async def test_the_transition_table_decides_every_move(store: JobStore, origin: State, replayable: bool) -> None:
+    for number, target in enumerate(State, 1):
+        name = job_id(number)
+        part = await bring(store, origin, make_job(id=name, request_hash=target, replayable=replayable))
+        before, events = await get(store, name), await store.events(name)
+        same = origin is target and origin in ACTIVE
+        if same or may_move(origin, target, replayable=replayable):
+            moved = await store.move(part.ref, part.owner, make_move(target, at=NOW + 60_000))
+            after = await get(store, name)
+            assert moved is not None
+            assert moved == after.submissions[0]
+            assert (moved.state, moved.version, after.state) == (target, part.version + 1, target)
+            assert after.updated_at == NOW + 60_000
+            assert after.finished_at == (NOW + 60_000 if target in ENDED else None)
+            assert len(await store.events(name)) == len(events) + (not same)
+        else:
+            move = make_move(target, outputs=(make_output(job_id=name),))
+            with pytest.raises(ValueError, match=f"no move from {origin} to {target}"):
+                await store.move(part.ref, part.owner, move)
+            assert await get(store, name) == before
+            assert await store.events(name) == events
+        for left in await claim(store):
+            await store.move(left.submission.ref, OWNER, make_move(State.FAILED))
+
+
+async def test_a_move_stores_everything_it_brings(store: JobStore) -> None:
+    part = await bring(store, State.RUNNING)
+    changes: dict[str, Any] = {
+        "due_at": 7,
+        "deadline_at": 8,
+        "operation": {"id": "remote-9"},
+        "results": (RemoteOutput(url="https://cdn.example/1", variant="raw", expires_at=9),),
+        "failed_outputs": (FailedOutput(index=2, code="content_blocked", message="no"),),
+        "notes": {"seed": 42},
+        "error": {"code": "timed_out", "message": "slow"},
+        "actual": 39_000,
+    }
+    moved = await store.move(part.ref, OWNER, make_move(State.DOWNLOADING, detail="done", **changes))
+    assert moved == part.model_copy(update={**changes, "state": State.DOWNLOADING, "version": part.version + 1})
+    event = (await store.events(JOB_ID))[-1]
+    assert (event.origin, event.target, event.owner, event.detail) == (
+        State.RUNNING,
+        State.DOWNLOADING,
+        OWNER,
+        "done",
+    )
+    kept = await store.move(
+        part.ref.model_copy(update={"version": part.version + 1}), OWNER, make_move(State.SUCCEEDED)
+    )
+    assert kept is not None
+    assert moved is not None
+    assert kept == moved.model_copy(update={"state": State.SUCCEEDED, "version": part.version + 2, "owner": None})
+
+
+@pytest.mark.parametrize("wrong", [{"version": 2}, {"idx": 1}, {"job_id": job_id(9)}])
+@pytest.mark.parametrize("target", [State.DOWNLOADING, State.RUNNING])
+async def test_a_move_of_another_version_changes_nothing(store: JobStore, wrong: dict[str, Any], target: State) -> None:
+    part = await bring(store, State.RUNNING)
+    before, events = await get(store), await store.events(JOB_ID)
+    move = make_move(target, outputs=(make_output(),), ledger=(make_ledger_row(),), actual=1)
+    assert await store.move(part.ref.model_copy(update=wrong), OWNER, move) is None
+    assert await get(store) == before
+    assert await store.events(JOB_ID) == events
+    assert await store.ledger(JOB_ID) == []
+
+
+@pytest.mark.parametrize("owner", ["worker-2", None, ""])
+async def test_a_move_of_another_owner_changes_nothing(store: JobStore, owner: str | None) -> None:
+    part = await bring(store, State.RUNNING)
+    before = await get(store)
+    assert await store.move(part.ref, owner, make_move(State.DOWNLOADING)) is None
+    assert await get(store) == before
+
+
+async def test_what_nobody_owns_is_moved_by_nobody(store: JobStore) -> None:
+    job = make_job()
+    await store.add(job)
+    assert await store.move(job.submissions[0].ref, OWNER, make_move(State.FAILED)) is None
+    assert await store.move(job.submissions[0].ref, None, make_move(State.FAILED)) is not None
+
+
+async def test_of_many_equal_moves_one_wins(store: JobStore) -> None:
+    part = await bring(store, State.RUNNING)
+    won: list[bool] = []
+
+    async def move() -> None:
+        won.append(await store.move(part.ref, OWNER, make_move(State.DOWNLOADING)) is not None)
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(20):
+            tasks.start_soon(move)
+    assert won.count(True) == 1
+
+
+async def test_outputs_are_kept_with_the_move_and_only_once(store: JobStore) -> None:
+    part = await bring(store, State.DOWNLOADING)
+    outputs = [make_output(index=number, duration=1.5, variant="raw", thumbnail="t.webp") for number in (2, 1)]
+    again = make_output(index=1, path="/elsewhere.png")
+    part = await walk(store, part, [State.DOWNLOADING], outputs=tuple(outputs))
+    await walk(store, part, [State.SUCCEEDED], outputs=(again, make_output(index=3)))
+    kept = (await get(store)).outputs
+    assert [output.index for output in kept] == [1, 2, 3]
+    assert kept[0] == outputs[1]
+    assert await store.output(outputs[1].id) == outputs[1]
+
+
+async def test_the_ledger_has_one_row_of_a_kind_for_every_submission(store: JobStore) -> None:
+    rows = [make_ledger_row(), make_ledger_row(micro_usd=1), make_ledger_row(submission=1)]
+    await store.add(make_job(parts=[{}, {}]), rows)
+    first, _ = await claim(store)
+    settled = make_ledger_row(kind=LedgerKind.SETTLED, at=NOW + 1, certain=False)
+    part = await walk(store, first.submission, [State.QUEUED], ledger=(settled, make_ledger_row(micro_usd=2)))
+    await walk(store, part, [State.FAILED], ledger=(make_ledger_row(kind=LedgerKind.SETTLED, micro_usd=3),))
+    assert await store.ledger(JOB_ID) == [rows[0], rows[2], settled]
+
+
+async def test_events_are_the_whole_history_in_order(store: JobStore) -> None:
+    await bring(store, State.SUCCEEDED, make_job(created_at=NOW))
+    events = await store.events(JOB_ID)
+    assert [event.seq for event in events] == [1, 2, 3, 4]
+    assert [(event.origin, event.target) for event in events] == [
+        (None, State.QUEUED),
+        (State.QUEUED, State.SUBMITTING),
+        (State.SUBMITTING, State.DOWNLOADING),
+        (State.DOWNLOADING, State.SUCCEEDED),
+    ]
+    assert [event.owner for event in events] == [None, OWNER, OWNER, OWNER]
+
+
+async def test_a_job_finishes_when_its_last_submission_does(store: JobStore) -> None:
+    await store.add(make_job(parts=[{}, {}]))
+    first, second = await claim(store)
+    assert await store.move(first.submission.ref, OWNER, make_move(State.FAILED, at=NOW + 1)) is not None
+    job = await get(store)
+    assert (job.state, job.finished_at) == (State.QUEUED, None)
+    assert await store.move(second.submission.ref, OWNER, make_move(State.CANCELLED, at=NOW + 2)) is not None
+    job = await get(store)
+    assert (job.state, job.finished_at) == (State.FAILED, NOW + 2)
+    assert [found.id for found in await store.find(states=[State.FAILED])] == [JOB_ID]
+
+
+# Cancelling
+
+
+async def test_a_cancel_ends_what_is_queued_at_once_and_gives_its_money_back(store: JobStore) -> None:
+    await store.add(make_job(parts=[{}, {"estimate": None}]), [make_ledger_row()])
+    job = await store.request_cancel(JOB_ID, "local", NOW + 50)
+    assert job == await get(store)
+    assert job is not None
+    assert (job.state, job.cancel_requested_at, job.finished_at) == (State.CANCELLED, NOW + 50, NOW + 50)
+    assert [part.actual for part in job.submissions] == [0, 0]
+    released = [(row.submission, row.kind, row.micro_usd, row.at) for row in await store.ledger(JOB_ID)]
+    assert released == [
+        (0, LedgerKind.RESERVED, 40_000, NOW),
+        (0, LedgerKind.RELEASED, 40_000, NOW + 50),
+        (1, LedgerKind.RELEASED, 0, NOW + 50),
+    ]
+    assert [event.target for event in await store.events(JOB_ID)] == [State.QUEUED] * 2 + [State.CANCELLED] * 2
+    assert await claim(store) == []
+
+
+async def test_a_cancel_takes_what_is_queued_from_its_owner(store: JobStore) -> None:
+    await store.add(make_job())
+    part = await take(store)
+    await store.request_cancel(JOB_ID, "local", NOW)
+    assert await store.intend(part.ref, OWNER, make_intent()) is None
+    assert (await get(store)).submissions[0].owner is None
+
+
+@pytest.mark.parametrize("state", sorted(ACTIVE - {State.QUEUED}))
+async def test_a_cancel_of_what_was_sent_sets_the_flag_and_changes_no_version(store: JobStore, state: State) -> None:
+    part = await bring(store, state)
+    job = await store.request_cancel(JOB_ID, "local", NOW + 50)
+    assert job is not None
+    assert (job.cancel_requested_at, job.submissions, job.finished_at) == (NOW + 50, (part,), None)
+    assert await store.ledger(JOB_ID) == []
+    assert await store.move(part.ref, OWNER, make_move(state)) is not None
+
+
+async def test_a_cancel_ends_the_queued_part_of_a_job_whose_other_part_was_sent(store: JobStore) -> None:
+    await store.add(make_job(parts=[{}, {}]))
+    first, _ = await claim(store)
+    sent = await walk(store, first.submission, [State.SUBMITTING])
+    job = await store.request_cancel(JOB_ID, "local", NOW + 50)
+    assert job is not None
+    assert job.submissions[0] == sent
+    assert job.submissions[1].state is State.CANCELLED
+    assert (job.state, job.finished_at) == (State.SUBMITTING, None)
+
+
+async def test_repeating_a_cancel_changes_nothing(store: JobStore) -> None:
+    part = await bring(store, State.SUBMITTING)
+    await store.request_cancel(JOB_ID, "local", NOW + 50)
+    await walk(store, part, [State.QUEUED])
+    before = await get(store)
+    assert await store.request_cancel(JOB_ID, "local", NOW + 99) == before
+    assert await get(store) == before
+
+
+@pytest.mark.parametrize("state", sorted(ENDED))
+async def test_a_cancel_of_what_has_ended_changes_nothing(store: JobStore, state: State) -> None:
+    await bring(store, state)
+    before = await get(store)
+    assert await store.request_cancel(JOB_ID, "local", NOW + 50) == before
+    assert await get(store) == before
+
+
+# Delivery
+
+
+async def test_the_first_delivery_is_remembered_and_changes_no_version(store: JobStore) -> None:
+    part = await bring(store, State.SUCCEEDED)
+    await store.delivered(JOB_ID, NOW + 70)
+    await store.delivered(JOB_ID, NOW + 90)
+    job = await get(store)
+    assert job.delivered_at == NOW + 70
+    assert job.submissions == (part,)
+
+
+async def test_a_job_that_is_not_finished_is_not_delivered(store: JobStore) -> None:
+    await bring(store, State.RUNNING)
+    await store.delivered(JOB_ID, NOW + 70)
+    assert (await get(store)).delivered_at is None
+
+
+# Workers
+
+
+async def test_workers_are_listed_with_the_progress_of_their_jobs(store: JobStore) -> None:
+    first, second = make_worker(progress={JOB_ID: (0.25, "grün"), job_id(2): (None, None)}), make_worker(id="worker-2")
+    await store.register(second)
+    await store.register(first)
+    assert await store.workers() == [first, second]
+    progress: dict[str, tuple[float | None, str | None]] = {JOB_ID: (0.5, None)}
+    assert await store.heartbeat("worker-2", 9_000.5, progress)
+    assert await store.workers() == [first, make_worker(id="worker-2", lease_until=9_000.5, progress=progress)]
+
+
+async def test_a_worker_that_registers_again_has_one_row(store: JobStore) -> None:
+    await store.register(make_worker())
+    await store.register(make_worker(pid=7))
+    assert await store.workers() == [make_worker(pid=7)]
+
+
+async def test_a_heartbeat_of_a_worker_that_is_gone_says_so(store: JobStore) -> None:
+    await store.register(make_worker())
+    assert await store.reap([OWNER], NOW) == []
+    assert not await store.heartbeat(OWNER, 9_000.0, {})
+    assert await store.workers() == []
+
+
+# Taking over from the dead
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.SUBMIT_UNKNOWN, State.RUNNING, State.PARKED, State.DOWNLOADING])
+async def test_what_a_dead_worker_owned_loses_its_owner_and_nothing_else(store: JobStore, state: State) -> None:
+    await store.register(make_worker())
+    part = await bring(store, state)
+    events = await store.events(JOB_ID)
+    assert await store.reap([OWNER], NOW + 100) == [JOB_ID]
+    assert (await get(store)).submissions[0] == part.model_copy(update={"owner": None, "version": part.version + 1})
+    assert await store.events(JOB_ID) == events
+    assert await store.workers() == []
+    assert await store.move(part.ref, OWNER, make_move(State.FAILED)) is None
+    assert len(await claim(store, "worker-2")) == (state is not State.SUBMIT_UNKNOWN)
+
+
+async def test_what_a_dead_worker_was_sending_becomes_submit_unknown(store: JobStore) -> None:
+    await store.register(make_worker())
+    part = await bring(store, State.SUBMITTING)
+    assert await store.reap([OWNER], NOW + 100) == [JOB_ID]
+    job = await get(store)
+    assert (job.state, job.submissions[0].owner, job.submissions[0].version) == (
+        State.SUBMIT_UNKNOWN,
+        None,
+        part.version + 1,
+    )
+    assert job.error is not None
+    assert job.error["code"] == "submit_unknown"
+    assert "may have been accepted and charged" in job.error["message"]
+    event = (await store.events(JOB_ID))[-1]
+    assert (event.origin, event.target, event.at, event.owner) == (
+        State.SUBMITTING,
+        State.SUBMIT_UNKNOWN,
+        NOW + 100,
+        OWNER,
+    )
+
+
+@pytest.mark.parametrize("state", [State.SUBMITTING, State.RUNNING])
+async def test_what_may_be_replayed_is_queued_again(store: JobStore, state: State) -> None:
+    part = await bring(store, state, make_job(replayable=True))
+    assert await store.reap([OWNER], NOW + 100) == [JOB_ID]
+    job = await get(store)
+    [freed] = job.submissions
+    assert (job.state, freed.owner, freed.due_at, freed.error) == (State.QUEUED, None, NOW + 100, None)
+    event = (await store.events(JOB_ID))[-1]
+    assert (event.origin, event.target) == (state, State.QUEUED)
+    [claimed] = await claim(store, "worker-2")
+    sent = await store.intend(claimed.submission.ref, "worker-2", make_intent(submit_key="key-2"))
+    assert sent is not None
+    assert sent.attempt == part.attempt + 1
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.PARKED, State.DOWNLOADING])
+async def test_what_may_be_replayed_keeps_the_other_states(store: JobStore, state: State) -> None:
+    part = await bring(store, state, make_job(replayable=True))
+    await store.reap([OWNER], NOW + 100)
+    assert (await get(store)).submissions[0] == part.model_copy(update={"owner": None, "version": part.version + 1})
+
+
+async def test_what_nobody_owns_and_was_being_sent_becomes_submit_unknown(store: JobStore) -> None:
+    await store.register(make_worker(id="alive"))
+    part = await bring(store, State.SUBMITTING)
+    assert await store.move(part.ref, OWNER, make_move(State.SUBMITTING, release=True)) is not None
+    assert await store.reap([], NOW + 100) == [JOB_ID]
+    assert (await get(store)).state is State.SUBMIT_UNKNOWN
+
+
+async def test_what_belongs_to_a_worker_whose_row_is_gone_is_freed_by_whoever_looks(store: JobStore) -> None:
+    await bring(store, State.SUBMITTING)
+    assert await store.reap(["worker-9"], NOW + 100) == [JOB_ID]
+    assert (await get(store)).state is State.SUBMIT_UNKNOWN
+    assert await store.reap(["worker-9"], NOW + 200) == []
+
+
+async def test_what_the_living_own_and_what_has_ended_stays(store: JobStore) -> None:
+    for number in (1, 2):
+        await store.add(make_job(id=job_id(number)), again=True)
+    running, ending = [item.submission for item in await claim(store)]
+    await walk(store, running, [State.SUBMITTING])
+    await walk(store, ending, [State.FAILED])
+    await store.register(make_worker())
+    await store.register(make_worker(id="worker-2"))
+    before = await store.find(limit=99)
+    assert await store.reap(["worker-2"], NOW + 100) == []
+    assert await store.find(limit=99) == before
+    assert [worker.id for worker in await store.workers()] == [OWNER]
+
+
+async def test_many_dead_workers_are_buried_at_once(store: JobStore) -> None:
+    await store.register(make_worker())
+    for number in (3, 2, 1):
+        await store.add(make_job(id=job_id(number)), again=True)
+        await store.register(make_worker(id=f"dead-{number}"))
+        await claim(store, f"dead-{number}")
+    assert await store.reap([f"dead-{number}" for number in (1, 2, 3)], NOW) == [job_id(1), job_id(2), job_id(3)]
+    assert await store.workers() == [make_worker()]
+    assert len(await claim(store)) == 3
+
+
+# Being told
+
+
+async def test_the_data_version_tells_of_another_s_commit_and_not_of_our_own(store: JobStore, make_store: Any) -> None:
+    other: JobStore = make_store()
+    await other.open()
+    await other.register(make_worker())
+    before = await store.data_version()
+    assert await store.data_version() == before
+    await store.add(make_job())
+    await store.delivered(JOB_ID, NOW)
+    await store.get(JOB_ID)
+    assert await store.data_version() == before
+    await other.request_cancel(JOB_ID, "local", NOW)
+    seen = await store.data_version()
+    assert seen != before
+    assert await store.data_version() == seen
+    await store.register(make_worker(id="worker-2"))
+    assert await store.data_version() == seen
+    await other.close()
+
+
+async def test_waiters_of_this_process_hear_of_every_change_after_it_is_stored(store: JobStore, bus: Bus) -> None:
+    await store.add(make_job())
+    assert (await bus.next_work(0)).work
+    part = await take(store)
+    with bus.watch(JOB_ID) as watch:
+        assert not await watch.wait(0)
+        sent = await store.intend(part.ref, OWNER, make_intent())
+        assert await watch.wait(0)
+        accepted = await store.accept(make_acceptance())
+        assert await watch.wait(0)
+        assert sent is not None
+        assert accepted is not None
+        await store.move(sent.ref, OWNER, make_move(State.DOWNLOADING))
+        assert not await watch.wait(0)
+        moved = await store.move(accepted.ref, OWNER, make_move(State.RUNNING, release=True))
+        assert await watch.wait(0)
+        assert moved is not None
+        await store.request_cancel(JOB_ID, "local", NOW)
+        assert await watch.wait(0)
+        assert not (await bus.next_work(0)).work
+        await claim(store)
+        await store.reap([OWNER], NOW)
+        assert await watch.wait(0)
+        assert (await bus.next_work(0)).work
+
+
+async def test_an_accepted_job_without_an_owner_is_offered_to_all(store: JobStore, bus: Bus) -> None:
+    await bring(store, State.SUBMITTING)
+    await store.reap([OWNER], NOW)
+    await bus.next_work(0)
+    await store.accept(make_acceptance())
+    assert (await bus.next_work(0)).work
+    assert len(await claim(store, "worker-2")) == 1

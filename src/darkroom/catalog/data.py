@@ -21,3 +21,12 @@ def data_dir() -> Path:
 def manifests_dir(family: str) -> Path:
     """Return the folder of the shipped manifests of one family: providers."""
     return data_dir() / "manifests" / family
+
+
+def resource_text(name: str) -> str:
+    """Return a shipped text: what models and people read, kept outside the code.
+
+    Raises:
+        FileNotFoundError: If there is none of that name.
+    """
+    return (data_dir() / "resources" / name).read_text(encoding="utf-8").strip()

@@ -14,6 +14,7 @@ from mcp_types import Tool as PublishedTool
 from pydantic import AnyUrl
 
 from darkroom import __version__
+from darkroom.catalog.data import resource_text
 from darkroom.domain.names import did_you_mean
 from darkroom.errors import DarkroomError, UnknownJob
 from darkroom.server.answers import error_answer
@@ -24,10 +25,6 @@ from darkroom.server.tools import TOOLS
 from darkroom.server.views import error_text
 
 log = logging.getLogger(__name__)
-INSTRUCTIONS = (
-    "Makes images and videos as durable jobs. Long work returns a job_id and goes on by itself; "
-    "call check_job(job_id, wait=25) to wait for it. Repeating a call does not pay twice."
-)
 
 
 def publish(tool: Tool) -> PublishedTool:
@@ -59,7 +56,7 @@ class DarkroomServer(MCPServer[Program]):
             name="darkroom",
             title="darkroom",
             version=__version__,
-            instructions=INSTRUCTIONS,
+            instructions=resource_text("instructions.md"),
             lifespan=lifespan,
             log_level="WARNING",
             cache_hints={"tools/list": CacheHint(ttl_ms=60_000, scope="public")},

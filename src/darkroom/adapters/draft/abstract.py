@@ -44,7 +44,6 @@ def _silk(stage: Stage, colours: tuple[Rgb, ...], folds: float) -> None:
     wave = field * 7 + (second - 0.5) * 5
     slope = np.cos(wave * 2.2) * 0.55 + np.cos(wave * 5.1 + second * 9) * 0.22
     fold = pixels.mask(0.5 + slope * 0.34 * folds)
-    fold = fold.resize((width, height), Image.Resampling.BICUBIC)
     shine = np.clip(np.cos(wave * 2.2 - 0.9), 0, 1) ** 10
     closed = [*colours, *colours[-2:0:-1]]
     table = pixels.ramp([(at / len(closed), tone) for at, tone in enumerate([*closed, closed[0]])], 1024)

@@ -1,5 +1,7 @@
 """Backdrop of a city: rows of buildings in haze, lit windows, neon signs, a street that shines when wet."""
 
+from dataclasses import replace
+
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw
 
@@ -23,15 +25,21 @@ def city(stage: Stage) -> None:
     paint_sky(stage)
     dark = stage.light.night or stage.spec.time in {"sunset", "dawn"}
     if stage.light.night:
-        at = (stage.width * 0.5, stage.horizon)
-        mist = mix(stage.light.haze, (190, 70, 190) if neon else (220, 150, 90), 0.55)
-        veil = pixels.glow((stage.width, stage.horizon), at, stage.width * 0.5, 1.5)
-        stage.paint(pixels.flat(veil.shape[::-1], mist, pixels.mask(veil * 0.5)))
-    for level, far, wide in ((0.3, 0.72, 0.045), (0.36, 0.48, 0.065), (0.4, 0.22, 0.1)):
+        _city_glow(stage, neon=neon)
+    for level, far, wide in ((0.24, 0.66, 0.045), (0.34, 0.42, 0.065), (0.42, 0.18, 0.1)):
         _row(stage, level, far, wide, lamps=0.42 if stage.light.night else 0.2 if dark else 0.0)
         haze_band(stage, 0.72, 0.3, 0.28 if not stage.light.night else 0.2)
     _fronts(stage, neon=neon, lamps=0.5 if stage.light.night else 0.25 if dark else 0.0)
     _street(stage, neon=neon)
+
+
+def _city_glow(stage: Stage, *, neon: bool) -> None:
+    """Light the air above the streets; what is far off fades into it."""
+    mist = mix(stage.light.haze, (176, 66, 190) if neon else (226, 150, 84), 0.6)
+    at = (stage.width * 0.5, stage.horizon * 0.95)
+    veil = pixels.glow((stage.width, stage.horizon), at, stage.width * 0.62, 1.4)
+    stage.paint(pixels.flat((stage.width, stage.horizon), mist, pixels.mask(veil * 0.8)))
+    stage.light = replace(stage.light, haze=mix(mist, (20, 24, 60), 0.25))
 
 
 def _row(stage: Stage, level: float, far: float, wide: float, lamps: float) -> None:
@@ -101,6 +109,16 @@ def _fronts(stage: Stage, *, neon: bool, lamps: float) -> None:
             if neon or (stage.light.night and random.random() < 0.5):
                 _signs(stage, left, width, tall, neon=neon)
             x_in -= width
+        if neon:
+            _spill(stage, side)
+
+
+def _spill(stage: Stage, side: int) -> None:
+    """Let the light of the signs fall into the street."""
+    colour = _NEON[int(stage.random.integers(len(_NEON)))]
+    at = (stage.width * (0.12 if side < 0 else 0.88), stage.horizon * 0.8)
+    veil = pixels.glow((stage.width, stage.horizon), at, stage.unit * 0.36, 1.8)
+    stage.paint(pixels.flat((stage.width, stage.horizon), colour, pixels.mask(veil * 0.34)))
 
 
 def _shop(stage: Stage, left: float, width: int, tone: Rgb, *, neon: bool) -> None:
@@ -178,7 +196,7 @@ def _street(stage: Stage, *, neon: bool) -> None:
     )
     if wet:
         stops = [(0.0, shade(tone, 0.9)), (1.0, shade(tone, 0.35))]
-        stage.add(Water(stage.random, top, (stage.width, rows), stops, clarity=(0.78, 0.42), roughness=0.3))
+        stage.add(Water(stage.random, top, (stage.width, rows), stops, clarity=(0.92, 0.6), roughness=0.3))
         stage.water_top = top
     else:
         asphalt = pixels.gradient(stage.random, stage.width, rows, [(0, shade(tone, 1.1)), (1, shade(tone, 0.72))])

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import IO, Any, cast
 
 from darkroom.adapters.draft.job import IDLE_S, Job
+from darkroom.errors import Overloaded
 
 MODULE = "darkroom.adapters.draft.worker"
 KEPT_ENDED = 1_000
@@ -73,8 +74,13 @@ class WorkerClient:
                 return
             self._states[job.task] = State(job)
             self._forget()
-        with self._pipe_lock:
-            self._send(job)
+        try:
+            with self._pipe_lock:
+                self._send(job)
+        except OSError as error:
+            with self._lock:
+                del self._states[job.task]
+            raise Overloaded("The draft worker could not be started.", hint="Nothing was started.") from error
 
     def state(self, task: str) -> State | None:
         """Return how a job stands, or None if it is not known here; takes no lock, so it is safe on an event loop."""
@@ -111,6 +117,9 @@ class WorkerClient:
     def _send(self, job: Job) -> None:
         """Write a job to the worker, which is started when there is none; the pipe lock is held."""
         if self._closed:
+            with self._lock:
+                state = self._states[job.task]
+                state.phase, state.data = "failed", _death(0, closed=True)
             return
         if self._process is None or self._process.returncode is not None:
             self._start()
@@ -187,7 +196,15 @@ class WorkerClient:
                     elif state.phase == "queued" and state.starts:
                         waiting.append(state.job)
             for job in waiting:
-                self._send(job)
+                self._send_again(job)
+
+    def _send_again(self, job: Job) -> None:
+        try:
+            self._send(job)
+        except OSError:
+            with self._lock:
+                state = self._states[job.task]
+                state.phase, state.data = "failed", _death(1, closed=False)
 
     def _forget(self) -> None:
         """Drop the oldest ended jobs beyond the bound."""

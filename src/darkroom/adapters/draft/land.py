@@ -42,7 +42,7 @@ def mountain(stage: Stage) -> None:
         stage,
         conifers(stage, 0.605, 0.075, 70),
         [(0, shade(pine, 1.1)), (1, shade(pine, 0.8))],
-        bottom=stage.horizon + round(stage.height * 0.012),
+        bottom=stage.horizon + round(stage.height * (0.012 if lake else 0.08)),
         grain=0.4,
     )
     if lake:
@@ -53,7 +53,7 @@ def mountain(stage: Stage) -> None:
         stage.water_top = stage.horizon
         _shore(stage)
         return
-    _meadow(stage, (0.64, 0.74), wintry=wintry)
+    _meadow(stage, (0.625, 0.73), wintry=wintry)
 
 
 def _shore(stage: Stage) -> None:

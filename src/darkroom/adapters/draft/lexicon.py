@@ -37,6 +37,8 @@ class Lexicon:
     faces_right: frozenset[str]
     taller: dict[str, float]
     """How much taller or smaller a sprite is than its kind."""
+    seats: dict[str, float]
+    """How high up, as a share of its height, something sits on a sprite."""
     implied: dict[str, str]
     """Sprite, `kind:` or `feature:` name -> the setting that it brings along when none is named."""
     masses: frozenset[str]
@@ -108,6 +110,7 @@ def lexicon() -> Lexicon:
         kinds,
         frozenset(data["faces"]["right"]),
         cast("dict[str, float]", data["taller"]),
+        cast("dict[str, float]", data["seat"]),
         cast("dict[str, str]", data["implied"]),
         frozenset(data["masses"]["names"]),
     )

@@ -162,27 +162,26 @@ class Fall:
 
 
 class Rays:
-    """Shafts of light that sway: two masks whose product is screened."""
+    """Shafts of light that sway: two masks whose product is laid over."""
 
     def __init__(self, first: Image.Image, second: Image.Image, colour: Rgb, strength: float) -> None:
         self._first, self._second, self._colour, self._strength = first, second, colour, strength
 
     def draw(self, frame: Image.Image, seconds: float) -> None:
-        """Move the masks against each other and lighten the frame."""
+        """Move the masks against each other and lighten the frame where both are open."""
         width, height = self._first.size
         push = round(width * 0.05 * math.sin(TURN * seconds / 7))
         level = ImageChops.multiply(ImageChops.offset(self._first, push, 0), ImageChops.offset(self._second, -push, 0))
+        level = level.point([round(value * self._strength) for value in range(256)])
         level = level.resize((frame.width, round(height * frame.width / width)), Image.Resampling.BILINEAR)
-        lit = [level.point([round(v * part * self._strength / 255) for v in range(256)]) for part in self._colour]
-        box = (0, 0, level.width, level.height)
-        frame.paste(ImageChops.screen(frame.crop(box), Image.merge("RGB", lit)), (0, 0))
+        frame.paste(self._colour, (0, 0, *level.size), level)
 
 
 class Cycle:
     """A field whose colours flow: each pixel walks along a closed row of colours."""
 
     def __init__(self, field: Floats, table: pixels.Bytes, shading: Image.Image, speed: float) -> None:
-        """`field`: height x width, in turns; `table`: colours x 3, closed; `shading`: RGB, 127 leaves as is."""
+        """`field`: height x width, in turns; `table`: colours x 3, closed; `shading`: RGB of the field's size, 127 leaves as is."""
         self._steps = table.shape[0]
         self._field = (field * self._steps).astype(np.int32) % self._steps
         self._table, self._shading, self._speed = np.concatenate([table, table]), shading, speed
@@ -191,9 +190,8 @@ class Cycle:
         """Fill the frame."""
         start = round(seconds * self._speed * self._steps) % self._steps
         colours = Image.fromarray(self._table[start : start + self._steps][self._field])
-        if colours.size != frame.size:
-            colours = colours.resize(frame.size, Image.Resampling.BICUBIC)
-        frame.paste(ImageChops.hard_light(colours, self._shading))
+        folded = ImageChops.hard_light(colours, self._shading)
+        frame.paste(folded if folded.size == frame.size else folded.resize(frame.size, Image.Resampling.BILINEAR))
 
 
 class Flash:

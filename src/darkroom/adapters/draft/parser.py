@@ -161,6 +161,9 @@ def _setting(reader: _Reader) -> tuple[str, bool]:
     named = reader.found.get("setting", [])
     if named:
         place = [value for value in named if value not in {"product", "abstract"}]
+        shown = [lexicon().kind(thing.sprite).name for thing in reader.things]
+        if not place and shown and set(shown) <= {"object", "small"}:
+            return "product", True
         return (place or named)[0], True
     implied = lexicon().implied
     sprites = [thing.sprite for thing in reader.things]

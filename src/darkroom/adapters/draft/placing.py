@@ -95,6 +95,8 @@ def _foot(stage: Stage, spot: _Spot) -> float:
         top = stage.water_top if stage.water_top is not None else stage.horizon
         depth = 0.16 if spot.kind.name == "float" and spot.size > stage.unit * 0.2 else 0.3
         return top + (height - top) * depth + spot.size * 0.06
+    if spot.place == "tall" and stage.water_top is not None and stage.spec.setting == "mountain":
+        return stage.horizon + height * 0.012
     if spot.place == "tall":
         return stage.horizon + (far - stage.horizon) * 0.55
     if spot.place == "pedestal":
@@ -126,7 +128,7 @@ def _relate(spots: list[_Spot]) -> None:
         flat = before.place in {"ground", "pedestal", "float"} and spot.place in {"ground", "pedestal", "float"}
         if relation == "on" and flat and spot.kind.name not in {"small", "float"}:
             before.x, before.order = spot.x, 1
-            before.foot = spot.foot - spot.size * 0.8
+            before.foot = spot.foot - spot.size * lexicon().seats.get(spot.thing.sprite, 0.8)
             before.size = min(before.size, spot.size * 0.85)
         elif relation == "at" and flat:
             middle = (before.x + spot.x) / 2
@@ -194,7 +196,7 @@ def _positions(stage: Stage, spot: _Spot, picture: Image.Image) -> list[tuple[fl
     for number in range(count):
         part = (number + 0.5) / count - 0.5
         back = float(stage.random.random()) if spot.place != "pedestal" else 0.3
-        scale = 1.0 - 0.34 * back
+        scale = 1.0 - 0.24 * back
         high = spot.place in {"fly", "swim", "space"}
         lift = (
             float(stage.random.uniform(-0.24, 0.24)) * stage.height

@@ -187,20 +187,27 @@ def space(stage: Stage) -> None:
     random, spec = stage.random, stage.spec
     size = (stage.width, stage.height)
     colours = spec.colours or ((96, 60, 190), (30, 110, 200), (220, 80, 140))
-    cloud = pixels.noise(random, *size, 2.2, 6, gain=0.55)
-    veins = 1 - np.abs(pixels.noise(random, *size, 3, 5) - 0.5) * 5
     picture = pixels.gradient(random, *size, [(0, (5, 6, 18)), (1, (12, 10, 32))])
-    for number, colour in enumerate(colours[:3]):
-        shifted = np.roll(cloud, number * size[0] // 3, axis=1) if number else cloud
-        pixels.add_light(
-            picture, pixels.smooth(shifted, 0.5, 0.78) * (0.45 + 0.5 * np.clip(veins, 0, 1)), shade(colour, 0.95)
-        )
+    half = (max(8, size[0] // 2), max(8, size[1] // 2))
+    veins = np.clip(1 - np.abs(pixels.noise(random, *half, 3, 5) - 0.5) * 5, 0, 1)
+    band = _band(stage, half)
+    for colour in colours[:3]:
+        cloud = pixels.smooth(pixels.noise(random, *half, 2.2, 6, gain=0.55) + band * 0.16, 0.5, 0.8)
+        pixels.add_light(picture, pixels.enlarge(cloud * (0.4 + 0.5 * veins), *size), pixels.shade(colour, 0.95))
     _star_field(stage, picture)
     stage.horizon = stage.height
     stage.paint(picture)
     if "planet" in spec.features or not spec.things or float(random.random()) < 0.6:
         _planet(stage)
     stage.ground = (stage.height * 0.74, stage.height * 0.82)
+
+
+def _band(stage: Stage, size: tuple[int, int]) -> pixels.Floats:
+    """Return a bright slanted belt across the sky, 0 to 1."""
+    across = np.linspace(-1, 1, size[0], dtype=np.float32)[None, :]
+    down = np.linspace(-1, 1, size[1], dtype=np.float32)[:, None]
+    lean = 0.55 if stage.light.sun[0] > 0.5 else -0.55
+    return np.exp(-((down + across * lean) ** 2) * 5)
 
 
 def _star_field(stage: Stage, picture: Image.Image) -> None:

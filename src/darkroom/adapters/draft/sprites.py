@@ -16,6 +16,16 @@ from darkroom.adapters.draft.spec import Rgb
 
 _WHITE_BEAR: Rgb = (240, 240, 236)
 _SHEET = 128.0
+_PANDA = {
+    "#8a5a3a": "#fbfaf6",
+    "#5e3a24": "#d5d3cd",
+    "#4a2d1b": "#1c1c20",
+    "#6b4329": "#26262b",
+    "#7a4d30": "#26262b",
+    "#3d2415": "#121214",
+    "#c49a74": "#efece4",
+}
+"""The bear's colours, and the panda's."""
 
 
 @cache
@@ -29,7 +39,10 @@ def _props() -> dict[str, str]:
 def _body(name: str) -> tuple[float, str]:
     if name.startswith("prop:"):
         own = name.removeprefix("prop:")
-        return _SHEET, _props()[{"polar bear": "bear", "panda": "bear"}.get(own, own)]
+        body = _props()[{"polar bear": "bear", "panda": "bear"}.get(own, own)]
+        for old, new in _PANDA.items() if own == "panda" else ():
+            body = body.replace(old, new)
+        return _SHEET, body
     _, width, body = art_pack()[name]
     return width, body
 
