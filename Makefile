@@ -76,8 +76,7 @@ generated: $(DEV) ## rewrite the files and tables that are made from the manifes
 	@$(BIN)/python scripts/generate.py
 
 bench: $(DEV) ## run every benchmark; each prints ratios of things measured in one run
-	@set -e; for file in benchmarks/*.py; do \
-	  [ -e "$$file" ] || { echo "There are no benchmarks."; break; }; \
+	@set -e; for file in $(filter-out benchmarks/harness.py,$(sort $(wildcard benchmarks/*.py))); do \
 	  echo "== $$file"; $(BIN)/python "$$file"; done
 
 # Resolves pyproject.toml afresh in an environment of its own and writes down what came out, so that nothing that

@@ -143,9 +143,11 @@ class App:
         try:
             await embedded.run(task_status=task_status)
         except StorageError:
-            raise  # before `started`: the caller of `ready` hears of it
-        except Exception:
+            raise  # only before it started: the caller of `ready` hears of it
+        except Exception as exc:
             log.exception("jobs are not being advanced; the next call starts that again")
+            if not embedded.started:
+                raise StorageUnwritable(f"Jobs cannot be advanced: {type(exc).__name__}.") from exc
         finally:
             self._advancing = False
 

@@ -1,6 +1,7 @@
 """Settings: the environment, then `.env` and `config.toml` in DARKROOM_HOME, then defaults."""
 
 import os
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -60,7 +61,15 @@ def _words(value: object) -> object:
 
 
 def _user(value: object) -> object:
-    return Path(value).expanduser() if isinstance(value, str) and value.strip() else value
+    """Read a folder; a blank one would be the working folder, which nobody means."""
+    if not isinstance(value, str):
+        return value
+    if not value.strip():
+        raise ValueError("the path of a folder")
+    try:
+        return Path(value.strip()).expanduser()
+    except RuntimeError:
+        raise ValueError("a path whose ~ names a user of this machine") from None
 
 
 Folder = Annotated[Path, BeforeValidator(_user)]
@@ -119,7 +128,7 @@ class Settings(BaseSettings):
         except ValidationError as exc:
             raise SettingsError("\n".join(_explain(cls, error) for error in exc.errors())) from exc
         except (OSError, ValueError) as exc:
-            raise SettingsError(f"{home_from_environment() / 'config.toml'} cannot be read: {exc}") from exc
+            raise SettingsError(f"{_culprit(home_from_environment())} cannot be read: {exc}") from exc
 
     @property
     def outputs(self) -> Path:
@@ -135,7 +144,21 @@ class Settings(BaseSettings):
 def home_from_environment() -> Path:
     """Return DARKROOM_HOME, or its default."""
     value = os.environ.get(f"{PREFIX}HOME", "").strip()
-    return Path(value).expanduser() if value else default_home()
+    try:
+        return Path(value).expanduser() if value else default_home()
+    except RuntimeError:
+        return Path(value).absolute()  # reading the settings says what is wrong with it
+
+
+def _culprit(home: Path) -> Path:
+    """Return the file that cannot be read."""
+    try:
+        (home / ".env").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return home / "config.toml"
+    except (OSError, ValueError):
+        return home / ".env"
+    return home / "config.toml"
 
 
 def secrets_of(home: Path) -> Mapping[str, str]:
@@ -150,8 +173,8 @@ def known_variables() -> frozenset[str]:
 
 
 def set_variables() -> frozenset[str]:
-    """Return the DARKROOM_* variables of the environment."""
-    return frozenset(name for name in os.environ if name.startswith(PREFIX))
+    """Return the names of the DARKROOM_* variables of the environment and of `.env`."""
+    return frozenset(name for name in secrets_of(home_from_environment()) if name.startswith(PREFIX))
 
 
 def _explain(settings: type[Settings], error: Any) -> str:
@@ -159,5 +182,5 @@ def _explain(settings: type[Settings], error: Any) -> str:
     held = error.get("input")
     shown = "" if held is None else f" holds {str(held)[:80]!r} and"
     about = settings.model_fields[field].description if field in settings.model_fields else ""
-    may = str(error["msg"]).removeprefix("Input should be ")
+    may = re.sub(r"^(Value error, |(Decimal )?[Ii]nput (should be|is not) )", "", str(error["msg"]))
     return f"{PREFIX}{field.upper()} ({about}){shown} must be {may}."

@@ -601,8 +601,6 @@ async def test_the_transition_table_decides_every_move(store: JobStore, origin: 
                 await store.move(part.ref, part.owner, move)
             assert await get(store, name) == before
             assert await store.events(name) == events
-        for left in await claim(store):
-            await store.move(left.submission.ref, OWNER, make_move(State.FAILED))
 
 
 async def test_a_move_stores_everything_it_brings(store: JobStore) -> None:

@@ -30,6 +30,8 @@ DEFAULT_SIDE = 1024
 DEFAULT_RESOLUTION = "720p"
 DEFAULT_DURATION_S = 5.0
 SCENE_S = 3.0
+SAME_RATIO = 0.04
+"""How far two ratios may be apart, as a logarithm, to count as one: 1344x768 is what providers call 16:9."""
 _T = TypeVar("_T")
 
 
@@ -153,10 +155,8 @@ def _too_many(work: _Fitting, role: Role, most: int) -> InvalidRequest:
 
 
 def _fit_quality(work: _Fitting) -> Quality | None:
-    have, asked = (
-        work.offer.qualities,
-        work.request.quality if isinstance(work.request, ImageRequest) else Quality.MEDIUM,
-    )
+    have, request = work.offer.qualities, work.request
+    asked = request.quality if isinstance(request, ImageRequest) else Quality.AUTO  # videos have no such argument
     if not have:
         if asked not in (Quality.MEDIUM, Quality.AUTO):
             work.snap("quality", asked, "the only one", "leave it out")
@@ -168,7 +168,7 @@ def _fit_quality(work: _Fitting) -> Quality | None:
     used = min(
         (level for level in have if level in order), key=lambda level: abs(order.index(level) - aim), default=have[0]
     )
-    if asked is not Quality.AUTO:
+    if asked is not Quality.AUTO and "quality" in request.model_fields_set:
         work.snap("quality", asked, used, ", ".join(have))
     return used
 
@@ -197,6 +197,9 @@ def _fit_time(work: _Fitting) -> tuple[tuple[Scene, ...], float | None]:
     total = request.duration
     if total is None or not open_scenes:
         total = fixed + SCENE_S * open_scenes
+        if open_scenes:
+            low, high = _bounds(have)
+            total = min(max(total, low), high)
     share = (total - fixed) / open_scenes if open_scenes else 0.0
     if open_scenes and share < 0.5:
         raise work.refuse(
@@ -206,8 +209,12 @@ def _fit_time(work: _Fitting) -> tuple[tuple[Scene, ...], float | None]:
     return scenes, _snap_duration(work, have, total)
 
 
+def _bounds(have: DurationRange) -> tuple[float, float]:
+    return (min(have.values), max(have.values)) if have.values else (have.min_s, have.max_s)
+
+
 def _snap_duration(work: _Fitting, have: DurationRange, asked: float | None) -> float:
-    low, high = (min(have.values), max(have.values)) if have.values else (have.min_s, have.max_s)
+    low, high = _bounds(have)
     if asked is None:
         wanted = have.default_s if have.default_s is not None else min(max(DEFAULT_DURATION_S, low), high)
         return min(have.values, key=lambda value: abs(value - wanted)) if have.values else wanted
@@ -227,19 +234,31 @@ def _fit_picture(work: _Fitting, inputs: tuple[MediaInput, ...]) -> tuple[Size, 
     if size is not None:
         if request.aspect_ratio not in (None, "auto"):
             work.warnings.append("size wins over aspect_ratio; the ratio was not used.")
+        if have.ratios and not have.sizes:
+            return _snap_shape(work, have, size)
         fitted = _snap_size(work, have, size)
-        return fitted, _ratio_of(fitted), None
+        return fitted, _name_of_shape(have, fitted), None
     ratio = _snap_ratio(work, have, _wanted_ratio(request, inputs))
-    if isinstance(request, VideoRequest):
-        resolution = _snap_resolution(work, have, request.resolution)
-        return _size_for(have, ratio, short_side=RESOLUTIONS[resolution]), ratio, resolution
-    if have.sizes:
-        best = min(
-            (parse_size(item) for item in have.sizes),
-            key=lambda item: _distance(item, ratio_value(ratio), DEFAULT_SIDE**2),
-        )
-        return best, _ratio_of(best), None
-    return _size_for(have, ratio, area=DEFAULT_SIDE**2), ratio, None
+    resolution = _snap_resolution(work, have, request.resolution) if isinstance(request, VideoRequest) else None
+    short_side = RESOLUTIONS[resolution] if resolution else None
+    if not have.sizes:
+        fitted = _size_for(have, ratio, short_side=short_side)
+        return fitted, ratio if have.ratios else _made_ratio(work, ratio, fitted), resolution
+    value = ratio_value(ratio)
+    area = DEFAULT_SIDE**2 if short_side is None else short_side**2 * max(value, 1 / value)
+    best = min((parse_size(item) for item in have.sizes), key=lambda item: _distance(item, value, area))
+    return best, ratio if have.ratios else _made_ratio(work, ratio, best), resolution
+
+
+def _made_ratio(work: _Fitting, ratio: str, size: Size) -> str:
+    """Return the ratio that the size really has, with a word about it when that is another than asked."""
+    made = size.width / size.height
+    if abs(math.log(made / ratio_value(ratio))) <= SAME_RATIO:
+        return ratio
+    used = _ratio_of(size)
+    if work.request.aspect_ratio not in (None, "auto"):
+        work.snap("aspect_ratio", ratio, used, f"what {size} pixels make")
+    return used
 
 
 def _wanted_ratio(request: ImageRequest | VideoRequest, inputs: tuple[MediaInput, ...]) -> str:
@@ -257,6 +276,19 @@ def _ratio_of(size: Size) -> str:
     return f"{size.width // divisor}:{size.height // divisor}"
 
 
+def _nearest_ratio(have: SizeRange, size: Size) -> tuple[str, float]:
+    """Return the offer's ratio that is nearest to a size's, and how far it is, as a logarithm."""
+    value = size.width / size.height
+    far = {ratio: abs(math.log(ratio_value(ratio) / value)) for ratio in map(parse_ratio, have.ratios)}
+    return min(far.items(), key=lambda item: item[1])
+
+
+def _name_of_shape(have: SizeRange, size: Size) -> str:
+    """Return the offer's own name of a size's ratio, where it has one."""
+    ratio, apart = _nearest_ratio(have, size) if have.ratios else ("", math.inf)
+    return ratio if apart <= SAME_RATIO else _ratio_of(size)
+
+
 def _distance(size: Size, ratio: float, area: float) -> tuple[float, float]:
     return abs(math.log(size.width / size.height / ratio)), abs(math.log(size.width * size.height / area))
 
@@ -266,7 +298,7 @@ def _snap_ratio(work: _Fitting, have: SizeRange, ratio: str) -> str:
     if not known or ratio in known:
         return ratio
     used = min(sorted(known), key=lambda item: abs(math.log(ratio_value(item) / ratio_value(ratio))))
-    if work.request.aspect_ratio is not None:
+    if work.request.aspect_ratio not in (None, "auto"):
         work.snap("aspect_ratio", ratio, used, ", ".join(have.ratios))
     return used
 
@@ -292,36 +324,59 @@ def _snap_size(work: _Fitting, have: SizeRange, size: Size) -> Size:
         if used != size:
             work.snap("size", size, used, ", ".join(have.sizes))
         return used
-    allowed = f"{have.min_side} to {have.max_side} pixels a side" + (
-        f", {have.max_pixels:,} in all" if have.max_pixels else ""
-    )
-    too_many = have.max_pixels is not None and size.width * size.height > have.max_pixels
-    if too_many or not all(have.min_side <= side <= have.max_side for side in size):
-        raise work.refuse(f"{work.offer.model} makes no pictures of {size}.", "size", allowed)
+    allowed = _check_bounds(work, have, size)
     used = _on_grid(have, size.width, size.height)
     if used != size:
         work.snap("size", size, used, f"multiples of {have.multiple_of}, {allowed}")
     return used
 
 
-def _size_for(have: SizeRange, ratio: str, *, area: float | None = None, short_side: float | None = None) -> Size:
-    """Return the size of that ratio with that area or shorter side, shrunk until the offer can make it."""
+def _check_bounds(work: _Fitting, have: SizeRange, size: Size) -> str:
+    """Refuse a size that is out of the offer's bounds; return them in words."""
+    allowed = f"{have.min_side} to {have.max_side} pixels a side" + (
+        f", {have.max_pixels:,} in all" if have.max_pixels else ""
+    )
+    too_many = have.max_pixels is not None and size.width * size.height > have.max_pixels
+    if too_many or not all(have.min_side <= side <= have.max_side for side in size):
+        raise work.refuse(f"{work.offer.model} makes no pictures of {size}.", "size", allowed)
+    return allowed
+
+
+def _snap_shape(work: _Fitting, have: SizeRange, size: Size) -> tuple[Size, str, str | None]:
+    """Return the size and ratio for an offer that knows ratios alone."""
+    _check_bounds(work, have, size)
+    ratio, apart = _nearest_ratio(have, size)
+    if apart <= SAME_RATIO:
+        return _snap_size(work, have, size), ratio, None
+    used = _size_for(have, ratio, area=size.width * size.height)
+    work.snap("size", size, used, "sizes of " + ", ".join(have.ratios))
+    return used, ratio, None
+
+
+def _size_for(have: SizeRange, ratio: str, *, area: float = DEFAULT_SIDE**2, short_side: float | None = None) -> Size:
+    """Return the size of that ratio with that shorter side, else that area, scaled until the offer can make it."""
     value = ratio_value(ratio)
     if short_side is not None:
         width, height = (short_side * value, short_side) if value >= 1 else (short_side, short_side / value)
     else:
-        width, height = math.sqrt((area or 1) * value), math.sqrt((area or 1) / value)
+        width, height = math.sqrt(area * value), math.sqrt(area / value)
     most = have.max_pixels or math.inf
-    shrink = min(1.0, have.max_side / max(width, height), math.sqrt(most / (width * height)))
-    return _on_grid(have, width * shrink, height * shrink, coarse=8)
+    grow = max(1.0, have.min_side / min(width, height))
+    scale = min(grow, have.max_side / max(width, height), math.sqrt(most / (width * height)))
+    return _on_grid(have, width * scale, height * scale, coarse=8)
 
 
 def _on_grid(have: SizeRange, width: float, height: float, coarse: int = 1) -> Size:
     """Round both sides to what the offer's grid, or a codec, likes, within its bounds."""
     step = math.lcm(have.multiple_of, coarse if have.multiple_of < coarse else 1)
-    high = have.max_side // step * step
+    low, high = math.ceil(have.min_side / step) * step, have.max_side // step * step
+    if low > high:
+        return _on_grid(have, width, height)
 
     def side(value: float) -> int:
-        return min(max(round(value / step) * step, math.ceil(have.min_side / step) * step), high)
+        return min(max(round(value / step) * step, low), high)
 
-    return Size(side(width), side(height))
+    sides = [side(width), side(height)]
+    while have.max_pixels is not None and sides[0] * sides[1] > have.max_pixels and max(sides) > low:
+        sides[sides.index(max(sides))] -= step
+    return Size(*sides)

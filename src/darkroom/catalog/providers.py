@@ -4,10 +4,11 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import date
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -23,6 +24,7 @@ from pydantic import (
 from darkroom.catalog.data import manifests_dir
 from darkroom.domain.request import RESOLUTIONS, Kind, Mode, Quality, Role, parse_ratio, parse_size
 from darkroom.errors import DarkroomError
+from darkroom.settings import LATER, PREFIX, known_variables
 
 
 class ManifestError(Exception):
@@ -60,21 +62,37 @@ class SizeRange(_Strict):
                 if info.field_name == "sizes":
                     parse_size(item)
                 elif info.field_name == "ratios":
-                    parse_ratio(item)
+                    if parse_ratio(item) == "auto":
+                        raise ValueError("'auto' is no ratio; leave it out")
                 elif item not in RESOLUTIONS:
                     raise ValueError(f"{item!r} is not one of {', '.join(RESOLUTIONS)}")
             except DarkroomError as exc:
                 raise ValueError(exc.message) from exc
         return value
 
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if -(-self.min_side // self.multiple_of) * self.multiple_of > self.max_side:
+            raise ValueError("no multiple of multiple_of lies between min_side and max_side")
+        return self
+
 
 class DurationRange(_Strict):
     """Which lengths an offer makes, in seconds: a list, or any within bounds."""
 
-    values: tuple[float, ...] = ()
+    values: tuple[Annotated[float, Field(gt=0)], ...] = ()
     min_s: float = Field(default=0, ge=0)
     max_s: float = Field(default=600, gt=0)
     default_s: float | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.min_s > self.max_s:
+            raise ValueError("min_s is above max_s")
+        low, high = (min(self.values), max(self.values)) if self.values else (self.min_s, self.max_s)
+        if self.default_s is not None and not low <= self.default_s <= high:
+            raise ValueError("default_s is none of the lengths")
+        return self
 
 
 class Option(_Strict):
@@ -93,13 +111,19 @@ class Option(_Strict):
     gone: str | None = Field(default=None, description="why the provider no longer has it")
 
 
+def _dollars(value: object) -> Decimal:
+    """Read an amount; a TOML float counts as the digits that were written."""
+    try:
+        return Decimal(str(value))
+    except InvalidOperation:
+        raise ValueError("must be an amount in US dollars") from None
+
+
 class Price(_Strict):
     """What one unit costs while all conditions hold."""
 
     unit: Literal["image", "second", "megapixel", "kchar", "minute", "request", "card", "mtoken_in", "mtoken_out"]
-    usd: Annotated[
-        Decimal, BeforeValidator(lambda value: value if isinstance(value, Decimal) else Decimal(str(value)))
-    ] = Field(ge=0)
+    usd: Annotated[Decimal, BeforeValidator(_dollars)] = Field(ge=0)
     when: dict[str, JsonValue] = Field(
         default_factory=dict[str, JsonValue], description="for example {resolution = '1080p'}"
     )
@@ -171,9 +195,17 @@ class PollBounds(_Strict):
     max_s: float | None = Field(default=None, gt=0)
 
 
+def _sets(value: object) -> object:
+    """Read credentials: a name alone is a set of one."""
+    if not isinstance(value, list | tuple):
+        return value
+    entries: list[object] = list(value)  # pyright: ignore[reportUnknownArgumentType] because TOML is untyped
+    return tuple((item,) if isinstance(item, str) else item for item in entries)
+
+
 Credentials = Annotated[
-    tuple[tuple[str, ...], ...],
-    BeforeValidator(lambda value: tuple((item,) if isinstance(item, str) else tuple(item) for item in value)),
+    tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...],
+    BeforeValidator(_sets, json_schema_input_type=tuple[str | tuple[str, ...], ...]),
 ]
 
 
@@ -262,13 +294,22 @@ def check_own(provider: Provider, shipped: Mapping[str, Provider], adapters: fro
     for name in (name for names in provider.credentials for name in names):
         if not name.startswith(prefix):
             raise ManifestError(f"{provider.id}.toml: credentials may only name {prefix}* variables, not {name}")
-    taken = {host for other in shipped.values() for host in (*other.hosts, *other.download_hosts)}
-    for host in (*provider.hosts, *provider.download_hosts):
+        if name in known_variables() | {f"{PREFIX}{later}" for later in LATER}:
+            raise ManifestError(f"{provider.id}.toml: {name} is a setting of darkroom, no credential; rename the id")
+    taken = {host for other in shipped.values() for host in _hosts(other)}
+    for host in _hosts(provider):
         if host in taken:
             raise ManifestError(f"{provider.id}.toml: the host {host} belongs to a shipped provider")
     if provider.adapter_name not in adapters:
         known = ", ".join(sorted(adapters))
         raise ManifestError(f"{provider.id}.toml: there is no adapter {provider.adapter_name!r}; there are {known}")
+
+
+def _hosts(provider: Provider) -> list[str]:
+    """Return every host that a manifest names, as they are compared."""
+    base = urlsplit(provider.base_url or "").hostname or ""
+    names = (*provider.hosts, *provider.download_hosts, base)
+    return [host for name in names if (host := name.strip().lower().rstrip("."))]
 
 
 class Providers(Mapping[str, Provider]):

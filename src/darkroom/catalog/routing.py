@@ -69,7 +69,9 @@ def route(
         raise _retired(found, choice)
     able = [item for item in alive if choice.mode in item.offer.operations]
     if not able:
-        raise _unable(alive, candidates(providers, choice.kind), choice)
+        raise _unable(
+            alive, [item for item in candidates(providers, choice.kind) if not _gone(item.offer, today)], choice
+        )
     configured = [item for item in able if item.provider.id in ready]
     if not configured:
         raise _unconfigured(able)
@@ -123,7 +125,7 @@ def _named(found: Iterable[Candidate], model: str) -> list[Candidate]:
     wanted = normal(model.partition("/")[2] or model)
     named_provider = model.partition("/")[0] if "/" in model else None
     if named_provider is not None:
-        pool = [item for item in pool if item.provider.id == normal(named_provider)] or pool
+        pool = [item for item in pool if normal(item.provider.id) == normal(named_provider)] or pool
     for names_of in (_ids, _aliases, _families, _providers):
         hits = [item for item in pool if wanted in names_of(item)]
         if hits:
@@ -156,9 +158,7 @@ def _retired(found: Sequence[Candidate], choice: Choice) -> ModelRetired | Unsup
 
 
 def _unable(alive: Sequence[Candidate], everyone: Sequence[Candidate], choice: Choice) -> Unsupported:
-    others = [
-        item.name for item in everyone if choice.mode in item.offer.operations and item.offer.status is Status.LIVE
-    ]
+    others = [item.name for item in everyone if choice.mode in item.offer.operations]
     names = ", ".join(sorted({item.offer.model for item in alive})[:4])
     return Unsupported(
         f"{names} cannot do {choice.mode.replace('_', ' ')}.",

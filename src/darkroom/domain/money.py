@@ -10,11 +10,12 @@ MicroUsd = NewType("MicroUsd", int)
 
 FREE = MicroUsd(0)
 LIMIT = Decimal(1_000_000)
+MICRO = Decimal("0.000001")
 
 
 def to_micro(usd: Decimal) -> MicroUsd:
-    """Return dollars as micro-dollars, rounded half-up at the last one."""
-    return MicroUsd(int((usd * 1_000_000).to_integral_value(rounding=ROUND_HALF_UP)))
+    """Return dollars as micro-dollars, rounded half-up, once, at the last one."""
+    return MicroUsd(int(usd.quantize(MICRO, rounding=ROUND_HALF_UP).scaleb(6)))
 
 
 def to_usd(micro: int) -> Decimal:
@@ -43,10 +44,10 @@ def parse_usd(value: object, field: str) -> MicroUsd:
 
 
 def show_usd(micro: int) -> str:
-    """Return the amount for a person: `$0.04`, and as many digits as a smaller price needs."""
-    usd = to_usd(micro)
+    """Return the amount for a person: `$0.04`, `-$0.04`, and as many digits as a smaller price needs."""
+    usd, sign = to_usd(abs(micro)), "-" if micro < 0 else ""
     cents = usd.quantize(Decimal("0.01"), rounding=ROUND_HALF_UP)
-    return f"${cents}" if usd == cents or usd >= 1 else f"${usd.normalize():f}"
+    return f"{sign}${cents}" if usd == cents or usd >= 1 else f"{sign}${usd.normalize():f}"
 
 
 def json_usd(micro: int) -> int | float:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-
 ALIKE = 60
 VERY_ALIKE = 90
 

@@ -110,7 +110,8 @@ def parse_ratio(text: str) -> str:
     if match:
         width, height = float(match[1]), float(match[2] or 1)
         if width and height and 1 / 8 <= width / height <= 8:
-            return f"{width:g}:{height:g}"
+            divisor = math.gcd(int(width), int(height)) if width.is_integer() and height.is_integer() else 1
+            return f"{width / divisor:g}:{height / divisor:g}"
     raise InvalidRequest(
         f"aspect_ratio {clip(text)!r} is not a ratio.",
         field="aspect_ratio",
@@ -257,7 +258,7 @@ def real(value: object, field: str, low: float, high: float) -> float:
     """
     try:
         number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else math.nan
-    except ValueError:
+    except (ValueError, OverflowError):
         number = math.nan
     if not low <= number <= high:
         raise _not_in_range(value, field, low, high, "a number")
@@ -280,15 +281,23 @@ def _optional(parse: Callable[[object], object]) -> BeforeValidator:
     return BeforeValidator(read)
 
 
-def _text(parse: Callable[[str], object]) -> Callable[[object], object]:
+def _text(field: str, parse: Callable[[str], object]) -> Callable[[object], object]:
+    """Return a reader of text that takes numbers too: 720 for `720p`, 1.5 for `3:2`."""
+
     def read(value: object) -> object:
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise InvalidRequest(
+                f"{field} must be text, not {clip(value)!r}.", field=field, hint="Nothing was stored. Give a text."
+            )
         return parse(str(value))
 
     return read
 
 
-def _size(value: object) -> object:
-    return parse_size(value) if isinstance(value, str) else value
+def _size(value: object) -> Size:
+    if isinstance(value, list | tuple):  # as JSON keeps it
+        return parse_size("x".join(str(side) for side in value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] because the caller's JSON is untyped
+    return parse_size(str(value))
 
 
 def _deadline(value: object) -> float:
@@ -318,10 +327,10 @@ def _inputs(value: object) -> tuple[MediaInput, ...]:
     return tuple(parse_input(entry) for entry in entries)
 
 
-Prompt = Annotated[str, BeforeValidator(_text(_parse_prompt))]
+Prompt = Annotated[str, BeforeValidator(_text("prompt", _parse_prompt))]
 Count = Annotated[int, BeforeValidator(_count)]
 Seed = Annotated[int | None, _optional(_seed)]
-Ratio = Annotated[str | None, _optional(_text(parse_ratio))]
+Ratio = Annotated[str | None, _optional(_text("aspect_ratio", parse_ratio))]
 Inputs = Annotated[tuple[MediaInput, ...], BeforeValidator(_inputs)]
 
 
@@ -355,8 +364,9 @@ class MediaRequest(_Frozen):
     """The job or output that this request continues from, as it was asked."""
 
     def having(self, **changes: Any) -> Self:
-        """Return a copy with these fields replaced and checked again."""
-        return self.model_validate({**self.model_dump(), **changes})
+        """Return a copy with these fields replaced and checked again; what nobody said stays unsaid."""
+        said = {name: getattr(self, name) for name in self.model_fields_set}
+        return self.model_validate({**said, **changes})
 
 
 class ImageRequest(MediaRequest):
@@ -364,7 +374,7 @@ class ImageRequest(MediaRequest):
 
     kind: Literal[Kind.IMAGE] = Kind.IMAGE
     size: Annotated[Size | None, _optional(_size)] = None
-    quality: Annotated[Quality, BeforeValidator(_text(parse_quality))] = Quality.MEDIUM
+    quality: Annotated[Quality, BeforeValidator(_text("quality", parse_quality))] = Quality.MEDIUM
 
 
 class VideoRequest(MediaRequest):
@@ -372,7 +382,7 @@ class VideoRequest(MediaRequest):
 
     kind: Literal[Kind.VIDEO] = Kind.VIDEO
     duration: Annotated[float | None, _optional(_duration)] = None
-    resolution: Annotated[str | None, _optional(_text(parse_resolution))] = None
+    resolution: Annotated[str | None, _optional(_text("resolution", parse_resolution))] = None
     audio: bool | None = None
     scenes: Annotated[tuple[Scene, ...], Field(max_length=MAX_SCENES)] = ()
 

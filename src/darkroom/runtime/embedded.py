@@ -53,6 +53,7 @@ class Embedded:
         self._held: dict[tuple[str, int], Held] = {}
         self._busy: set[tuple[str, int]] = set()
         self._hurried: set[tuple[str, int]] = set()
+        self.started = False
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Advance jobs until cancelled; then give back, within two seconds, what is held.
@@ -68,6 +69,7 @@ class Embedded:
                 tasks.start_soon(self._beat)
                 tasks.start_soon(self._watch)
                 tasks.start_soon(self._scan)
+                self.started = True
                 task_status.started()
                 await self._drive(tasks)
         finally:
@@ -76,7 +78,8 @@ class Embedded:
                     await self._store.reap([self._presence.id], self._clock.now())
                 except StorageError as exc:
                     log.warning("could not give back what was held: %s", exc.message)
-            self._presence.leave()
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(self._presence.leave)
 
     # ------------------------------------------------------------------ the loop
 
@@ -151,7 +154,10 @@ class Embedded:
             following = Held(held.claimed, self._clock.now() + int(pause * 1000), held.failures + 1)
         finally:
             self._busy.discard(held.key)
-        if following is None:
+        present = self._held.get(held.key)
+        if present is not None and present is not held:  # claimed anew, after this process was taken for dead
+            self._hold(present)
+        elif following is None:
             self._held.pop(held.key, None)
             self._bus.forget(held.claimed.job.id)
         else:
@@ -179,6 +185,8 @@ class Embedded:
         log.warning("this process was taken for dead; it drops what it held and claims again")
         self._held.clear()
         self._heap.clear()
+        # It may have claimed since, without knowing: all of it goes back, so that nothing is ours that we do not hold.
+        await self._store.reap([self._presence.id], self._clock.now())
         await self._store.register(await anyio.to_thread.run_sync(self._presence.renew, self._clock))
         self._bus.work()
 

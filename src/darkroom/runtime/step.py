@@ -3,8 +3,9 @@
 import logging
 import random
 import secrets
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 import anyio
@@ -123,11 +124,26 @@ class Stepper:
         return self._limits[key]
 
     async def _move(self, part: Submission, move: Move) -> Submission | None:
-        moved = await self.store.move(part.ref, self.owner, move)
+        work = partial(self.store.move, part.ref, self.owner, move)
+        moved = await (self._stored(part, None, work) if part.state is State.SUBMITTING else work())
         if moved is not None and moved.state in ENDED:
             self.bus.forget(moved.job_id)
             await anyio.to_thread.run_sync(self.artifacts.sweep, moved.job_id)
         return moved
+
+    async def _stored(
+        self, part: Submission, provider_job_id: str | None, work: Callable[[], Awaitable[Submission | None]]
+    ) -> Submission | None:
+        """Store what came of the one call that may cost money, whatever it takes: nobody else knows it."""
+        failures = 0
+        while True:
+            try:
+                with anyio.CancelScope(shield=True):
+                    return await work()
+            except StorageError as exc:
+                failures += 1
+                log.error("job %s: answered as %s, not stored yet: %s", part.job_id, provider_job_id, exc.message)  # noqa: TRY400 because the trace says nothing more
+                await self.clock.sleep(schedule.trouble_pause(failures))
 
     async def _next(self, job: Job, part: Submission | None, due_at: int) -> Held | None:
         if part is None or part.state in ENDED or part.owner != self.owner:
@@ -173,10 +189,9 @@ class Stepper:
             return await self._next(job, await self._move(part, queued), due_at)
         except Exception as exc:  # because whatever happened, the fate of the call is unknown
             return await self._unknown(job, part, exc)
-        with anyio.CancelScope(shield=True):
-            if isinstance(answer, Accepted):
-                return await self._accepted(call, job, part, answer)
-            return await self._results(call.offer, job, part, answer)
+        if isinstance(answer, Accepted):
+            return await self._accepted(call, job, part, answer)
+        return await self._results(job, part, answer)
 
     async def _accepted(self, call: Call, job: Job, part: Submission, answer: Accepted) -> Held | None:
         """Store the acceptance, whatever it takes."""
@@ -193,16 +208,8 @@ class Stepper:
             due_at=now + int(wait * 1000),
             deadline_at=part.deadline_at or schedule.deadline_ms(job.kind, now),
         )
-        failures = 0
-        while True:
-            try:
-                stored = await self.store.accept(acceptance)
-            except StorageError as exc:
-                failures += 1
-                log.error("job %s: accepted as %s, not stored yet: %s", job.id, answer.provider_job_id, exc.message)  # noqa: TRY400 because the trace says nothing more
-                await self.clock.sleep(schedule.trouble_pause(failures))
-            else:
-                return await self._next(job, stored, acceptance.due_at)
+        stored = await self._stored(part, answer.provider_job_id, partial(self.store.accept, acceptance))
+        return await self._next(job, stored, acceptance.due_at)
 
     async def _unknown(self, job: Job, part: Submission, exc: Exception) -> Held | None:
         now = self.clock.now()
@@ -232,16 +239,17 @@ class Stepper:
         try:
             call = await self._call(job, part, offer)
             adapter = self.adapters.adapter(part.provider)
-            if job.cancel_requested_at is not None and isinstance(adapter, Cancellable):
-                stopped = await adapter.cancel(part.operation or {}, call)
-                if isinstance(stopped, Cancelled):
-                    return await self._end(part, State.CANCELLED, None, charged=stopped.charged)
+            stopped = await self._cancelled(adapter, call, job, part)
+            if stopped is not None:
+                return await self._end(part, State.CANCELLED, None, charged=stopped.charged)
             async with self._limit(provider, "poll"):
                 answer = await adapter.poll(part.operation or {}, call)
         except StorageError:
             raise
         except Exception as exc:  # because a poll that fails says nothing about the job
             log.warning("job %s: poll failed: %r", job.id, exc)
+            if self._overdue(part):
+                return await self._late(job, part)
             failures = held.failures + 1
             due_at = self.clock.now() + int(schedule.trouble_pause(failures) * 1000)
             return Held(held.claimed, due_at, failures)
@@ -249,7 +257,7 @@ class Stepper:
             case Pending():
                 return await self._pending(held, answer, provider)
             case Succeeded():
-                return await self._results(offer, job, part, answer)
+                return await self._results(job, part, answer)
             case Failed():
                 charged = part.estimate if answer.billed else FREE
                 return await self._end(part, State.FAILED, answer.error, charged=charged)
@@ -257,24 +265,44 @@ class Stepper:
     async def _pending(self, held: Held, answer: Pending, provider: Provider) -> Held | None:
         job, part, now = held.claimed.job, held.claimed.submission, self.clock.now()
         self.bus.progress(job.id, Progress(answer.fraction, answer.message))
-        if part.deadline_at is not None and now >= part.deadline_at and part.state is State.RUNNING:
-            if part.replayable:
-                return await self._end(part, State.FAILED, TimedOut("The draft took longer than its deadline."))
-            parked = await self._move(part, Move(State.PARKED, now, detail="past its deadline; asked for less often"))
-            return await self._next(job, parked, now + int(schedule.PARKED_S * 1000))
+        if self._overdue(part):
+            return await self._late(job, part)
         if part.state is State.PARKED:
             return Held(held.claimed, now + int(schedule.PARKED_S * 1000))
         age_s = (now - (part.accepted_at or now)) / 1000
         wait = schedule.poll_interval(job.kind, age_s, provider.poll, answer.poll_after_s)
         return Held(held.claimed, now + int(schedule.jittered(wait, random.random()) * 1000))
 
+    async def _cancelled(self, adapter: Adapter, call: Call, job: Job, part: Submission) -> Cancelled | None:
+        """Ask the provider to stop, where that is wanted and possible; an error there must not keep us from polling."""
+        if job.cancel_requested_at is None or not isinstance(adapter, Cancellable):
+            return None
+        try:
+            stopped = await adapter.cancel(part.operation or {}, call)
+        except Exception as exc:  # because the next poll says what became of the job
+            log.warning("job %s: cancel failed: %r", job.id, exc)
+            return None
+        return stopped if isinstance(stopped, Cancelled) else None
+
+    def _overdue(self, part: Submission) -> bool:
+        late = part.deadline_at is not None and self.clock.now() >= part.deadline_at
+        return late and part.state is State.RUNNING
+
+    async def _late(self, job: Job, part: Submission) -> Held | None:
+        """Give up what is free; ask less often for what was paid for."""
+        if part.replayable:
+            return await self._end(part, State.FAILED, TimedOut("The draft took longer than its deadline."))
+        now = self.clock.now()
+        parked = await self._move(part, Move(State.PARKED, now, detail="past its deadline; asked for less often"))
+        return await self._next(job, parked, now + int(schedule.PARKED_S * 1000))
+
     # ------------------------------------------------------------------ results
 
-    async def _results(self, offer: Offer, job: Job, part: Submission, answer: Succeeded) -> Held | None:
+    async def _results(self, job: Job, part: Submission, answer: Succeeded) -> Held | None:
         """Note what is to be downloaded, and go on with it at once."""
         if not answer.outputs:
             error = ProviderFailed(f"{part.provider} said that it was done and delivered nothing.")
-            return await self._end(part, State.FAILED, error, charged=answer.cost or part.estimate)
+            return await self._end(part, State.FAILED, error, charged=_charge(answer.cost, part))
         move = Move(
             State.DOWNLOADING,
             self.clock.now(),
@@ -285,9 +313,17 @@ class Stepper:
         )
         moved = await self._move(part, move)
         if moved is None:
-            return None
+            return await self._results_late(part, move)
         fresh = await self.store.get(job.id)
         return await self._download(Held(Claimed(fresh or job, moved), self.clock.now()))
+
+    async def _results_late(self, part: Submission, move: Move) -> None:
+        """Let in a synchronous answer whose process was taken for dead meanwhile; anybody then goes on with it."""
+        job = await self.store.get(part.job_id)
+        late = job.submissions[part.idx] if job else None
+        if late and late.state is State.SUBMIT_UNKNOWN and late.submit_key == part.submit_key:
+            await self._stored(late, None, partial(self.store.move, late.ref, late.owner, move))
+            self.bus.work()
 
     async def _download(self, held: Held) -> Held | None:
         """Keep every result; what cannot be stored now is tried again, what is gone is a failed output."""
@@ -315,7 +351,7 @@ class Stepper:
                 return Held(held.claimed, due_at, failures)
             except DarkroomError as exc:
                 failed.append(FailedOutput(index=before + number, code=exc.code, message=exc.message))
-        charged = part.actual if part.actual is not None else part.estimate
+        charged = _charge(part.actual, part)
         if not outputs:
             error = ProviderFailed(failed[0].message if failed else "Nothing could be kept.")
             return await self._end(part, State.FAILED, error, charged=charged)
@@ -411,3 +447,8 @@ class Stepper:
                 )
             )
         return tuple(blobs)
+
+
+def _charge(said: MicroUsd | None, part: Submission) -> MicroUsd | None:
+    """Return what the provider says that it charged, which may be nothing, else our estimate."""
+    return part.estimate if said is None else said

@@ -1,6 +1,7 @@
 """From what a caller asks to a stored job: route, fit, price, caps, identity."""
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -26,7 +27,6 @@ from darkroom.domain.request import (
     VideoRequest,
     clip,
     mode_of,
-    request_adapter,
     split_options,
 )
 from darkroom.errors import BudgetExceeded, InvalidRequest, PriceUnknown, UnknownJob
@@ -35,6 +35,8 @@ from darkroom.settings import Settings
 from darkroom.store.base import JobStore
 
 NOTHING = "Nothing was stored or sent."
+_OUTPUT = re.compile(r"out_\w+")
+"""An output id, and no file name: that has an extension."""
 AnyRequest = ImageRequest | VideoRequest
 
 
@@ -187,7 +189,7 @@ class Generation:
         if item.sha256 is not None:
             return item
         name, src, local = item.name, item.src, terms.local
-        if src.startswith("out_"):
+        if _OUTPUT.fullmatch(src):
             output = await self._store.output(src, terms.principal)
             if output is None:
                 raise UnknownJob(
@@ -297,7 +299,7 @@ def _with_our_options(request: AnyRequest) -> AnyRequest:
 
 
 def _changed(request: AnyRequest, changes: Mapping[str, JsonValue]) -> AnyRequest:
-    fields = [name for name in type(request).model_fields if name != "kind"]
+    fields = [name for name in type(request).model_fields if name not in ("kind", "refine")]
     for name in changes:
         if name not in fields:
             raise InvalidRequest(
@@ -306,12 +308,14 @@ def _changed(request: AnyRequest, changes: Mapping[str, JsonValue]) -> AnyReques
                 allowed=fields,
                 hint=NOTHING,
             )
+    if "aspect_ratio" in changes and "size" not in changes and request.kind is Kind.IMAGE:
+        changes = {**changes, "size": None}  # the size that was asked before would win
     return _checked(request, changes)
 
 
 def _checked(request: AnyRequest, changes: Mapping[str, object]) -> AnyRequest:
     try:
-        return request_adapter.validate_python({**request.model_dump(), **changes})
+        return request.having(**changes)
     except ValidationError as exc:
         raise invalid(exc) from exc
 

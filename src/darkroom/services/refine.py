@@ -60,6 +60,8 @@ def _redrawn(request: AnyRequest, parent: Job, seed: object) -> AnyRequest:
     before = parent.request
     old = seed if isinstance(seed, int) else 0
     said = {name: getattr(request, name) for name in request.model_fields_set if name != "prompt"}
+    if said.get("aspect_ratio") is not None and isinstance(before, ImageRequest):
+        said.setdefault("size", None)  # the size that was asked before would win
     instruction = request.prompt
     kept = {name: getattr(before, name) for name in type(before).model_fields if name not in ("kind", "refine")}
     prompt = f"{before.prompt}, {instruction}" if instruction else before.prompt

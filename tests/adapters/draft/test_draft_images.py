@@ -182,6 +182,7 @@ async def test_hostile_prompts_make_a_picture(draft: Harness, prompt: str, form:
     [path] = await draft.files(prompt, size=(128, 96), options={"format": form})
     with Image.open(path) as picture:
         picture.load()
+        assert picture.size == (128, 96)
 
 
 @pytest.mark.parametrize(

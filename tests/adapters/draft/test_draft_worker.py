@@ -104,6 +104,7 @@ async def test_a_worker_without_work_ends_and_comes_back(tmp_path: Path) -> None
         if pid is not None:
             await _gone(pid)
         await fresh.run("hills", size=(64, 64))
+        assert fresh.adapter.worker_pid("image") != pid
 
 
 async def test_closing_ends_both_workers_and_what_they_did(tmp_path: Path) -> None:

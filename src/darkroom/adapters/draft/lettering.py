@@ -65,8 +65,19 @@ def _fit(text: str, box: tuple[float, float], largest: float, weight: int) -> tu
         lines = _wrap(words, face, box[0])
         wide = max(face.getlength(line) for line in lines)
         if (wide <= box[0] and len(lines) * size * 1.14 <= box[1]) or size <= 9:
-            return lines, face
+            return _balanced(words, face, len(lines), wide), face
         size = max(9, int(size * 0.92))
+
+
+def _balanced(words: list[str], face: ImageFont.FreeTypeFont, count: int, width: float) -> list[str]:
+    """Return the same number of lines, as even as they can be."""
+    lines = _wrap(words, face, width)
+    for part in range(95, 40, -5):
+        narrower = _wrap(words, face, width * part / 100)
+        if len(narrower) > count:
+            break
+        lines = narrower
+    return lines
 
 
 def overlay(size: tuple[int, int], spec: SceneSpec, backdrop: Image.Image) -> Image.Image | None:

@@ -146,19 +146,26 @@ class _Waves:
 
 
 class Fall:
-    """Rain, snow or bubbles: a tile of marks that goes round in both directions."""
+    """Rain, snow or bubbles: a sheet of few marks, of the stage's size, that goes round in both directions."""
 
-    def __init__(self, tile: Image.Image, colour: Rgb, speed: tuple[float, float], sway: float = 0.0) -> None:
-        self._tile, self._colour, self._speed, self._sway = tile, colour, speed, sway
+    def __init__(self, sheet: Image.Image, colour: Rgb, speed: tuple[float, float], sway: float = 0.0) -> None:
+        level = pixels.array(sheet)
+        self._rows, self._columns = (place.astype(np.int32) for place in np.nonzero(level > 3))
+        self._alpha = level[self._rows, self._columns].astype(np.int32)[:, None]
+        self._size, self._colour = sheet.size, np.asarray(colour, np.int32)[None, :]
+        self._speed, self._sway = speed, sway
 
     def draw(self, frame: Image.Image, seconds: float) -> None:
-        """Draw the marks, moved by `speed` pixels a second."""
-        width, height = self._tile.size
-        left = (round(self._speed[0] * seconds + self._sway * math.sin(seconds * 1.3))) % width - width
-        top = round(self._speed[1] * seconds) % height - height
-        for across in range(left, frame.width, width):
-            for down in range(top, frame.height, height):
-                frame.paste(self._colour, (across, down, across + width, down + height), self._tile)
+        """Draw the marks, moved by `speed` pixels a second; only their own pixels are touched."""
+        width, height = self._size
+        left = round(self._speed[0] * seconds + self._sway * math.sin(seconds * 1.3))
+        top = round(self._speed[1] * seconds)
+        places = (self._rows + top) % height * width + (self._columns + left) % width
+        shown = pixels.array(frame).copy()
+        line = shown.reshape(-1, 3)
+        under = line[places].astype(np.int32)
+        line[places] = (under + (self._colour - under) * self._alpha // 255).astype(np.uint8)
+        frame.paste(Image.fromarray(shown))
 
 
 class Rays:
@@ -181,7 +188,10 @@ class Cycle:
     """A field whose colours flow: each pixel walks along a closed row of colours."""
 
     def __init__(self, field: Floats, table: pixels.Bytes, shading: Image.Image, speed: float) -> None:
-        """`field`: height x width, in turns; `table`: colours x 3, closed; `shading`: RGB of the field's size, 127 leaves as is."""
+        """Take all of one size.
+
+        `field`: height x width, in turns; `table`: colours x 3, closed; `shading`: RGB, 127 leaves as is.
+        """
         self._steps = table.shape[0]
         self._field = (field * self._steps).astype(np.int32) % self._steps
         self._table, self._shading, self._speed = np.concatenate([table, table]), shading, speed

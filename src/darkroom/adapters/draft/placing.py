@@ -219,7 +219,8 @@ def _positions(stage: Stage, spot: _Spot, picture: Image.Image) -> list[tuple[fl
 def _draw_one(stage: Stage, spot: _Spot, picture: Image.Image, x: float, foot: float, scale: float) -> None:
     away = {"tall": 0.22, "fly": 0.1}.get(spot.place, 0.0) + (1 - scale) * 0.35
     heading = 1
-    if spot.place in {"float", "ground", "fly", "swim"} and x > stage.width * 0.5 and spot.thing.relation != "on":
+    turned = x > stage.width * 0.5 and spot.thing.relation != "on" and sprites.has_heading(spot.thing.sprite)
+    if turned and spot.place in {"float", "ground", "fly", "swim"}:
         picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         heading = -1
     shown = sprites.lit(picture, stage.light, away)

@@ -169,7 +169,7 @@ def _ball_coral(stage: Stage, size: float, tone: Rgb) -> Image.Image:
 
 
 def _bubbles(stage: Stage) -> None:
-    width, height = stage.width, round(stage.height * 0.9)
+    width, height = stage.width, stage.height
     tile = Image.new("L", (width, height))
     draw = ImageDraw.Draw(tile)
     for _ in range(46):

@@ -195,11 +195,11 @@ def _rain(stage: Stage) -> None:
     strong = 1.5 if stage.spec.weather == "storm" else 1.0
     unit = stage.unit
     for depth, share in ((0.55, 0.34), (1.0, 0.42)):
-        width, height = round(stage.width * 0.75) + 7, round(stage.height * 0.75) + 5
+        width, height = stage.width, stage.height
         tile = Image.new("L", (width, height))
         draw = ImageDraw.Draw(tile)
         length, lean = unit * 0.06 * depth, unit * 0.012 * depth * strong
-        for _ in range(round(170 * strong * max(1.0, stage.width / stage.height * 0.7))):
+        for _ in range(round(300 * strong * max(1.0, stage.width / stage.height * 0.7))):
             x, y = float(stage.random.uniform(0, width)), float(stage.random.uniform(0, height))
             level = round(float(stage.random.uniform(60, 235)) * share)
             for dx in (0, -width):
@@ -215,8 +215,8 @@ def _rain(stage: Stage) -> None:
 
 def _snow(stage: Stage) -> None:
     unit = stage.unit
-    for depth, count in ((0.45, 230), (0.75, 110), (1.4, 34)):
-        width, height = round(stage.width * 0.8) + 3, round(stage.height * 0.8) + 9
+    for depth, count in ((0.45, 360), (0.75, 170), (1.4, 53)):
+        width, height = stage.width, stage.height
         tile = Image.new("L", (width, height))
         draw = ImageDraw.Draw(tile)
         for _ in range(round(count * max(1.0, stage.width / stage.height * 0.7))):

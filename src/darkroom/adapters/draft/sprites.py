@@ -48,7 +48,7 @@ def _body(name: str) -> tuple[float, str]:
 
 
 def rasterise(name: str, height: float) -> Image.Image:
-    """Return an object as RGBA, cut to what is visible, `height` pixels tall and looking to the right."""
+    """Return an object as RGBA, cut to what shows, `height` pixels tall, looking right if it has a heading."""
     width, body = _body(name)
     names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
     sheet = f'<svg {names} viewBox="0 0 {width:g} {width:g}">{body}</svg>'
@@ -61,9 +61,14 @@ def rasterise(name: str, height: float) -> Image.Image:
     picture = picture.crop(picture.getchannel("A").getbbox())
     if name == "prop:polar bear":
         picture = recoloured(picture, _WHITE_BEAR)
-    if name not in lexicon().faces_right:
+    if name not in lexicon().faces_right and has_heading(name):
         picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     return picture
+
+
+def has_heading(name: str) -> bool:
+    """Tell whether a sprite looks to one side, so that it may be turned round (a watch may not)."""
+    return lexicon().kind(name).name in {"float", "swim", "drive", "fly", "beast", "big", "people"}
 
 
 def _raster(sheet: str, side: int) -> Image.Image:

@@ -25,6 +25,8 @@ from darkroom.store.sqlite.rows import event_of, insert, ledger_of, load_job, lo
 
 T = TypeVar("T")
 FAMILY = "sqlite"
+REMEMBERED = 256
+"""Ended jobs kept in memory: they change no more, except by a late answer, which forgets them."""
 
 
 class SqliteStore:
@@ -38,6 +40,8 @@ class SqliteStore:
         self._connections: list[Connection] = []
         self._identity: Identity | None = None
         self._opening = anyio.Lock()
+        self._finished: dict[str, Job] = {}
+        self._version = 0
 
     # ------------------------------------------------------------------ opening and closing
 
@@ -106,12 +110,12 @@ class SqliteStore:
     async def intend(self, ref: Ref, owner: str, intent: Intent) -> Submission | None:
         await self._intact()
         sent = await self._open_writer().run(partial(moves.intend, ref=ref, owner=owner, intent=intent))
-        self._bus.changed(ref.job_id)
+        self._wrote(ref.job_id)
         return sent
 
     async def accept(self, acceptance: Acceptance) -> Submission | None:
         part = await self._open_writer().run(partial(moves.accept, acceptance=acceptance))
-        self._bus.changed(acceptance.job_id)
+        self._wrote(acceptance.job_id)
         if part is not None and part.owner is None:
             self._bus.work()
         return part
@@ -119,12 +123,12 @@ class SqliteStore:
     async def move(self, ref: Ref, owner: str | None, move: Move) -> Submission | None:
         part = await self._open_writer().run(partial(moves.move, ref=ref, owner=owner, change=move))
         if part is not None:
-            self._bus.changed(ref.job_id)
+            self._wrote(ref.job_id)
         return part
 
     async def request_cancel(self, job_id: str, principal: str, at: int) -> Job | None:
         job = await self._open_writer().run(partial(moves.request_cancel, job_id=job_id, principal=principal, at=at))
-        self._bus.changed(job_id)
+        self._wrote(job_id)
         return job
 
     async def delivered(self, job_id: str, at: int) -> None:
@@ -133,6 +137,7 @@ class SqliteStore:
             db.execute(sql, (at, job_id))
 
         await self._open_writer().run(work)
+        self._finished.pop(job_id, None)
 
     async def register(self, worker: Worker) -> None:
         def work(db: sqlite3.Connection) -> None:
@@ -158,7 +163,7 @@ class SqliteStore:
     async def reap(self, worker_ids: Sequence[str], at: int) -> list[str]:
         touched = await self._open_writer().run(partial(moves.reap, worker_ids=worker_ids, at=at))
         for job_id in touched:
-            self._bus.changed(job_id)
+            self._wrote(job_id)
         if touched:
             self._bus.work()
         return touched
@@ -170,7 +175,11 @@ class SqliteStore:
             return await self._reader().run(partial(_snapshot, work))
 
     async def get(self, job_id: str, principal: str | None = None) -> Job | None:
-        job = await self._read(partial(load_job, job_id=job_id))
+        job = self._finished.get(job_id)
+        if job is None:
+            job = await self._read(partial(load_job, job_id=job_id))
+            if job is not None and job.ended and len(self._finished) < REMEMBERED:
+                self._finished[job_id] = job
         return job if job is not None and principal in (None, job.principal) else None
 
     async def find(
@@ -233,13 +242,20 @@ class SqliteStore:
         def work(db: sqlite3.Connection) -> int:
             return int(db.execute("PRAGMA data_version").fetchone()[0])
 
-        self._open_writer()
-        with explained(self._path):  # the number of a connection does not count its own commits, so it is the writer's
-            return await self._connections[0].run(work)
+        version = await self._read(work)
+        if version != self._version:
+            self._version = version
+            self._finished.clear()
+        return version
+
+    def _wrote(self, job_id: str) -> None:
+        """Forget what was remembered of a job, and tell the waiters."""
+        self._finished.pop(job_id, None)
+        self._bus.changed(job_id)
 
 
 def _snapshot(work: Callable[[sqlite3.Connection], T], db: sqlite3.Connection) -> T:
-    """Return `work(db)`, all of whose queries see the same commit."""
+    """Read everything from one state of the database."""
     db.execute("BEGIN")
     try:
         return work(db)

@@ -1,0 +1,34 @@
+"""Mistyped names find the nearest right one."""
+
+import pytest
+
+from darkroom.domain.names import VERY_ALIKE, did_you_mean, nearest
+
+MODELS = ["veo-3.1", "veo-3.1-fast", "flux-2-pro", "draft-image", "draft-video"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("veo3.1", "veo-3.1"),
+        ("flux-2-por", "flux-2-pro"),
+        ("DRAFT_IMAGE", "draft-image"),
+        ("draftvideo", "draft-video"),
+    ],
+)
+def test_the_nearest_name_comes_first(typed: str, meant: str) -> None:
+    assert nearest(typed, MODELS)[0] == meant
+    assert did_you_mean(typed, MODELS) == f" Did you mean {meant!r}?"
+
+
+@pytest.mark.parametrize("typed", ["", "zzz", "...", "a picture of a red fox"])
+def test_nothing_is_proposed_where_nothing_is_near(typed: str) -> None:
+    assert nearest(typed, MODELS) == []
+    assert did_you_mean(typed, MODELS) == ""
+
+
+def test_names_are_limited_in_number_and_in_likeness() -> None:
+    assert len(nearest("draft", MODELS, count=1)) == 1
+    assert nearest("drift-imago", MODELS, alike=VERY_ALIKE) == []
+    assert nearest("draft-image", [], count=3) == []
+    assert nearest("draft-imag", (name for name in MODELS))[0] == "draft-image"

@@ -1,0 +1,126 @@
+"""Who of the processes that share a database is alive."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from factories import FakeClock, make_worker
+
+from darkroom.errors import StorageUnwritable
+from darkroom.runtime import liveness
+from darkroom.runtime.liveness import LEASE_S, Presence
+from darkroom.store.base import Worker
+
+OTHER = """
+import sys
+from pathlib import Path
+from darkroom.clock import SystemClock
+from darkroom.runtime.liveness import Presence
+
+presence = Presence(Path(sys.argv[1]), "other")
+presence.enter(SystemClock())
+print("locked", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def me(tmp_path: Path) -> Presence:
+    return Presence(tmp_path / "workers", "me")
+
+
+def seen(me: Presence, worker: Worker, clock: FakeClock) -> bool:
+    """Tell whether `me` takes that worker for dead."""
+    return me.dead([worker], clock.boot()) == [worker.id]
+
+
+def test_a_process_says_who_it_is(me: Presence, clock: FakeClock) -> None:
+    worker = me.enter(clock)
+    assert (worker.host, worker.pid, worker.started_at) == (socket.gethostname(), os.getpid(), clock.now())
+    assert worker.lease_until == clock.boot() + LEASE_S
+    assert worker.boot_id == liveness.boot_id()
+    me.leave()
+
+
+def test_a_process_never_takes_itself_for_dead(me: Presence, clock: FakeClock) -> None:
+    worker = me.enter(clock)
+    assert me.dead([replace(worker, lease_until=0.0, boot_id="another")], clock.boot()) == []
+    me.leave()
+
+
+def test_one_that_holds_its_lock_is_alive_and_one_that_let_go_is_dead(me: Presence, clock: FakeClock) -> None:
+    other = Presence(me._folder, "other")  # pyright: ignore[reportPrivateUsage] because both share a folder
+    worker = other.enter(clock)
+    assert not seen(me, worker, clock)
+    other.leave()
+    assert seen(me, worker, clock)
+    other.leave()  # a second time does nothing
+
+
+def test_a_killed_process_is_dead_at_once(me: Presence, tmp_path: Path, clock: FakeClock) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", OTHER, str(tmp_path / "workers")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == b"locked"
+        worker = replace(me.renew(clock), id="other", pid=process.pid)
+        assert not seen(me, worker, clock)
+        process.send_signal(signal.SIGKILL)
+        process.wait(20)
+    assert seen(me, worker, clock)
+    assert not (tmp_path / "workers" / "other.lock").exists(), "its lock file is tidied away"
+
+
+def test_one_past_its_lease_is_dead_although_it_holds_its_lock(me: Presence, clock: FakeClock) -> None:
+    other = Presence(me._folder, "other")  # pyright: ignore[reportPrivateUsage] because both share a folder
+    worker = other.enter(clock)
+    clock.advance(LEASE_S + 1)
+    assert seen(me, worker, clock)
+    assert not seen(me, other.renew(clock), clock)
+    other.leave()
+
+
+def test_one_of_an_earlier_boot_is_dead(me: Presence, clock: FakeClock) -> None:
+    other = Presence(me._folder, "other")  # pyright: ignore[reportPrivateUsage] because both share a folder
+    assert seen(me, replace(other.enter(clock), boot_id="an earlier boot"), clock)
+    other.leave()
+
+
+def test_one_on_another_machine_is_never_taken_for_dead(me: Presence, clock: FakeClock) -> None:
+    assert not seen(me, make_worker(id="other", host="elsewhere", lease_until=0.0, boot_id="x"), clock)
+
+
+def test_a_lock_file_that_cannot_be_opened_proves_nothing(me: Presence, tmp_path: Path, clock: FakeClock) -> None:
+    (tmp_path / "workers" / "other.lock").mkdir(parents=True)
+    assert not seen(me, replace(me.renew(clock), id="other"), clock)
+
+
+def test_a_folder_that_cannot_be_written_is_said_in_words(tmp_path: Path, clock: FakeClock) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(StorageUnwritable, match="cannot be written") as caught:
+        Presence(tmp_path / "file" / "workers", "me").enter(clock)
+    assert "DARKROOM_HOME" in str(caught.value.hint)
+
+
+def test_leaving_a_folder_that_is_no_longer_writable_is_no_error(
+    me: Presence, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    me.enter(clock)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    me.leave()
+
+
+def test_a_system_that_does_not_name_its_boot_has_an_empty_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(path: Path, encoding: str) -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "read_text", missing)
+    assert liveness.boot_id() == ""
