@@ -10,6 +10,8 @@ from darkroom.domain.request import RESERVED_OPTIONS, clip
 from darkroom.errors import InvalidRequest, Unsupported
 
 HINT = "Nothing was stored or sent."
+LARGEST = 1e15
+"""Beyond it, numbers have no steps any more; no provider counts that far."""
 _TYPES: dict[str, tuple[type, ...]] = {"string": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,)}
 
 
@@ -22,10 +24,11 @@ def check_options(options: Mapping[str, JsonValue], offer: Offer) -> dict[str, J
     """
     for name, value in options.items():
         _check_one(name, value, offer)
-    for name in options:
-        _check_company(name, options, offer)
     defaults = {name: option.default for name, option in offer.options.items() if option.default is not None}
-    return {**defaults, **options}
+    filled = {**defaults, **options}
+    for name in options:
+        _check_company(name, options, filled, offer)
+    return filled
 
 
 def allowed_values(option: Option) -> str:
@@ -37,7 +40,7 @@ def allowed_values(option: Option) -> str:
     low = "" if option.min is None else f" from {option.min:g}"
     high = "" if option.max is None else f" up to {option.max:g}"
     bounds = f"{option.type}{low}{high}"
-    return f"{bounds} in steps of {option.step}" if option.step else bounds
+    return f"{bounds} in steps of {option.step:g}" if option.step else bounds
 
 
 def _check_one(name: str, value: JsonValue, offer: Offer) -> None:
@@ -69,6 +72,8 @@ def _fits(value: JsonValue, option: Option) -> bool:
     if option.values:
         return value in option.values
     if isinstance(value, int | float) and not isinstance(value, bool):
+        if not abs(value) <= LARGEST:
+            return False
         low_enough = option.max is None or value <= option.max
         high_enough = option.min is None or value >= option.min
         steps = (value - (option.min or 0)) / option.step if option.step else 0.0
@@ -76,10 +81,11 @@ def _fits(value: JsonValue, option: Option) -> bool:
     return True
 
 
-def _check_company(name: str, options: Mapping[str, JsonValue], offer: Offer) -> None:
+def _check_company(name: str, options: Mapping[str, JsonValue], filled: Mapping[str, JsonValue], offer: Offer) -> None:
+    """Check an option that was asked for against the others: those asked for, and with defaults those it needs."""
     option = offer.options[name]
     for other, value in option.requires.items():
-        if options.get(other) != value:
+        if filled.get(other) != value:
             raise InvalidRequest(
                 f"options.{name} needs options.{other} = {value!r}.", field=f"options.{name}", hint=HINT
             )

@@ -258,7 +258,7 @@ class Stepper:
                 return await self._pending(held, answer, provider)
             case Succeeded():
                 return await self._results(job, part, answer)
-            case Failed():
+            case _:
                 charged = part.estimate if answer.billed else FREE
                 return await self._end(part, State.FAILED, answer.error, charged=charged)
 

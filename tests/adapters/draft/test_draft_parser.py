@@ -157,3 +157,9 @@ def test_hostile_prompts_are_read_without_harm(prompt: str) -> None:
 
 def test_a_thing_is_plain_data() -> None:
     assert parse("a cat").things == (Thing("cat", "cat"),)
+
+
+def test_things_decide_between_two_named_places() -> None:
+    boats = parse("a lighthouse on a cliff at sunset, stormy sea, two sailing boats")
+    assert boats.setting == "sea"
+    assert parse("a cliff above the sea").setting == "mountain"

@@ -164,7 +164,7 @@ def _setting(reader: _Reader) -> tuple[str, bool]:
         shown = [lexicon().kind(thing.sprite).name for thing in reader.things]
         if not place and shown and set(shown) <= {"object", "small"}:
             return "product", True
-        return (place or named)[0], True
+        return _fitting(place, reader) or (place or named)[0], True
     implied = lexicon().implied
     sprites = [thing.sprite for thing in reader.things]
     for sprite in sprites:
@@ -181,6 +181,16 @@ def _setting(reader: _Reader) -> tuple[str, bool]:
     if any(table in reader.found for table in ("time", "weather", "feature")):
         return ("neon" in reader.found.get("style", []) and "city") or "field", False
     return ("abstract", False) if reader.colours or reader.found.get("style") else ("concept", False)
+
+
+def _fitting(places: list[str], reader: _Reader) -> str | None:
+    """Return which of several named places the things belong to: boats decide between a cliff and the sea."""
+    implied = lexicon().implied
+    for thing in reader.things:
+        home = implied.get(thing.sprite) or implied.get(f"kind:{lexicon().kind(thing.sprite).name}")
+        if home in places:
+            return home
+    return None
 
 
 def _implied(kinds: list[Kind]) -> str:
