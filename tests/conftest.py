@@ -1,12 +1,14 @@
 """Rules that hold in every test: no network, no blocked loop, a clean environment, no process left behind."""
 
+import contextlib
 import ipaddress
 import os
 import socket
 import sys
+import threading
 import time
 import tomllib
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -158,30 +160,64 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-# Processes
+# Threads and processes
 
 
-def _children() -> list[str]:
-    """Return the command lines of our live child processes, where the system tells (Linux)."""
-    found: list[str] = []
+def _lasting() -> set[threading.Thread]:
+    """Return the threads that would keep the program from ending; those of anyio are not among them."""
+    return {thread for thread in threading.enumerate() if not thread.daemon}
+
+
+def _still_there(look: Callable[[], set[Any]], before: set[Any]) -> list[Any]:
+    """Return what has come since and does not go within five seconds: an end may take a moment."""
+    deadline = time.monotonic() + 5
+    while (left := look() - before) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return sorted(left, key=str)
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left() -> Generator[None]:
+    """Fail the test that left a thread behind: a program with such a thread never ends."""
+    before = _lasting()
+    yield
+    left = _still_there(_lasting, before)
+    assert not left, f"the test left threads behind: {[thread.name for thread in left]}"
+
+
+def _children() -> set[str]:
+    """Return the number and command of each child process of ours that has not ended, where the system tells (Linux)."""
+    found: set[str] = set()
     for listing in Path("/proc/self/task").glob("*/children"):
-        for child in listing.read_text("ascii").split():
-            try:
-                command = Path("/proc", child, "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-            except OSError:
-                continue  # gone since
-            if command and "multiprocessing" not in command:  # empty: a zombie; Python's own helpers end with us
-                found.append(command.strip())
+        with contextlib.suppress(OSError):  # the thread is gone since
+            found.update(filter(None, map(_command, listing.read_text("ascii").split())))
     return found
+
+
+def _command(process: str) -> str | None:
+    """Return what a process runs; None for one that has ended, and for Python's own helpers, which end with us."""
+    folder = Path("/proc", process)
+    try:
+        state = (folder / "stat").read_text("utf-8", "replace").rpartition(") ")[2][:1]
+        command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
+    except OSError:
+        return None
+    return None if state in "ZX" or "multiprocessing" in command else f"{process} {command}"
 
 
 @pytest.fixture(scope="session", autouse=True)
 def no_child_left() -> Generator[None]:
     """Fail the run if a process that a test started outlives all tests."""
-    before = set(_children())
+    before = _children()
     yield
-    deadline = time.monotonic() + 5
-    while left := [command for command in _children() if command not in before]:
-        if time.monotonic() > deadline:
-            pytest.fail(f"still running after the last test: {left}")
-        time.sleep(0.02)
+    left = _still_there(_children, before)
+    assert not left, f"still running after the last test: {left}"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure() -> None:
+    """End a run whose tests left threads behind, which failed for it; waiting for them would hang CI."""
+    if _lasting() - {threading.main_thread()}:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)

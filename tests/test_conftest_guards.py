@@ -28,6 +28,13 @@ def darkroom_code(source: str, **names: object) -> Callable[[], object]:
     return probe
 
 
+def run_alone(pytester: pytest.Pytester, source: str) -> pytest.RunResult:
+    """Run a file of tests in a process of its own, under the rules of this folder."""
+    pytester.makeconftest(Path(__file__).with_name("conftest.py").read_text("utf-8").replace("+ 5", "+ 0.1"))
+    pytester.makepyfile(source)
+    return pytester.runpytest_subprocess("-p", "no:cacheprovider", timeout=20)
+
+
 # Network
 
 
@@ -62,17 +69,16 @@ async def test_the_loop_and_its_threads_are_watched_too(no_network: list[str]) -
 
 
 def test_an_attempt_whose_error_was_swallowed_fails_the_test(pytester: pytest.Pytester) -> None:
-    pytester.makeconftest(Path(__file__).with_name("conftest.py").read_text("utf-8"))
-    pytester.makepyfile(
+    result = run_alone(
+        pytester,
         """
         import contextlib, socket
 
         def test_careless():
             with contextlib.suppress(AssertionError):
                 socket.getaddrinfo("provider.example", 443)
-        """
+        """,
     )
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(["*the test tried to reach the name 'provider.example'*"])
 
@@ -160,3 +166,37 @@ def test_the_machine_s_own_settings_and_keys_are_gone(home: Path, tmp_path: Path
     settings = Settings.load()
     assert settings.database.is_relative_to(home)
     assert settings.outputs.is_relative_to(home)
+
+
+# Threads and processes
+
+
+def test_a_thread_that_never_ends_fails_its_test_and_the_run_ends(pytester: pytest.Pytester) -> None:
+    result = run_alone(
+        pytester,
+        """
+        import threading
+
+        def test_careless():
+            threading.Thread(target=threading.Event().wait, name="left over").start()
+        """,
+    )
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*the test left threads behind: *left over*"])
+    assert result.ret == 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="the system does not list child processes")
+def test_a_process_that_outlives_the_tests_fails_the_run(pytester: pytest.Pytester) -> None:
+    result = run_alone(
+        pytester,
+        """
+        import subprocess, sys
+        children = []
+
+        def test_careless():
+            children.append(subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE))
+        """,
+    )
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*still running after the last test: *"])

@@ -62,12 +62,20 @@ class App:
         self._opened = False
         self._advancing = False
         self._opening = anyio.Lock()
+        self.closed = anyio.Event()
+        """Set once everything is given back."""
 
     def accounts(self) -> Accounts:
         """Return the credentials of this process."""
         if self._accounts is None:
             self._accounts = Accounts(self.providers, secrets_of(self.settings.home), _account_key(self.settings.home))
         return self._accounts
+
+    def _read_files(self) -> Accounts:
+        """Read manifests and credentials, once, so that nothing reads a file on the event loop later; blocks."""
+        accounts = self.accounts()
+        accounts.ready()
+        return accounts
 
     @asynccontextmanager
     async def running(self, *, advance: bool = True) -> AsyncGenerator[Self]:
@@ -87,6 +95,7 @@ class App:
                 self._tasks, self._opened = None, False
                 await self.adapters.aclose()
                 await self.store.close()
+                self.closed.set()
 
     async def _open_quietly(self) -> None:
         try:
@@ -117,7 +126,7 @@ class App:
 
     async def _advance(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Move jobs forward until the program ends, and start again after a failure of the store."""
-        accounts = await anyio.to_thread.run_sync(self.accounts)
+        accounts = await anyio.to_thread.run_sync(self._read_files)
         worker_id = f"w_{secrets.token_hex(8)}"
         stepper = Stepper(
             store=self.store,

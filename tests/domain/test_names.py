@@ -3,6 +3,7 @@
 import pytest
 
 from darkroom.domain.names import VERY_ALIKE, did_you_mean, nearest
+from darkroom.domain.run import RunState
 
 MODELS = ["veo-3.1", "veo-3.1-fast", "flux-2-pro", "draft-image", "draft-video"]
 
@@ -32,3 +33,7 @@ def test_names_are_limited_in_number_and_in_likeness() -> None:
     assert nearest("drift-imago", MODELS, alike=VERY_ALIKE) == []
     assert nearest("draft-image", [], count=3) == []
     assert nearest("draft-imag", (name for name in MODELS))[0] == "draft-image"
+
+
+def test_members_of_an_enumeration_are_proposed_as_their_values() -> None:
+    assert did_you_mean("suceeded", list(RunState)) == " Did you mean 'succeeded'?"

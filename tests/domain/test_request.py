@@ -11,7 +11,9 @@ from darkroom.domain.request import (
     LATER_OPTIONS,
     MAX_SIDE,
     RESERVED_OPTIONS,
+    Effective,
     ImageRequest,
+    Kind,
     MediaInput,
     Mode,
     Quality,
@@ -410,6 +412,22 @@ def test_a_changed_copy_keeps_its_inputs_and_scenes_and_is_checked_again() -> No
     assert (after.images, after.scenes) == (before.images, before.scenes)
     assert (after.prompt, after.duration) == ("two", 4)
     assert refusal(before.having, n=0).field == "n"
+
+
+def test_what_an_offer_runs_survives_json_pictures_of_scenes_too() -> None:
+    taken = MediaInput(src="input:ab", role=Role.SOURCE, sha256="ab", width=64, height=48)
+    made = Effective(
+        kind=Kind.VIDEO,
+        mode=Mode.TIMELINE,
+        prompt="",
+        width=64,
+        height=48,
+        aspect_ratio="4:3",
+        inputs=(taken,),
+        scenes=(Scene(prompt="one", image=taken), Scene(prompt="two")),
+    )
+    assert Effective.model_validate_json(made.model_dump_json()) == made
+    assert Effective.model_validate(made.model_dump()) == made
 
 
 def test_a_changed_copy_remembers_what_was_never_said() -> None:

@@ -1,6 +1,6 @@
 """The stores under test, by name; a store is imported when a test asks for it."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ from darkroom.store.base import JobStore
 from factories import FakeClock
 
 MakeStore = Callable[[], JobStore]
+OpenStore = Callable[[], Awaitable[JobStore]]
 
 
 def _sqlite(folder: Path, bus: Bus, clock: FakeClock) -> JobStore:
@@ -48,3 +49,18 @@ async def store(make_store: MakeStore) -> AsyncGenerator[JobStore]:
     await opened.open()
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+async def open_another(make_store: MakeStore) -> AsyncGenerator[OpenStore]:
+    """Opens further stores with the same data, and closes them after the test."""
+    opened: list[JobStore] = []
+
+    async def another() -> JobStore:
+        opened.append(make_store())
+        await opened[-1].open()
+        return opened[-1]
+
+    yield another
+    for item in opened:
+        await item.close()

@@ -283,9 +283,8 @@ async def test_the_newest_of_several_same_requests_is_returned(store: JobStore) 
     assert (await store.add(make_job(id=job_id(4)))).job.id == job_id(3)
 
 
-async def test_the_same_request_at_the_same_time_makes_one_job(store: JobStore, make_store: Any) -> None:
-    other: JobStore = make_store()
-    await other.open()
+async def test_the_same_request_at_the_same_time_makes_one_job(store: JobStore, open_another: Any) -> None:
+    other: JobStore = await open_another()
     found: list[tuple[str, bool]] = []
 
     async def add(where: JobStore, number: int) -> None:
@@ -298,7 +297,6 @@ async def test_the_same_request_at_the_same_time_makes_one_job(store: JobStore, 
                 tasks.start_soon(add, (store, other)[number % 2], number)
     assert len({identity for identity, _ in found}) == 1
     assert sum(created for _, created in found) == 1
-    await other.close()
 
 
 # Looking
@@ -355,10 +353,8 @@ async def test_find_filters_by_principal_states_and_label_and_pages_from_the_new
 # Claiming
 
 
-async def test_twenty_claimers_share_fifty_jobs_and_none_gets_another_s(store: JobStore, make_store: Any) -> None:
-    others: list[JobStore] = [make_store(), make_store()]
-    for other in others:
-        await other.open()
+async def test_twenty_claimers_share_fifty_jobs_and_none_gets_another_s(store: JobStore, open_another: Any) -> None:
+    others: list[JobStore] = [await open_another(), await open_another()]
     for number in range(50):
         await store.add(make_job(id=job_id(number)), again=True)
     taken: list[tuple[str, str]] = []
@@ -375,8 +371,6 @@ async def test_twenty_claimers_share_fifty_jobs_and_none_gets_another_s(store: J
                 tasks.start_soon(grab, f"worker-{number}", [store, *others][number % 3])
     assert sorted(identity for identity, _ in taken) == [job_id(number) for number in range(50)]
     assert {identity: (await get(store, identity)).submissions[0].owner for identity, _ in taken} == dict(taken)
-    for other in others:
-        await other.close()
 
 
 async def test_higher_priority_goes_first_and_then_what_is_due_first(store: JobStore) -> None:
@@ -932,9 +926,10 @@ async def test_many_dead_workers_are_buried_at_once(store: JobStore) -> None:
 # Being told
 
 
-async def test_the_data_version_tells_of_another_s_commit_and_not_of_our_own(store: JobStore, make_store: Any) -> None:
-    other: JobStore = make_store()
-    await other.open()
+async def test_the_data_version_tells_of_another_s_commit_and_not_of_our_own(
+    store: JobStore, open_another: Any
+) -> None:
+    other: JobStore = await open_another()
     await other.register(make_worker())
     before = await store.data_version()
     assert await store.data_version() == before
@@ -948,7 +943,6 @@ async def test_the_data_version_tells_of_another_s_commit_and_not_of_our_own(sto
     assert await store.data_version() == seen
     await store.register(make_worker(id="worker-2"))
     assert await store.data_version() == seen
-    await other.close()
 
 
 async def test_waiters_of_this_process_hear_of_every_change_after_it_is_stored(store: JobStore, bus: Bus) -> None:

@@ -107,6 +107,19 @@ def test_six_processes_apply_each_step_once(tmp_path: Path) -> None:
     opened.close()
 
 
+def test_other_files_beside_the_migrations_are_no_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "migrations" / "family"
+    folder.mkdir(parents=True)
+    for name in ("0002_two.sql", "0001_one.sql", "README.md", "0003_three.sql~", "3_x.sql"):
+        (folder / name).write_text(name, "utf-8")
+
+    def here(_: str) -> Path:
+        return tmp_path
+
+    monkeypatch.setattr("darkroom.store.migrate.files", here)
+    assert migrations("family") == {1: "0001_one.sql", 2: "0002_two.sql"}
+
+
 def test_a_failing_step_rolls_back_all_of_them(db: sqlite3.Connection) -> None:
     migrate(db, {1: STEPS[1]})
     before = schema(db)

@@ -169,6 +169,87 @@ async def test_a_job_is_read_as_one_commit_left_it(store: SqliteStore, path: Pat
     assert (job.state, job.finished_at) == (State.FAILED, 1)
 
 
+# What is remembered of ended jobs
+
+
+async def end(store: SqliteStore, number: int) -> None:
+    await store.add(make_job(id=job_id(number)), again=True)
+    await store.request_cancel(job_id(number), "local", NOW)
+
+
+async def delivered_at(store: SqliteStore) -> int | None:
+    job = await store.get(job_id(1))
+    assert job is not None
+    return job.delivered_at
+
+
+async def reads(store: SqliteStore, number: int) -> int:
+    """Return how many queries it takes to get a job."""
+    seen: list[str] = []
+
+    def trace(db: sqlite3.Connection, callback: Callable[[str], object] | None) -> None:
+        db.set_trace_callback(callback)
+
+    await store._connections[1].run(lambda db: trace(db, seen.append))
+    assert await store.get(job_id(number)) is not None
+    await store._connections[1].run(lambda db: trace(db, None))
+    return len([statement for statement in seen if "SELECT" in statement])
+
+
+async def test_an_ended_job_is_read_once_and_its_principal_is_still_asked_for(store: SqliteStore) -> None:
+    await end(store, 1)
+    assert await reads(store, 1) == 3
+    assert await reads(store, 1) == 0
+    assert await store.get(job_id(1), "other") is None
+
+
+async def test_of_many_ended_jobs_the_newest_read_are_remembered(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("darkroom.store.sqlite.store.REMEMBERED", 2)
+    for number in (1, 2, 3):
+        await end(store, number)
+        await store.get(job_id(number))
+    assert [await reads(store, number) for number in (3, 2, 1)] == [0, 0, 3]
+
+
+async def test_what_changes_an_ended_job_here_is_seen_at_once(store: SqliteStore) -> None:
+    await end(store, 1)
+    assert await delivered_at(store) is None
+    await store.delivered(job_id(1), NOW)
+    assert await delivered_at(store) == NOW
+
+
+async def test_what_changes_an_ended_job_elsewhere_is_seen_with_the_next_data_version(
+    store: SqliteStore, path: Path
+) -> None:
+    await end(store, 1)
+    await store.data_version()
+    assert await delivered_at(store) is None
+    await beside(path, "UPDATE jobs SET delivered_at = 7")
+    await store.data_version()
+    assert await delivered_at(store) == 7
+
+
+async def test_a_job_that_changes_while_it_is_read_is_not_remembered_as_it_was(store: SqliteStore) -> None:
+    await end(store, 1)
+    entered, gate = threading.Event(), threading.Event()
+
+    def stop(statement: str) -> None:
+        if "FROM outputs" in statement:
+            entered.set()
+            gate.wait(5)
+
+    await store._connections[1].run(lambda db: db.set_trace_callback(stop))
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(delivered_at, store)
+            await entered_by(entered)
+            await store.delivered(job_id(1), NOW)
+            gate.set()
+    assert await delivered_at(store) == NOW
+
+
 # Group commit
 
 
@@ -304,7 +385,7 @@ async def test_a_home_below_a_regular_file_cannot_be_written(tmp_path: Path, bel
     for _ in range(2):
         with pytest.raises(StorageUnwritable, match="cannot be used") as caught:
             await store.open()
-    assert "DARKROOM_HOME" in (caught.value.hint or "")
+        assert "DARKROOM_HOME" in (caught.value.hint or "")
     assert (tmp_path / "home").read_text("utf-8") == "mine"
     await no_threads_left()
 
@@ -350,8 +431,12 @@ async def test_a_file_of_something_else_is_left_as_it_is(path: Path, junk: bytes
 
 
 async def test_damage_that_shows_later_is_named_to_writers_and_readers(path: Path) -> None:
-    data = await filled(path)
-    path.write_bytes(data[:4096] + b"\xa5" * (len(data) - 4096))
+    data = bytearray(await filled(path))
+    [size] = await beside(path, "PRAGMA page_size")
+    [roots] = await beside(path, "SELECT group_concat(rootpage) FROM sqlite_master WHERE rootpage > 0")
+    for page in roots.split(","):
+        data[(int(page) - 1) * size : int(page) * size] = b"\xa5" * size
+    path.write_bytes(data)
     store = new_store(path)
     await store.open()
     with pytest.raises(StorageCorrupt):
@@ -454,9 +539,13 @@ async def test_an_opening_that_was_cancelled_leaves_no_thread_and_can_be_repeate
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = new_store(path)
+    path.parent.mkdir()
     with anyio.CancelScope() as scope, monkeypatch.context() as patch:
-        patch.setattr("darkroom.store.sqlite.store._prepare", lambda _: anyio.from_thread.run_sync(scope.cancel))
-        path.parent.mkdir()
+
+        def cancel(_: Path) -> None:
+            anyio.from_thread.run_sync(scope.cancel)
+
+        patch.setattr("darkroom.store.sqlite.store._prepare", cancel)
         await store.open()
     assert scope.cancelled_caught
     await no_threads_left()

@@ -7,6 +7,7 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from pathlib import Path
+from threading import Lock
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -319,14 +320,19 @@ class Providers(Mapping[str, Provider]):
         self._own_dir = own_dir
         self._adapters = adapters
         self._loaded: dict[str, Provider] | None = None
+        self._loading = Lock()
         self.problems: list[str] = []
         """Why manifests of the user's own folder were left out."""
 
     def _all(self) -> dict[str, Provider]:
         if self._loaded is None:
-            loaded = {path.stem: read_manifest(path) for path in sorted(manifests_dir("providers").glob("*.toml"))}
-            self._loaded = loaded | self._own(loaded)
+            with self._loading:  # threads may look up at the same time
+                self._loaded = self._loaded or self._load()
         return self._loaded
+
+    def _load(self) -> dict[str, Provider]:
+        shipped = {path.stem: read_manifest(path) for path in sorted(manifests_dir("providers").glob("*.toml"))}
+        return shipped | self._own(shipped)
 
     def _own(self, shipped: Mapping[str, Provider]) -> dict[str, Provider]:
         own: dict[str, Provider] = {}

@@ -13,6 +13,7 @@ from darkroom.settings import Settings, SettingsError
 from darkroom.telemetry import configure_logging
 
 EXIT_SETTINGS = 2
+STOP_S = 2.0
 
 
 def serve(*, log_json: bool = False, log_level: str = "WARNING") -> None:
@@ -33,19 +34,23 @@ def serve(*, log_json: bool = False, log_level: str = "WARNING") -> None:
 
 async def _serve(server: DarkroomServer, app: App) -> None:
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_stop_on_signal, tasks.cancel_scope)
+        tasks.start_soon(_stop_on_signal, tasks.cancel_scope, app)
         tasks.start_soon(_say_warnings, app)
         await server.run_stdio_async()
         tasks.cancel_scope.cancel()
 
 
-async def _stop_on_signal(scope: anyio.CancelScope) -> None:
+async def _stop_on_signal(scope: anyio.CancelScope, app: App) -> None:
+    """End the process once everything is given back: the thread that reads stdin would keep it for ever."""
     if sys.platform == "win32":
         await anyio.sleep_forever()
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for _ in signals:
-            scope.cancel()
-            return
+            break
+    scope.cancel()
+    with anyio.move_on_after(STOP_S, shield=True):
+        await app.closed.wait()
+    os._exit(0)
 
 
 async def _say_warnings(app: App) -> None:

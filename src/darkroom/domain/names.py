@@ -13,7 +13,7 @@ def nearest(name: str, names: Iterable[str], *, count: int = 3, alike: int = ALI
     found = process.extract(
         name, list(names), scorer=fuzz.WRatio, processor=utils.default_process, limit=count, score_cutoff=alike
     )
-    return [match[0] for match in found]
+    return [str(match[0]) for match in found]  # an enum member prints as its value
 
 
 def did_you_mean(name: str, names: Iterable[str], *, alike: int = ALIKE) -> str:

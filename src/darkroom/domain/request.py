@@ -439,6 +439,16 @@ def mode_of(request: ImageRequest | VideoRequest) -> Mode:
     return Mode.REFERENCE_TO_VIDEO if roles else Mode.TEXT_TO_VIDEO
 
 
+def _kept_scenes(value: Any) -> Any:
+    """Read scenes as we keep them, whose pictures have more fields than callers may write."""
+    return [
+        {**item, "image": MediaInput.model_validate(item["image"])}
+        if isinstance(item, dict) and item.get("image")  # pyright: ignore[reportUnknownMemberType] because JSON is untyped
+        else item
+        for item in value
+    ]
+
+
 class Effective(_Frozen):
     """The request as one offer will run it: defaults filled in, values snapped to what the offer has."""
 
@@ -457,5 +467,5 @@ class Effective(_Frozen):
     resolution: str | None = None
     audio: bool | None = None
     inputs: tuple[MediaInput, ...] = ()
-    scenes: tuple[Scene, ...] = ()
+    scenes: Annotated[tuple[Scene, ...], BeforeValidator(_kept_scenes)] = ()
     options: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue])

@@ -143,7 +143,8 @@ class Generation:
 
     async def _start(self, request: AnyRequest, terms: Terms, parents: Parents) -> Started | Plan:
         _check_prompt(request)
-        self._plan(request)  # refuses whatever can be refused before a file is read
+        # Refuses whatever can be refused before a file is taken; the first one reads keys and manifests.
+        await anyio.to_thread.run_sync(self._plan, request)
         request = await self._with_inputs(request, terms)
         plan = self._plan(request)
         cap = self._check_caps(plan, request, terms)

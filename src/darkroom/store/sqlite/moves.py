@@ -79,8 +79,8 @@ def claim(db: sqlite3.Connection, owner: str, accounts: Sequence[str], limit: in
             "UPDATE submissions SET owner = ?, version = version + 1 WHERE job_id = ? AND idx = ?", (owner, job_id, idx)
         )
         job = load_job(db, job_id)
-        if job is not None:
-            claimed.append(Claimed(job, job.submissions[idx]))
+        assert job is not None  # a submission without its job is against the schema
+        claimed.append(Claimed(job, job.submissions[idx]))
     return claimed
 
 

@@ -42,6 +42,7 @@ class SqliteStore:
         self._opening = anyio.Lock()
         self._finished: dict[str, Job] = {}
         self._version = 0
+        self._writes = 0
 
     # ------------------------------------------------------------------ opening and closing
 
@@ -68,7 +69,7 @@ class SqliteStore:
     async def _connect(self, *, read_only: bool) -> Connection:
         with anyio.CancelScope(shield=True):  # what is half open could not be closed
             connection = await connect(self._path, read_only=read_only)
-        self._connections.append(connection)  # pyright: ignore[reportArgumentType] because awaiting returns the same object
+            self._connections.append(connection)  # pyright: ignore[reportArgumentType] because awaiting returns the same object
         return self._connections[-1]
 
     async def close(self) -> None:
@@ -137,7 +138,7 @@ class SqliteStore:
             db.execute(sql, (at, job_id))
 
         await self._open_writer().run(work)
-        self._finished.pop(job_id, None)
+        self._forget(job_id)
 
     async def register(self, worker: Worker) -> None:
         def work(db: sqlite3.Connection) -> None:
@@ -177,9 +178,12 @@ class SqliteStore:
     async def get(self, job_id: str, principal: str | None = None) -> Job | None:
         job = self._finished.get(job_id)
         if job is None:
+            before = self._writes
             job = await self._read(partial(load_job, job_id=job_id))
-            if job is not None and job.ended and len(self._finished) < REMEMBERED:
+            if job is not None and job.ended and before == self._writes:  # what was read is still so
                 self._finished[job_id] = job
+                if len(self._finished) > REMEMBERED:
+                    del self._finished[next(iter(self._finished))]
         return job if job is not None and principal in (None, job.principal) else None
 
     async def find(
@@ -242,15 +246,22 @@ class SqliteStore:
         def work(db: sqlite3.Connection) -> int:
             return int(db.execute("PRAGMA data_version").fetchone()[0])
 
-        version = await self._read(work)
+        self._open_writer()
+        with explained(self._path):  # the number of a connection does not count its own commits, so it is the writer's
+            version = await self._connections[0].run(work)
         if version != self._version:
             self._version = version
+            self._writes += 1
             self._finished.clear()
         return version
 
+    def _forget(self, job_id: str) -> None:
+        self._writes += 1
+        self._finished.pop(job_id, None)
+
     def _wrote(self, job_id: str) -> None:
         """Forget what was remembered of a job, and tell the waiters."""
-        self._finished.pop(job_id, None)
+        self._forget(job_id)
         self._bus.changed(job_id)
 
 

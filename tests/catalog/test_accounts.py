@@ -1,0 +1,62 @@
+"""Accounts name credentials without telling them."""
+
+import pytest
+
+from darkroom.catalog.accounts import NO_ACCOUNT, Accounts
+from darkroom.catalog.providers import Provider
+from helpers_catalog import make_provider
+
+ACME = make_provider("acme", credentials=["ACME_NEW_KEY", ["ACME_ID", "ACME_SECRET"]])
+FREE = make_provider("free")
+PROVIDERS: dict[str, Provider] = {"acme": ACME, "free": FREE}
+
+
+def accounts(_key: bytes = b"installation", **environment: str) -> Accounts:
+    return Accounts(PROVIDERS, environment, _key)
+
+
+@pytest.mark.parametrize(
+    ("environment", "found"),
+    [
+        ({}, None),
+        ({"ACME_NEW_KEY": ""}, None),
+        ({"ACME_ID": "i"}, None),
+        ({"ACME_ID": "i", "ACME_SECRET": "s"}, {"ACME_ID": "i", "ACME_SECRET": "s"}),
+        ({"ACME_NEW_KEY": "k", "ACME_ID": "i", "ACME_SECRET": "s"}, {"ACME_NEW_KEY": "k"}),
+    ],
+)
+def test_the_first_complete_set_is_the_credential(environment: dict[str, str], found: dict[str, str] | None) -> None:
+    made = Accounts(PROVIDERS, environment, b"installation")
+    assert made.credential(ACME) == found
+    assert ("acme" in made.ready()) is (found is not None)
+    assert (made.account(ACME) is None) is (found is None)
+
+
+def test_a_provider_that_needs_no_credential_is_always_ready() -> None:
+    assert accounts().credential(FREE) == {}
+    assert accounts().account(FREE) == NO_ACCOUNT
+    assert accounts().ready() == {"free"}
+    assert accounts().all() == [NO_ACCOUNT]
+
+
+def test_an_account_differs_by_credential_by_provider_and_by_installation() -> None:
+    other = make_provider("other", credentials=["ACME_NEW_KEY"])
+    pair = accounts(ACME_ID="sk-1", ACME_SECRET="s")
+    found = [
+        accounts(ACME_NEW_KEY="sk-1").account(ACME),
+        accounts(ACME_NEW_KEY="sk-2").account(ACME),
+        accounts(b"elsewhere", ACME_NEW_KEY="sk-1").account(ACME),
+        accounts(ACME_NEW_KEY="sk-1").account(other),
+        pair.account(ACME),
+    ]
+    assert len(set(found)) == len(found)
+    assert accounts(ACME_NEW_KEY="sk-1", UNRELATED="x").account(ACME) == found[0]
+    assert sorted([NO_ACCOUNT, str(found[4])]) == pair.all()
+
+
+def test_neither_an_account_nor_a_representation_tells_the_secret() -> None:
+    made = accounts(b"inst-key", ACME_NEW_KEY="hush")
+    shown = f"{made.account(ACME)} {made!r} {made.all()} {made.ready()}"
+    assert "hush" not in shown
+    assert "inst-key" not in shown
+    assert len(str(made.account(ACME))) == 16

@@ -1,0 +1,97 @@
+"""Whatever is asked: what an offer is given lies within the limits that it declares."""
+
+from typing import Any
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from darkroom.catalog.fit import fit
+from darkroom.catalog.providers import DurationRange, SizeRange
+from darkroom.domain.request import RESOLUTIONS, Effective, Size
+from darkroom.errors import DarkroomError
+from helpers_catalog import image, make_offer, make_video_offer, video
+
+SIDES = st.integers(16, 8192)
+TEXT_SIZES = st.builds("{}x{}".format, SIDES, SIDES)
+RATIOS = st.builds("{}:{}".format, st.integers(3, 16), st.integers(3, 16))
+WORDS = st.sampled_from(list(RESOLUTIONS))
+SECONDS = st.floats(0.5, 600).map(lambda value: round(value, 2))
+
+
+def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.none() | strategy
+
+
+@st.composite
+def size_ranges(draw: st.DrawFn) -> SizeRange:
+    """Draw limits that a manifest may declare."""
+    low = draw(st.integers(16, 1024))
+    fields: dict[str, Any] = {
+        "min_side": low,
+        "max_side": draw(st.integers(low, 8192)),
+        "multiple_of": draw(st.sampled_from([1, 2, 8, 12, 16, 32, 64])),
+        "ratios": draw(st.lists(RATIOS, max_size=3)),
+        "resolutions": draw(st.lists(WORDS, max_size=3)),
+        "sizes": draw(st.lists(TEXT_SIZES, max_size=3)),
+    }
+    if draw(st.booleans()):
+        fields["max_pixels"] = draw(st.integers(4 * low * low, 8192**2))
+    try:
+        return SizeRange.model_validate(fields)
+    except ValidationError:
+        assume(condition=False)
+        raise
+
+
+@st.composite
+def durations(draw: st.DrawFn) -> DurationRange:
+    """Draw lengths that a manifest may declare."""
+    values = draw(st.lists(st.sampled_from([2, 4, 5, 6, 8, 10, 20]), max_size=3))
+    low = draw(st.integers(1, 20))
+    return DurationRange(values=tuple(values), min_s=low, max_s=low + draw(st.integers(0, 60)))
+
+
+def within(have: SizeRange, made: Effective) -> bool:
+    if have.sizes:
+        return str(Size(made.width, made.height)) in have.sizes
+    sides = (made.width, made.height)
+    step = have.multiple_of
+    low = -(-have.min_side // step) * step
+    small = have.max_pixels is None or made.width * made.height <= have.max_pixels or sides == (low, low)
+    return small and all(have.min_side <= side <= have.max_side and side % step == 0 for side in sides)
+
+
+@given(size_ranges(), maybe(TEXT_SIZES), maybe(RATIOS), st.integers(1, 10), st.booleans())
+def test_a_picture_that_is_accepted_lies_within_the_limits(
+    have: SizeRange, size: str | None, ratio: str | None, count: int, exact: bool
+) -> None:
+    offer = make_offer(size=have, count_max=4)
+    try:
+        made, _ = fit(image(size=size, aspect_ratio=ratio, n=count, exact=exact), offer)
+    except DarkroomError:
+        return
+    assert within(have, made)
+    assert made.n <= 4
+    assert made.duration is None
+
+
+@given(size_ranges(), durations(), maybe(WORDS), maybe(RATIOS), maybe(SECONDS), st.lists(maybe(SECONDS), max_size=4))
+def test_a_clip_that_is_accepted_lies_within_the_limits(
+    have: SizeRange,
+    time: DurationRange,
+    resolution: str | None,
+    ratio: str | None,
+    seconds: float | None,
+    scenes: list[float | None],
+) -> None:
+    offer = make_video_offer(size=have, duration=time, count_max=1)
+    parts = [{"prompt": "x", "duration": item} for item in scenes]
+    try:
+        made, _ = fit(video(resolution=resolution, aspect_ratio=ratio, duration=seconds, scenes=parts), offer)
+    except DarkroomError:
+        return
+    assert within(have, made)
+    assert made.resolution in (have.resolutions or RESOLUTIONS)
+    assert made.duration in time.values if time.values else time.min_s <= (made.duration or 0) <= time.max_s
+    assert all(scene.duration for scene in made.scenes)

@@ -1,0 +1,134 @@
+"""Provider options are checked against what the manifest declares."""
+
+from typing import Any
+
+import pytest
+
+from darkroom.catalog.options import allowed_values, check_options
+from darkroom.catalog.providers import Option
+from darkroom.errors import InvalidRequest, Unsupported
+from helpers_catalog import make_offer
+
+OFFER = make_offer(
+    options={
+        "format": {"type": "string", "values": ["png", "webp"], "default": "png"},
+        "caption": {"type": "string"},
+        "steps": {"type": "integer", "min": 1, "max": 50},
+        "even": {"type": "integer", "min": 2, "max": 10, "step": 2},
+        "guidance": {"type": "number", "min": 1.5, "max": 10, "step": 0.1, "default": 3.5},
+        "free_number": {"type": "number"},
+        "level": {"type": "integer", "values": [1, 2], "default": 1},
+        "transparent": {"type": "boolean", "requires": {"format": "png"}},
+        "tile": {"type": "boolean", "forbidden_with": ["steps"]},
+        "hd": {"type": "boolean", "gone": "use quality"},
+        "off": {"type": "boolean", "default": False},
+    }
+)
+DEFAULTS = {"format": "png", "guidance": 3.5, "level": 1, "off": False}
+
+
+def refusal(options: dict[str, Any]) -> InvalidRequest:
+    with pytest.raises(InvalidRequest) as caught:
+        check_options(options, OFFER)
+    assert len(caught.value.message) < 250
+    return caught.value
+
+
+def test_defaults_are_filled_in_and_give_way() -> None:
+    assert check_options({}, OFFER) == DEFAULTS
+    assert check_options({"format": "webp", "off": True}, OFFER) == {**DEFAULTS, "format": "webp", "off": True}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("caption", ""),
+        ("steps", 1),
+        ("steps", 50),
+        ("even", 4),
+        ("guidance", 1.6),
+        ("guidance", 9),
+        ("free_number", -1e9),
+        ("level", 2),
+        ("transparent", True),
+        ("tile", False),
+    ],
+)
+def test_what_the_manifest_allows_is_taken(name: str, value: Any) -> None:
+    assert check_options({"format": "png", name: value}, OFFER)[name] == value
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("format", "gif"),
+        ("format", 5),
+        ("caption", None),
+        ("steps", 0),
+        ("steps", 51),
+        ("steps", 1.5),
+        ("steps", "5"),
+        ("steps", True),
+        ("even", 3),
+        ("guidance", 1.55),
+        ("guidance", True),
+        ("guidance", float("nan")),
+        ("free_number", "1"),
+        ("free_number", float("inf")),
+        ("free_number", float("nan")),
+        ("free_number", 10**400),
+        ("level", 3),
+        ("level", True),
+        ("transparent", 1),
+        ("transparent", "yes"),
+        ("caption", ["a"]),
+        ("caption", {"a": "b"}),
+    ],
+)
+def test_what_it_does_not_allow_is_refused_by_name(name: str, value: Any) -> None:
+    error = refusal({name: value})
+    assert error.field == f"options.{name}"
+    assert error.allowed
+
+
+def test_an_unknown_option_is_answered_with_the_nearest() -> None:
+    error = refusal({"formt": "png"})
+    assert error.field == "options.formt"
+    assert "Did you mean 'format'?" in error.message
+    assert {"format", "exact"} <= set(error.allowed or ())
+    assert len(refusal({"x" * 500: 1}).message) < 250
+
+
+def test_an_option_that_is_gone_says_why() -> None:
+    with pytest.raises(Unsupported, match="The option 'hd' is gone: use quality"):
+        check_options({"hd": True}, OFFER)
+
+
+def test_an_option_may_need_another() -> None:
+    assert (
+        refusal({"transparent": True, "format": "webp"}).message == "options.transparent needs options.format = 'png'."
+    )
+
+
+def test_what_an_option_needs_may_be_the_default_of_the_other() -> None:
+    assert check_options({"transparent": True}, OFFER)["format"] == "png"
+
+
+def test_an_option_may_rule_out_another() -> None:
+    error = refusal({"tile": True, "steps": 3})
+    assert error.message == "options.tile does not go with options.steps."
+    assert check_options({"tile": True}, OFFER)["tile"] is True
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ({"type": "string", "values": ["a", "b"]}, "a, b"),
+        ({"type": "boolean"}, "boolean"),
+        ({"type": "number", "min": 1}, "number from 1"),
+        ({"type": "number", "max": 9}, "number up to 9"),
+        ({"type": "integer", "min": 2, "max": 10, "step": 2}, "integer from 2 up to 10 in steps of 2"),
+    ],
+)
+def test_what_an_option_may_hold_is_said_in_words(option: dict[str, Any], words: str) -> None:
+    assert allowed_values(Option.model_validate(option)) == words

@@ -1,0 +1,179 @@
+"""Which offers serve a request, and what is said when none does."""
+
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from darkroom.catalog.providers import Provider, Providers
+from darkroom.catalog.routing import Choice, candidates, route
+from darkroom.domain.request import Kind, Mode
+from darkroom.errors import ModelRetired, NotConfigured, UnknownModel, Unsupported
+from helpers_catalog import TODAY, make_offer, make_provider, make_video_offer
+
+YESTERDAY = TODAY - timedelta(days=1)
+
+
+def table() -> dict[str, Provider]:
+    """Return the shipped draft engine and two made-up paid providers."""
+    acme = [
+        make_offer(model="acme-pro", aliases=["best"], family="acme", rank=80),
+        make_offer(model="acme-lite", aliases=["quick"], family="acme", rank=40, operations=["text_to_image"]),
+        make_offer(model="acme-0", status="retired", shutdown=YESTERDAY, successor="acme-pro"),
+        make_offer(model="acme-old", status="retired", shutdown=YESTERDAY),
+        make_offer(model="acme-leaving", status="ending", shutdown=YESTERDAY, operations=["edit_image"]),
+        make_offer(model="acme-ending", status="ending", shutdown=TODAY, rank=1),
+    ]
+    zed = [make_offer(model="acme-pro", rank=90), make_video_offer(model="zed-clip", family="zed")]
+    return {
+        "draft": Providers()["draft"],
+        "acme": make_provider("acme", offers=acme, credentials=["ACME_KEY", ["ACME_ID", "ACME_SECRET"]]),
+        "zed_labs": make_provider("zed_labs", offers=zed, credentials=["ZED_KEY"], title="Zed Labs!"),
+    }
+
+
+PROVIDERS = table()
+ALL = frozenset(PROVIDERS)
+
+
+def names(ready: frozenset[str] = ALL, **choice: Any) -> list[str]:
+    values: dict[str, Any] = {"kind": Kind.IMAGE, "mode": Mode.TEXT_TO_IMAGE}
+    return [item.name for item in route(PROVIDERS, Choice(**(values | choice)), ready, TODAY)]
+
+
+BOTH_PRO = ["zed_labs/acme-pro", "acme/acme-pro"]
+ACME = ["acme/acme-pro", "acme/acme-lite", "acme/acme-ending"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "found"),
+    [
+        ({}, [BOTH_PRO[0], *ACME]),
+        ({"provider": "acme"}, ACME),
+        ({"provider": "Zed-Labs"}, ["zed_labs/acme-pro"]),
+        ({"provider": "draft engine"}, ["draft/draft-image"]),
+        ({"model": "acme-pro"}, BOTH_PRO),
+        ({"model": "ACME PRO"}, BOTH_PRO),
+        ({"model": "acme-pro", "provider": "acme"}, ["acme/acme-pro"]),
+        ({"model": "best"}, ["acme/acme-pro"]),
+        ({"model": "acme"}, ["acme/acme-pro", "acme/acme-lite"]),
+        ({"model": "zed_labs"}, ["zed_labs/acme-pro"]),
+        ({"model": "zed_labs/acme-pro"}, ["zed_labs/acme-pro"]),
+        ({"model": "acme/acme-pro"}, ["acme/acme-pro"]),
+        ({"model": "nobody/acme-pro"}, BOTH_PRO),
+        ({"model": "acme-ending"}, ["acme/acme-ending"]),
+        ({"model": "draft"}, ["draft/draft-image"]),
+        ({"default_model": "quick"}, ["acme/acme-lite"]),
+        ({"default_model": "quick", "model": "best"}, ["acme/acme-pro"]),
+        ({"default_model": "quick", "provider": "draft"}, ["draft/draft-image"]),
+        ({"default_model": "draft"}, ["draft/draft-image"]),
+        ({"prefer": ["acme"]}, [*ACME, BOTH_PRO[0]]),
+        ({"prefer": ["nobody", "zed_labs", "acme"], "model": "acme-pro"}, BOTH_PRO),
+        ({"model": "acme-pro", "prefer": ["acme"]}, BOTH_PRO[::-1]),
+        ({"mode": Mode.EDIT_IMAGE, "provider": "acme"}, ["acme/acme-pro", "acme/acme-ending"]),
+        ({"kind": Kind.VIDEO, "mode": Mode.TEXT_TO_VIDEO}, ["zed_labs/zed-clip"]),
+        ({"kind": Kind.VIDEO, "mode": Mode.TEXT_TO_VIDEO, "model": "draft"}, ["draft/draft-video"]),
+    ],
+)
+def test_the_route_follows_from_what_is_named(choice: dict[str, Any], found: list[str]) -> None:
+    assert names(**choice) == found
+
+
+def test_only_configured_offers_serve() -> None:
+    assert names(frozenset({"draft", "acme"}), model="acme-pro") == ["acme/acme-pro"]
+    assert names(frozenset({"draft", "zed_labs"})) == ["zed_labs/acme-pro"]
+
+
+def test_the_draft_engine_serves_when_nothing_else_is_configured_or_it_is_named() -> None:
+    assert names(frozenset({"draft"})) == ["draft/draft-image"]
+    assert "draft/draft-image" not in names()
+    assert names(model="draft-image") == names(provider="draft") == ["draft/draft-image"]
+
+
+def test_offers_of_equal_rank_keep_one_order() -> None:
+    one, two = (make_provider(name, offers=[make_offer(model=f"{name}-1")]) for name in ("one", "two"))
+    choice = Choice(kind=Kind.IMAGE, mode=Mode.TEXT_TO_IMAGE)
+    for table_ in ({"one": one, "two": two}, {"two": two, "one": one}):
+        assert [item.name for item in route(table_, choice, {"one", "two"}, TODAY)] == ["one/one-1", "two/two-1"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "field", "near"),
+    [
+        ({"model": "acme-pr0"}, "model", "acme-pro"),
+        ({"model": "quik"}, "model", "quick"),
+        ({"provider": "acmee"}, "provider", "acme"),
+        ({"provider": "draft", "model": "draft-imag"}, "model", "draft-image"),
+    ],
+)
+def test_an_unknown_name_is_answered_with_the_nearest(choice: dict[str, Any], field: str, near: str) -> None:
+    with pytest.raises(UnknownModel) as caught:
+        names(**choice)
+    assert caught.value.field == field
+    assert near in (caught.value.allowed or ())
+    assert f"Did you mean {near!r}?" in caught.value.message
+
+
+@pytest.mark.parametrize("name", ["", "???", "zzzzzz", "x" * 500, "/", "a/b/c"])
+def test_a_name_like_no_other_is_answered_with_what_there_is(name: str) -> None:
+    asked: list[dict[str, Any]] = [{"model": name}, {"provider": name}]
+    for choice in asked:
+        with pytest.raises(UnknownModel) as caught:
+            names(**choice)
+        assert caught.value.allowed
+        assert len(caught.value.message) < 200
+
+
+def test_a_model_that_the_named_provider_lacks_is_unknown_there() -> None:
+    with pytest.raises(UnknownModel) as caught:
+        names(model="draft-image", provider="acme")
+    assert set(caught.value.allowed or ()) <= {offer.model for offer in PROVIDERS["acme"].offers} | {"best", "quick"}
+    with pytest.raises(UnknownModel):
+        names(model="acme/zed-clip", kind=Kind.VIDEO, mode=Mode.TEXT_TO_VIDEO, provider="acme")
+
+
+def test_a_retired_model_names_its_successor() -> None:
+    with pytest.raises(ModelRetired) as caught:
+        names(model="acme-0")
+    assert caught.value.successor == "acme-pro"
+    assert caught.value.message == f"acme-0 was shut down on {YESTERDAY}. Use 'acme-pro' instead."
+    with pytest.raises(ModelRetired, match=f"^acme-old was shut down on {YESTERDAY}.$"):
+        names(model="acme-old")
+
+
+def test_a_model_is_gone_after_its_last_day_and_not_before() -> None:
+    assert names(model="acme-ending") == ["acme/acme-ending"]
+    choice = Choice(kind=Kind.IMAGE, mode=Mode.TEXT_TO_IMAGE, model="acme-ending")
+    with pytest.raises(ModelRetired):
+        route(PROVIDERS, choice, ALL, date(2026, 1, 2))
+
+
+def test_a_provider_without_that_medium_says_so() -> None:
+    with pytest.raises(Unsupported) as caught:
+        names(provider="acme", kind=Kind.VIDEO, mode=Mode.TEXT_TO_VIDEO)
+    assert (caught.value.field, caught.value.message) == ("provider", "acme makes no videos.")
+
+
+def test_a_model_that_cannot_do_it_names_those_that_can() -> None:
+    with pytest.raises(Unsupported) as caught:
+        names(model="acme-lite", mode=Mode.EDIT_IMAGE)
+    assert caught.value.message == "acme-lite cannot do edit image."
+    assert set(caught.value.allowed or ()) == {
+        "draft/draft-image",
+        "acme/acme-pro",
+        "zed_labs/acme-pro",
+        "acme/acme-ending",
+    }
+
+
+def test_a_missing_key_names_its_variables_and_the_way_without() -> None:
+    with pytest.raises(NotConfigured) as caught:
+        names(frozenset({"draft"}), provider="acme")
+    assert caught.value.message == "Acme needs ACME_KEY or ACME_ID and ACME_SECRET."
+    assert "provider='draft'" in (caught.value.hint or "")
+
+
+def test_candidates_are_all_offers_of_a_medium_the_retired_ones_too() -> None:
+    found = {item.name for item in candidates(PROVIDERS, Kind.IMAGE)}
+    assert {"acme/acme-0", "draft/draft-image", "zed_labs/acme-pro"} <= found
+    assert "zed_labs/zed-clip" not in found

@@ -1,0 +1,213 @@
+"""Whatever a model sends by mistake is refused in words that tell it what to do, and nothing is stored."""
+
+import os
+import re
+import shutil
+import sqlite3
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import pytest
+from helpers_server import QuickDraft, call, connected, jobs_of, words
+from mcp import Client
+from mcp_types import CallToolResult
+
+from darkroom.app import App
+from darkroom.settings import Settings
+
+pytestmark = pytest.mark.anyio
+IMAGE, VIDEO = "generate_image", "generate_video"
+LONG = "x" * 100_000
+FOX: dict[str, Any] = {"prompt": "a red fox", "size": "64x64"}
+
+
+def check_refusal(result: CallToolResult, *expected: str) -> None:
+    """Hold a refusal to its rules."""
+    text = words(result)
+    assert result.is_error, text
+    for part in expected:
+        assert part.lower() in text.lower(), text
+    assert len(text) < 1_200
+    assert "pydantic" not in text
+    assert "://" not in text.replace("https://example.com/fox.png", "")
+    assert "Traceback" not in text
+    assert not re.search(r"x{81}", text)
+
+
+WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
+    "no prompt": (IMAGE, {}, "prompt is missing"),
+    "null as prompt": (IMAGE, {"prompt": None}, "prompt is missing"),
+    "an empty prompt": (IMAGE, {"prompt": ""}, "prompt is empty"),
+    "a blank prompt": (VIDEO, {"prompt": " \n "}, "prompt is empty"),
+    "a book as prompt": (IMAGE, {"prompt": LONG}, "100,000 characters"),
+    "an unknown argument": (IMAGE, {**FOX, "negativ_prompt": "x"}, "'negative_prompt'"),
+    "an unknown argument of a long name": (IMAGE, {**FOX, LONG: "x"}, "There is no argument"),
+    "an unknown model": (IMAGE, {**FOX, "model": "draft-imag"}, "'draft-image'"),
+    "a model of a long name": (IMAGE, {**FOX, "model": LONG}, "There is no model"),
+    "an unknown provider": (IMAGE, {**FOX, "provider": "drafty"}, "'draft'"),
+    "an unknown job": ("check_job", {"job_id": "job_nothing"}, "check_job without job_id"),
+    "an unknown job to cancel": ("cancel_job", {"job_id": "job_nothing"}, "check_job without job_id"),
+    "an unknown job to retry": ("retry_job", {"job_id": "job_nothing"}, "check_job without job_id"),
+    "an unknown job to refine": (IMAGE, {**FOX, "refine": "job_nothing"}, "no job"),
+    "too many jobs": ("check_job", {"job_id": ",".join(f"job_{n}" for n in range(21))}, "up to 20"),
+    "a size of nothing": (IMAGE, {**FOX, "size": 0}, "1024x1024"),
+    "a negative size": (IMAGE, {**FOX, "size": "-5x5"}, "1024x1024"),
+    "a giant size": (IMAGE, {**FOX, "size": "100000x100000"}, "16 to 8192"),
+    "a size in words": (IMAGE, {**FOX, "size": "big"}, "1024x1024"),
+    "no pictures": (IMAGE, {**FOX, "n": 0}, "1 to 10"),
+    "a thousand pictures": (IMAGE, {**FOX, "n": 1000}, "1 to 10"),
+    "more than the offer makes": (IMAGE, {**FOX, "n": 5}, "1 to 4"),
+    "many pictures": (IMAGE, {**FOX, "n": "many"}, "whole number"),
+    "half a picture": (IMAGE, {**FOX, "n": 1.5}, "whole number"),
+    "a clip of no length": (VIDEO, {"prompt": "a fox", "duration": 0}, "0.5 to 600"),
+    "a clip of an hour": (VIDEO, {"prompt": "a fox", "duration": 3600}, "0.5 to 600"),
+    "an unknown resolution": (VIDEO, {"prompt": "a fox", "resolution": "999p"}, "1080p"),
+    "an unknown ratio": (IMAGE, {**FOX, "aspect_ratio": "wide"}, "16:9"),
+    "an unknown quality": (IMAGE, {**FOX, "quality": "superb"}, "high"),
+    "an unknown option": (IMAGE, {**FOX, "options": {"formt": "png"}}, "format"),
+    "a missing picture": (IMAGE, {**FOX, "images": "no-such-file.png"}, "Nothing was stored"),
+    "an empty picture": (IMAGE, {**FOX, "images": [""]}, "images is empty"),
+    "a number as picture": (IMAGE, {**FOX, "images": [5]}, "src, role and name"),
+    "an unknown role": (IMAGE, {**FOX, "images": [{"src": "a.png", "role": "hero"}]}, "source"),
+    "an unknown output": (IMAGE, {**FOX, "images": ["out_nothing_1"]}, "check_job lists"),
+    "a web address": (IMAGE, {**FOX, "images": ["https://example.com/fox.png"]}, "web address"),
+    "a broken data URI": (IMAGE, {**FOX, "images": ["data:image/png;base64,!!!"]}, "Nothing was stored"),
+    "a cap in words": (IMAGE, {**FOX, "max_cost": "cheap"}, "US dollars"),
+    "a negative cap": (IMAGE, {**FOX, "max_cost": -1}, "US dollars"),
+    "a long key": (IMAGE, {**FOX, "idempotency_key": LONG}, "200 characters"),
+    "a file outside": (IMAGE, {**FOX, "save_as": "../fox.png"}, "save_as"),
+    "a file elsewhere": (IMAGE, {**FOX, "save_as": "/etc/fox.png"}, "save_as"),
+    "a file name with a NUL": (IMAGE, {**FOX, "save_as": "a\0b.png"}, "save_as"),
+    "a device as file": (IMAGE, {**FOX, "save_as": "CON.png"}, "save_as"),
+    "a program as file": (IMAGE, {**FOX, "save_as": "fox.exe"}, "save_as"),
+    "an unknown change": ("check_job", {"status": "finished"}, "succeeded"),
+    "text as number": (VIDEO, {"prompt": "a fox", "duration": "long"}, "duration must be a number"),
+    "text as truth": (VIDEO, {"prompt": "a fox", "audio": "perhaps"}, "audio must be true or false"),
+    "text as seed": (IMAGE, {**FOX, "seed": "lucky"}, "seed must be a whole number"),
+    "text as options": (IMAGE, {**FOX, "options": "fast"}, "options must be an object"),
+    "text as scenes": (VIDEO, {"prompt": "a fox", "scenes": "one"}, "scenes must be a list"),
+    "text as wait": (IMAGE, {**FOX, "wait": "long"}, "wait must be a number"),
+    "text as dry_run": (IMAGE, {**FOX, "dry_run": "perhaps"}, "dry_run must be true or false"),
+    "text as again": (IMAGE, {**FOX, "again": "perhaps"}, "again must be true or false"),
+    "an object as prompt": (IMAGE, {"prompt": {"text": LONG}}, "prompt must be text"),
+    "an object as images": (IMAGE, {**FOX, "images": {"a": "b"}}, "images"),
+    "an object as job": ("check_job", {"job_id": {"id": "x"}}, "job_id must be text"),
+    "a list as model": (IMAGE, {**FOX, "model": ["a"]}, "model must be text"),
+    "a list as cap": (IMAGE, {**FOX, "max_cost": [1]}, "max_cost must be"),
+    "a list as changes": ("retry_job", {"job_id": "job_x", "changes": [1]}, "changes must be an object"),
+    "no job to cancel": ("cancel_job", {}, "job_id is missing"),
+}
+
+
+@pytest.mark.parametrize(("tool", "arguments", "expected"), WRONG.values(), ids=WRONG)
+async def test_it_is_refused_and_nothing_is_stored(
+    client: Client, quick: QuickDraft, tool: str, arguments: dict[str, Any], expected: str
+) -> None:
+    check_refusal(await client.call_tool(tool, arguments), expected)
+    assert await jobs_of(client) == []
+    assert quick.sent == []
+
+
+# Files
+
+
+def _bomb() -> bytes:
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
+
+
+def _folder(path: Path) -> None:
+    path.mkdir()
+
+
+def _text(path: Path) -> None:
+    path.write_text("not a picture")
+
+
+def _zeros(path: Path) -> None:
+    path.write_bytes(_bomb())
+
+
+def _link(path: Path) -> None:
+    outside = path.parent.parent / "outside.png"
+    outside.write_bytes(_bomb())
+    path.symlink_to(outside)
+
+
+@pytest.mark.parametrize(
+    ("name", "lay"),
+    [("fox.png", _folder), ("fox.png", _text), ("fox.png", _zeros), ("fox.png", _link), (".secret/fox.png", _text)],
+    ids=["a folder", "a text", "a bomb", "a link to the outside", "a dot folder"],
+)
+async def test_a_file_that_is_no_picture_of_ours_is_refused(
+    client: Client, home: Path, name: str, lay: Callable[[Path], None]
+) -> None:
+    path = home / "Pictures" / name
+    path.parent.mkdir(parents=True)
+    lay(path)
+    check_refusal(await client.call_tool(IMAGE, {**FOX, "images": [str(path)]}), "Nothing was stored")
+    assert await jobs_of(client) == []
+
+
+# Folders and databases that cannot be used
+
+
+async def test_an_output_folder_that_is_a_file_is_refused_until_it_is_mended(client: Client, home: Path) -> None:
+    blocker = Path(os.environ["DARKROOM_OUTPUT_DIR"])
+    blocker.write_text("in the way")
+    check_refusal(await client.call_tool(IMAGE, FOX), "DARKROOM_OUTPUT_DIR", "Nothing was stored")
+    assert await jobs_of(client) == []
+    blocker.unlink()
+    assert (await call(client, IMAGE, **FOX))["status"] == "succeeded"
+
+
+def _app(quick: QuickDraft) -> App:
+    app = App(Settings.load())
+    app.adapters = quick  # pyright: ignore[reportAttributeAccessIssue] because it stands in
+    return app
+
+
+async def test_a_home_under_a_file_leaves_a_server_that_says_so_until_it_is_mended(
+    quick: QuickDraft, era: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocker = home / "file"
+    blocker.write_text("in the way")
+    monkeypatch.setenv("DARKROOM_HOME", str(blocker / "home"))
+    app = await anyio.to_thread.run_sync(_app, quick)
+    async with connected(app, era) as client:
+        assert len((await client.list_tools()).tools) == 5
+        for tool, arguments in ((IMAGE, FOX), ("check_job", {})):
+            check_refusal(await client.call_tool(tool, arguments), "DARKROOM_HOME")
+        with pytest.raises(Exception, match="DARKROOM_HOME"):
+            await client.read_resource("darkroom://jobs")
+        blocker.unlink()
+        assert (await call(client, IMAGE, **FOX))["status"] == "succeeded"
+
+
+async def test_a_database_of_a_newer_program_is_refused_and_left_alone(quick: QuickDraft, app: App, era: str) -> None:
+    def lay() -> bytes:
+        app.settings.database.parent.mkdir(parents=True)
+        with sqlite3.connect(app.settings.database) as db:
+            db.execute("PRAGMA user_version = 999")
+        db.close()
+        return app.settings.database.read_bytes()
+
+    before = await anyio.to_thread.run_sync(lay)
+    async with connected(app, era) as client:
+        check_refusal(await client.call_tool(IMAGE, FOX), "newer")
+        check_refusal(await client.call_tool("check_job", {}), "newer")
+    assert app.settings.database.read_bytes() == before
+
+
+async def test_a_database_that_was_deleted_under_us_is_said_in_words(client: Client) -> None:
+    assert (await call(client, IMAGE, **FOX))["status"] == "succeeded"
+    await anyio.to_thread.run_sync(shutil.rmtree, os.environ["DARKROOM_HOME"])
+    check_refusal(await client.call_tool(IMAGE, {**FOX, "again": True}))

@@ -1,0 +1,85 @@
+"""What clients see before they call anything."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers_server import connected
+from mcp import Client
+
+from darkroom.app import App
+from darkroom.server.build import DarkroomServer
+
+pytestmark = pytest.mark.anyio
+SNAPSHOTS = sorted((Path(__file__).parent / "snapshots").glob("*.json"))
+NAMES = ["generate_image", "generate_video", "check_job", "cancel_job", "retry_job"]
+MOST_BYTES = 6_000
+
+
+async def listing(client: Client) -> list[dict[str, Any]]:
+    tools = (await client.list_tools()).tools
+    return [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in tools]
+
+
+def schemas(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Return a schema and all that it holds."""
+    yield schema
+    for part in schema.get("properties", {}).values():
+        yield from schemas(part)
+    if "items" in schema:
+        yield from schemas(schema["items"])
+
+
+async def test_the_tools_are_those_of_the_snapshots(client: Client) -> None:
+    tools = await listing(client)
+    assert [tool["name"] for tool in tools] == NAMES
+    assert sorted(path.stem for path in SNAPSHOTS) == sorted(NAMES)
+    by_name = {tool["name"]: tool for tool in tools}
+    for path in SNAPSHOTS:
+        assert by_name[path.stem] == json.loads(path.read_text("utf-8")), "run scripts/generate.py"
+
+
+async def test_every_parameter_has_one_type_and_no_noise(client: Client) -> None:
+    for tool in await listing(client):
+        for schema in schemas(tool["inputSchema"]):
+            assert isinstance(schema.get("type"), str), (tool["name"], schema)
+            assert not {"anyOf", "oneOf", "allOf", "title", "default", "$ref", "$defs"} & set(schema)
+
+
+async def test_every_tool_says_what_it_is(client: Client) -> None:
+    for tool in await listing(client):
+        assert tool["title"]
+        assert tool["description"]
+        assert tool["annotations"]
+        assert tool["outputSchema"]["type"] == "object"
+        assert tool["inputSchema"]["additionalProperties"] is False
+
+
+async def test_the_whole_listing_stays_small(client: Client) -> None:
+    text = json.dumps({"tools": await listing(client)}, separators=(",", ":"), ensure_ascii=False)
+    assert len(text.encode()) <= MOST_BYTES
+
+
+async def test_the_server_says_how_to_wait(app: App) -> None:
+    async with connected(app, "legacy") as client:  # the stateless era has no moment to say it
+        assert "check_job" in str(client.instructions)
+
+
+async def test_resources_and_their_templates_are_listed(client: Client) -> None:
+    found = {str(item.uri) for item in (await client.list_resources()).resources}
+    assert "darkroom://jobs" in found
+    templates = {item.uri_template for item in (await client.list_resource_templates()).resource_templates}
+    assert {"darkroom://jobs/{job_id}", "darkroom://outputs/{output_id}/thumbnail"} <= templates
+
+
+async def test_an_unknown_tool_is_answered_with_the_nearest(client: Client) -> None:
+    result = await client.call_tool("generate_picture", {})
+    assert result.is_error
+    assert "Did you mean 'generate_image'?" in str(result.content)
+
+
+def test_a_server_that_does_not_run_has_no_program(app: App) -> None:
+    with pytest.raises(RuntimeError, match="not running"):
+        _ = DarkroomServer(app.running).program
