@@ -48,6 +48,8 @@ def run(work: Callable[[App], Awaitable[T]], *, advance: bool = False) -> T:
         cause = _single(exc)
         if isinstance(cause, DarkroomError):
             fail(error_text(cause))
+        if isinstance(cause, SystemExit):
+            raise cause from None
         if isinstance(cause, KeyboardInterrupt):
             fail("Interrupted. Jobs already stored go on when darkroom runs again.", EXIT_INTERRUPTED)
         raise
