@@ -186,7 +186,7 @@ def no_thread_left() -> Generator[None]:
 
 
 def _children() -> set[str]:
-    """Return the number and command of each child process of ours that has not ended, where the system tells (Linux)."""
+    """Return the number and command of each live child process of ours, where the system tells (Linux)."""
     found: set[str] = set()
     for listing in Path("/proc/self/task").glob("*/children"):
         with contextlib.suppress(OSError):  # the thread is gone since

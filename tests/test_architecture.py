@@ -187,7 +187,7 @@ def proves(node: ast.AST, helpers: frozenset[str]) -> bool:
             return True
         if isinstance(part, ast.Call):
             called = part.func.attr if isinstance(part.func, ast.Attribute) else getattr(part.func, "id", "")
-            if called in ("raises", "RaisesGroup", "warns", "fail") or called in helpers:
+            if called in ("raises", "RaisesGroup", "warns", "fail", "validate") or called in helpers:
                 return True
             if called.startswith(("assert_", "expect_")):
                 return True

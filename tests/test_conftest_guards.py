@@ -32,7 +32,7 @@ def run_alone(pytester: pytest.Pytester, source: str) -> pytest.RunResult:
     """Run a file of tests in a process of its own, under the rules of this folder."""
     pytester.makeconftest(Path(__file__).with_name("conftest.py").read_text("utf-8").replace("+ 5", "+ 0.1"))
     pytester.makepyfile(source)
-    return pytester.runpytest_subprocess("-p", "no:cacheprovider", timeout=20)
+    return pytester.runpytest_subprocess("-p", "no:cacheprovider", timeout=50)
 
 
 # Network

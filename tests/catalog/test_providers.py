@@ -12,7 +12,7 @@ import pytest
 
 from darkroom.adapters.registry import adapter_names
 from darkroom.catalog import providers as module
-from darkroom.catalog.data import data_dir, manifests_dir
+from darkroom.catalog.data import data_dir, manifests_dir, resource_text
 from darkroom.catalog.providers import (
     ManifestError,
     Provider,
@@ -83,7 +83,8 @@ def test_every_shipped_manifest_loads_and_has_its_adapter(path: Path) -> None:
 def test_the_schema_for_editors_accepts_what_we_ship(path: Path) -> None:
     data = json.loads(json.dumps(tomllib.loads(path.read_text("utf-8")), default=str))
     jsonschema.Draft202012Validator.check_schema(schema())
-    jsonschema.validate(data, schema())
+    checker: Any = jsonschema.Draft202012Validator(schema())
+    assert list(checker.iter_errors(data)) == []
 
 
 def test_the_schema_knows_both_forms_of_credentials_and_no_other_field() -> None:
@@ -128,6 +129,11 @@ def test_an_installation_without_data_says_so(tmp_path: Path, monkeypatch: pytes
             data_dir()
     finally:
         data_dir.cache_clear()
+
+
+def test_a_shipped_text_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(FileNotFoundError):
+        resource_text("no-such-text.md")
 
 
 # Rules

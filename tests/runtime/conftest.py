@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
+
 from factories import FakeClock
 
 sys.path.insert(0, str(Path(__file__).parent))  # test folders are no packages: this makes helpers_runtime importable

@@ -109,7 +109,7 @@ async def test_ending_does_not_wait_for_a_store_that_hangs(rig: Rig) -> None:
         return []
 
     async with moving(rig):
-        rig.store.reap = hang  # pyright: ignore[reportAttributeAccessIssue] because it stands in
+        rig.store.reap = hang
 
 
 async def test_ending_with_a_full_disk_is_no_error(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:

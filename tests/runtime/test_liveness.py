@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from factories import FakeClock, make_worker
 
 from darkroom.errors import StorageUnwritable
 from darkroom.runtime import liveness
 from darkroom.runtime.liveness import LEASE_S, Presence
 from darkroom.store.base import Worker
+from factories import FakeClock, make_worker
 
 OTHER = """
 import sys
@@ -101,7 +101,7 @@ def test_a_lock_file_that_cannot_be_opened_proves_nothing(me: Presence, tmp_path
 
 
 def test_a_folder_that_cannot_be_written_is_said_in_words(tmp_path: Path, clock: FakeClock) -> None:
-    (tmp_path / "file").write_text("no folder")
+    (tmp_path / "file").write_text("no folder", encoding="utf-8")
     with pytest.raises(StorageUnwritable, match="cannot be written") as caught:
         Presence(tmp_path / "file" / "workers", "me").enter(clock)
     assert "DARKROOM_HOME" in str(caught.value.hint)

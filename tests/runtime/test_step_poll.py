@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from factories import FakeClock
 from helpers_runtime import ACME, KEY, VIDEO, Rig, Stoppable, failing
 
 from darkroom.adapters.base import Cancelled, Failed, Pending, Succeeded, TooLate
@@ -14,6 +13,7 @@ from darkroom.errors import ContentBlocked, ProviderFailed, StorageFull, Storage
 from darkroom.events import Progress
 from darkroom.runtime import schedule
 from darkroom.runtime.step import Held
+from factories import FakeClock
 
 pytestmark = pytest.mark.anyio
 FULL = StorageFull("The disk is full.")
@@ -134,7 +134,7 @@ async def test_work_without_a_deadline_is_asked_for_on_and_on(rig: Rig, clock: F
     async def get(*_: object) -> object:
         return job
 
-    rig.store.get = get  # pyright: ignore[reportAttributeAccessIssue] because it stands in
+    rig.store.get = get
     clock.advance(1e6)
     assert await rig.stepper.advance(held) is not None
     assert job.state is State.RUNNING
@@ -172,7 +172,7 @@ async def test_a_full_disk_while_polling_is_left_to_the_caller(rig: Rig) -> None
         raise StorageUnwritable("read-only")
 
     held = await rig.begun()
-    rig.artifacts.scratch = full  # pyright: ignore[reportAttributeAccessIssue] because it stands in
+    rig.artifacts.scratch = full
     with pytest.raises(StorageUnwritable):
         await rig.stepper.advance(held)
     assert (await rig.part(held)).state is State.RUNNING

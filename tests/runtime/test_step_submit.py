@@ -6,7 +6,6 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
-from factories import FakeClock
 from helpers_runtime import ACME, KEY, VIDEO, Rig, failing
 
 from darkroom.adapters.base import Accepted, Call, Succeeded
@@ -28,6 +27,7 @@ from darkroom.errors import (
 )
 from darkroom.runtime import schedule
 from darkroom.store.base import Intent
+from factories import FakeClock
 
 pytestmark = pytest.mark.anyio
 FULL = StorageFull("The disk is full.")
@@ -119,7 +119,7 @@ async def test_one_that_reads_as_submit_unknown_while_held_is_let_go(rig: Rig) -
     async def get(*_: object) -> object:
         return job.model_copy(update={"submissions": (unknown,)})
 
-    rig.store.get = get  # pyright: ignore[reportAttributeAccessIssue] because it stands in
+    rig.store.get = get
     assert await rig.stepper.advance(held) is None
     assert len(rig.adapter.sent) == 1
 
@@ -161,7 +161,7 @@ async def test_ending_the_program_does_not_wait_for_a_full_disk(rig: Rig) -> Non
     async def forever(_: float) -> None:
         await anyio.sleep_forever()
 
-    rig.store.accept = full  # pyright: ignore[reportAttributeAccessIssue] because it stands in
+    rig.store.accept = full
     rig.clock.sleep = forever
     await rig.add()
     held = await rig.claim()
@@ -171,6 +171,8 @@ async def test_ending_the_program_does_not_wait_for_a_full_disk(rig: Rig) -> Non
 
 
 async def test_an_acceptance_gets_in_although_the_call_is_being_cancelled(rig: Rig) -> None:
+    job = await rig.add()
+    held = await rig.claim()
     with anyio.CancelScope() as scope:
 
         async def accept(_: Call) -> Accepted:
@@ -178,8 +180,7 @@ async def test_an_acceptance_gets_in_although_the_call_is_being_cancelled(rig: R
             return Accepted({"id": "r1"}, "r1")
 
         rig.adapter.submits = [accept]
-        job = await rig.add()
-        await rig.stepper.advance(await rig.claim())
+        await rig.stepper.advance(held)
     assert (await rig.part(job)).provider_job_id == "r1"
 
 
@@ -275,7 +276,7 @@ async def test_a_cancel_between_reading_and_sending_is_noticed(rig: Rig) -> None
         await rig.store.request_cancel(job.id, "local", rig.clock.now())
         return await intend(ref, owner, intent)
 
-    rig.store.intend = cancelled_first  # pyright: ignore[reportAttributeAccessIssue] because it stands in
+    rig.store.intend = cancelled_first
     following = await rig.stepper.advance(held)
     assert following is not None
     assert await rig.stepper.advance(following) is None
@@ -332,7 +333,7 @@ async def test_a_fault_of_ours_before_the_call_fails_the_job_and_says_that_nothi
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    rig.artifacts.scratch = broken  # pyright: ignore[reportAttributeAccessIssue] because it stands in
+    rig.artifacts.scratch = broken
     job = await rig.add()
     assert await rig.stepper.advance(await rig.claim()) is None
     part = await rig.part(job)
@@ -345,7 +346,7 @@ async def test_a_full_disk_before_the_call_is_left_to_the_caller(rig: Rig) -> No
     def full(*_: object) -> None:
         raise StorageUnwritable("read-only")
 
-    rig.artifacts.scratch = full  # pyright: ignore[reportAttributeAccessIssue] because it stands in
+    rig.artifacts.scratch = full
     job = await rig.add()
     with pytest.raises(StorageUnwritable):
         await rig.stepper.advance(await rig.claim())
@@ -430,4 +431,3 @@ async def test_a_provider_that_delivers_nothing_fails_and_charges_what_it_says(r
     free = await rig.add()
     await rig.stepper.advance(await rig.claim())
     assert (await rig.money(free))[1:] == [(LedgerKind.RELEASED, 40_000, True)], "the provider says: no charge"
-

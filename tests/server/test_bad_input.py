@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import anyio
 import anyio.to_thread
 import pytest
 from helpers_server import QuickDraft, call, connected, jobs_of, words
@@ -129,7 +128,7 @@ def _folder(path: Path) -> None:
 
 
 def _text(path: Path) -> None:
-    path.write_text("not a picture")
+    path.write_text("not a picture", encoding="utf-8")
 
 
 def _zeros(path: Path) -> None:
@@ -162,7 +161,7 @@ async def test_a_file_that_is_no_picture_of_ours_is_refused(
 
 async def test_an_output_folder_that_is_a_file_is_refused_until_it_is_mended(client: Client, home: Path) -> None:
     blocker = Path(os.environ["DARKROOM_OUTPUT_DIR"])
-    blocker.write_text("in the way")
+    blocker.write_text("in the way", encoding="utf-8")
     check_refusal(await client.call_tool(IMAGE, FOX), "DARKROOM_OUTPUT_DIR", "Nothing was stored")
     assert await jobs_of(client) == []
     blocker.unlink()
@@ -179,7 +178,7 @@ async def test_a_home_under_a_file_leaves_a_server_that_says_so_until_it_is_mend
     quick: QuickDraft, era: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blocker = home / "file"
-    blocker.write_text("in the way")
+    blocker.write_text("in the way", encoding="utf-8")
     monkeypatch.setenv("DARKROOM_HOME", str(blocker / "home"))
     app = await anyio.to_thread.run_sync(_app, quick)
     async with connected(app, era) as client:
@@ -202,8 +201,8 @@ async def test_a_database_of_a_newer_program_is_refused_and_left_alone(quick: Qu
 
     before = await anyio.to_thread.run_sync(lay)
     async with connected(app, era) as client:
-        check_refusal(await client.call_tool(IMAGE, FOX), "newer")
-        check_refusal(await client.call_tool("check_job", {}), "newer")
+        check_refusal(await client.call_tool(IMAGE, FOX), "Update darkroom")
+        check_refusal(await client.call_tool("check_job", {}), "Update darkroom")
     assert app.settings.database.read_bytes() == before
 
 

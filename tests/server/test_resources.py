@@ -86,9 +86,7 @@ async def test_what_there_is_not_is_an_error(client: Client, uri: str) -> None:
         await client.read_resource(uri)
 
 
-async def test_a_job_under_way_shows_its_progress_and_typical_time(
-    client: Client, quick: QuickDraft, app: App
-) -> None:
+async def test_a_job_under_way_shows_its_progress_and_typical_time(client: Client, quick: QuickDraft, app: App) -> None:
     import anyio
 
     quick.ready = anyio.Event()

@@ -122,8 +122,8 @@ async def test_progress_notices_grow_and_never_stand_still(client: Client, quick
     quick.ready = anyio.Event()
     told: list[tuple[float, float | None, str | None]] = []
 
-    async def hear(done: float, total: float | None, message: str | None) -> None:
-        told.append((done, total, message))
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
+        told.append((progress, total, message))
         if "drawing" in str(message):
             quick.ready.set()
 
@@ -200,7 +200,7 @@ async def test_a_cancelled_call_leaves_its_job_running(client: Client, quick: Qu
     quick.ready = anyio.Event()
     heard = anyio.Event()
 
-    async def hear(*_: object) -> None:
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
         heard.set()
 
     async def generate(task_status: anyio.abc.TaskStatus[anyio.CancelScope] = anyio.TASK_STATUS_IGNORED) -> None:

@@ -18,7 +18,6 @@ from darkroom.adapters.base import (
     Call,
     Cancellable,
     Cancelled,
-    Failed,
     Pending,
     Succeeded,
 )

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import aiosqlite
+import anyio.to_thread
 
 from darkroom.store.sqlite.faults import explained
 
@@ -23,13 +24,22 @@ _MEDIUM = (sqlite3.OperationalError, sqlite3.DatabaseError, sqlite3.InternalErro
 class Connection(aiosqlite.Connection):
     """A connection that runs whole functions on its thread, in one hop."""
 
+    async def opened(self) -> Self:
+        """Open; when that fails, wait for the end of the thread, whose last word would find no loop any more."""
+        try:
+            await self
+        except BaseException:
+            await anyio.to_thread.run_sync(self._thread.join)
+            raise
+        return self
+
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Return `work(connection)`, called on the connection's thread."""
         return await self._execute(work, self._conn)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] because the library does not annotate it
 
 
 def connect(path: Path, *, read_only: bool = False) -> Connection:
-    """Return a connection that is opened by awaiting it."""
+    """Return a connection, to be `opened`."""
 
     def opener() -> sqlite3.Connection:
         uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"

@@ -68,8 +68,7 @@ class SqliteStore:
 
     async def _connect(self, *, read_only: bool) -> Connection:
         with anyio.CancelScope(shield=True):  # what is half open could not be closed
-            connection = await connect(self._path, read_only=read_only)
-            self._connections.append(connection)  # pyright: ignore[reportArgumentType] because awaiting returns the same object
+            self._connections.append(await connect(self._path, read_only=read_only).opened())
         return self._connections[-1]
 
     async def close(self) -> None:
