@@ -92,8 +92,8 @@ def test_what_it_does_not_allow_is_refused_by_name(name: str, value: Any) -> Non
 
 
 def test_an_unknown_option_is_answered_with_the_nearest() -> None:
-    error = refusal({"formt": "png"})
-    assert error.field == "options.formt"
+    error = refusal({"formt": "png"})  # codespell:ignore formt
+    assert error.field == "options.formt"  # codespell:ignore formt
     assert "Did you mean 'format'?" in error.message
     assert {"format", "exact"} <= set(error.allowed or ())
     assert len(refusal({"x" * 500: 1}).message) < 250

@@ -36,4 +36,4 @@ def test_names_are_limited_in_number_and_in_likeness() -> None:
 
 
 def test_members_of_an_enumeration_are_proposed_as_their_values() -> None:
-    assert did_you_mean("suceeded", list(RunState)) == " Did you mean 'succeeded'?"
+    assert did_you_mean("suceeded", list(RunState)) == " Did you mean 'succeeded'?"  # codespell:ignore suceeded

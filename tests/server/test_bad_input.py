@@ -68,7 +68,7 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
     "an unknown resolution": (VIDEO, {"prompt": "a fox", "resolution": "999p"}, "1080p"),
     "an unknown ratio": (IMAGE, {**FOX, "aspect_ratio": "wide"}, "16:9"),
     "an unknown quality": (IMAGE, {**FOX, "quality": "superb"}, "high"),
-    "an unknown option": (IMAGE, {**FOX, "options": {"formt": "png"}}, "format"),
+    "an unknown option": (IMAGE, {**FOX, "options": {"formt": "png"}}, "format"),  # codespell:ignore formt
     "a missing picture": (IMAGE, {**FOX, "images": "no-such-file.png"}, "Nothing was stored"),
     "an empty picture": (IMAGE, {**FOX, "images": [""]}, "images is empty"),
     "a number as picture": (IMAGE, {**FOX, "images": [5]}, "src, role and name"),
@@ -76,6 +76,7 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
     "an unknown output": (IMAGE, {**FOX, "images": ["out_nothing_1"]}, "check_job lists"),
     "a web address": (IMAGE, {**FOX, "images": ["https://example.com/fox.png"]}, "web address"),
     "a broken data URI": (IMAGE, {**FOX, "images": ["data:image/png;base64,!!!"]}, "Nothing was stored"),
+    "a book as negative prompt": (IMAGE, {**FOX, "negative_prompt": LONG}, "negative_prompt"),
     "a cap in words": (IMAGE, {**FOX, "max_cost": "cheap"}, "US dollars"),
     "a negative cap": (IMAGE, {**FOX, "max_cost": -1}, "US dollars"),
     "a long key": (IMAGE, {**FOX, "idempotency_key": LONG}, "200 characters"),

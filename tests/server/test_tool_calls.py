@@ -233,7 +233,7 @@ async def test_jobs_are_listed_newest_first_several_by_id_and_by_state_and_label
     assert await jobs_of(client, status="active") == []
     assert len(await jobs_of(client, status="Succeeded")) == 3
     assert [job["job_id"] for job in await jobs_of(client, label="l1")] == [ids[1]]
-    wrong = await client.call_tool("check_job", {"status": "suceeded"})
+    wrong = await client.call_tool("check_job", {"status": "suceeded"})  # codespell:ignore suceeded
     assert wrong.is_error
     assert "Did you mean" in words(wrong)
     assert "'succeeded'" in words(wrong)

@@ -65,7 +65,7 @@ async def test_jobs_are_found_by_state_and_label(app: App, clock: FakeClock) -> 
 
 async def test_an_unknown_status_is_answered_with_the_nearest(app: App) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        await app.jobs.find(ME, status="suceeded")
+        await app.jobs.find(ME, status="suceeded")  # codespell:ignore suceeded
     assert "Did you mean 'succeeded'?" in caught.value.message
     assert {"active", "queued"} <= set(caught.value.allowed or ())
 

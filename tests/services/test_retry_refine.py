@@ -59,7 +59,8 @@ async def test_a_new_ratio_replaces_the_old_size(app: App) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "near"), [("promt", "prompt"), ("quallity", "quality"), ("kind", None), ("refine", None)]
+    ("name", "near"),
+    [("promt", "prompt"), ("quallity", "quality"), ("kind", None), ("refine", None)],  # codespell:ignore promt
 )
 async def test_an_unknown_change_is_answered_with_the_nearest(name: str, near: str | None, app: App) -> None:
     job = await succeed(app, await started(app, image()))

@@ -1,0 +1,81 @@
+"""The program as a whole: what it does when its loop breaks."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from darkroom.app import App
+from darkroom.errors import StorageUnwritable
+from darkroom.settings import Settings
+
+pytestmark = pytest.mark.anyio
+BOUND_S = 20
+
+
+@pytest.fixture
+def app() -> App:
+    return App(Settings.load())
+
+
+def breaking_once(real: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """Return a method that breaks the first time."""
+    broken: list[bool] = []
+
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        if not broken:
+            broken.append(True)
+            raise ZeroDivisionError
+        return await real(*args, **kwargs)
+
+    return call
+
+
+async def test_a_loop_that_breaks_is_started_again_by_the_next_call(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    store: Any = app.store
+    store.claim = breaking_once(store.claim)
+    with anyio.fail_after(BOUND_S):
+        async with app.running():
+            await app.ready()
+            while "jobs are not being advanced" not in caplog.text:
+                await anyio.lowlevel.checkpoint()
+            while await app.store.workers():
+                await anyio.lowlevel.checkpoint()
+            while not await app.store.workers():
+                await app.ready()
+
+
+async def test_a_loop_that_cannot_start_is_said_to_the_caller_and_started_by_the_next(app: App) -> None:
+    store: Any = app.store
+    store.workers = breaking_once(store.workers)
+    with anyio.fail_after(BOUND_S):
+        async with app.running(advance=False):
+            with pytest.raises(StorageUnwritable, match="Jobs cannot be advanced: ZeroDivisionError"):
+                await app.ready()
+            await app.ready()
+            assert len(await app.store.workers()) == 1
+
+
+async def test_a_store_that_cannot_be_opened_at_the_start_is_logged_once_and_tried_again(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    store: Any = app.store
+    real = store.open
+    tries: list[bool] = []
+
+    async def opened() -> None:
+        tries.append(True)
+        if len(tries) == 1:
+            raise StorageUnwritable("read-only")
+        await real()
+
+    store.open = opened
+    with anyio.fail_after(BOUND_S):
+        async with app.running():
+            while "read-only" not in caplog.text:
+                await anyio.lowlevel.checkpoint()
+            await app.ready()
+            await app.ready()
+    assert len(tries) == 2
