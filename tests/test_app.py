@@ -45,6 +45,7 @@ async def test_a_loop_that_breaks_is_started_again_by_the_next_call(app: App, ca
                 await anyio.lowlevel.checkpoint()
             while not await app.store.workers():
                 await app.ready()
+            assert len(await app.store.workers()) == 1
 
 
 async def test_a_loop_that_cannot_start_is_said_to_the_caller_and_started_by_the_next(app: App) -> None:

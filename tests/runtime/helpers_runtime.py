@@ -156,6 +156,12 @@ class Rig:
         assert found is not None
         return found
 
+    async def part_of(self, job_id: str) -> Submission:
+        """Return the one submission of the job of that id."""
+        found = await self.store.get(job_id)
+        assert found is not None
+        return found.submissions[0]
+
     async def part(self, job: Job | Held) -> Submission:
         """Return its one submission as it now is."""
         return (await self.job(job)).submissions[0]

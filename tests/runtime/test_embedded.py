@@ -108,8 +108,9 @@ async def test_ending_does_not_wait_for_a_store_that_hangs(rig: Rig) -> None:
         await anyio.sleep_forever()
         return []
 
-    async with moving(rig):
+    async with moving(rig) as scheduler:
         rig.store.reap = hang
+    assert scheduler.started
 
 
 async def test_ending_with_a_full_disk_is_no_error(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
@@ -193,6 +194,7 @@ async def test_another_process_sees_how_far_a_job_is(rig: Rig, other: Rig) -> No
             return await jobs.progress(job) == Progress(0.5, "drawing")
 
         await until(told)
+        assert await jobs.progress(job) == Progress(0.5, "drawing")
 
 
 async def test_a_process_that_was_taken_for_dead_comes_back_and_claims_again(
@@ -237,22 +239,23 @@ async def test_what_it_claimed_before_it_knew_that_it_was_taken_for_dead_is_not_
 
 
 async def test_a_job_that_was_claimed_anew_during_a_poll_is_not_dropped_with_the_old_claim(
-    rig: Rig, other: Rig
+    rig: Rig, other: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def meanwhile(call: Call) -> object:
-        before = (await other.store.get(call.job_id) or pytest.fail()).submissions[0]
+        before = (await rig.part_of(call.job_id)).version
         await other.store.reap([rig.stepper.owner], rig.clock.now())
 
         async def claimed_anew() -> bool:
-            part = (await other.store.get(call.job_id) or pytest.fail()).submissions[0]
-            return part.owner == rig.stepper.owner and part.version > before.version
+            held = scheduler._held[(call.job_id, 0)]  # pyright: ignore[reportPrivateUsage] because nothing else shows it
+            return held.claimed.submission.version > before
 
         await until(claimed_anew)
         return done
 
+    monkeypatch.setattr(loop, "BEAT_S", 3600.0)
     done = rig.done()
     rig.adapter.polls = [meanwhile, done]
-    async with moving(rig):
+    async with moving(rig) as scheduler:
         job = await rig.add()
         assert (await ended(rig, job)).state is State.SUCCEEDED
     assert len(rig.adapter.asked) == 2

@@ -116,6 +116,7 @@ def test_leaving_a_folder_that_is_no_longer_writable_is_no_error(
     me.enter(clock)
     monkeypatch.setattr(Path, "unlink", refuse)
     me.leave()
+    assert (me._folder / "me.lock").exists(), "it stays, unlocked"  # pyright: ignore[reportPrivateUsage] because nothing else names it
 
 
 def test_a_system_that_does_not_name_its_boot_has_an_empty_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from helpers_runtime import ACME, KEY, VIDEO, Rig, failing
 from darkroom.adapters.base import Accepted, Call, Succeeded
 from darkroom.domain.job import LedgerKind, State
 from darkroom.domain.money import FREE, MicroUsd
-from darkroom.domain.request import MediaInput, Role, Scene
+from darkroom.domain.request import Kind, MediaInput, Role, Scene
 from darkroom.errors import (
     AuthFailed,
     ContentBlocked,
@@ -27,7 +27,7 @@ from darkroom.errors import (
 )
 from darkroom.runtime import schedule
 from darkroom.store.base import Intent
-from factories import FakeClock
+from factories import FakeClock, make_request
 
 pytestmark = pytest.mark.anyio
 FULL = StorageFull("The disk is full.")
@@ -53,9 +53,8 @@ async def test_the_intent_is_committed_before_the_provider_hears_of_it(rig: Rig)
 
 
 async def test_a_deadline_of_the_caller_stays(rig: Rig) -> None:
-    deadline = rig.clock.now() + 60_000
-    held = await rig.begun(deadline_at=deadline)
-    assert (await rig.part(held)).deadline_at == deadline
+    held = await rig.begun(request=make_request(deadline_s=60))
+    assert (await rig.part(held)).deadline_at == rig.clock.now() + 60_000
     assert held.due_at == rig.clock.now() + 10, "without a hint the manifest's first pause"
 
 
@@ -290,8 +289,18 @@ async def test_a_queued_job_whose_cancel_flag_is_set_is_cancelled_and_its_money_
     assert (await rig.money(job))[1:] == [(LedgerKind.RELEASED, 40_000, True)]
 
 
-async def test_nothing_is_sent_past_its_deadline(rig: Rig) -> None:
-    job = await rig.add(deadline_at=rig.clock.now())
+async def test_the_usual_deadline_counts_from_the_newest_acceptance(rig: Rig, clock: FakeClock) -> None:
+    held = await rig.begun(replayable=True)
+    await rig.store.reap([rig.stepper.owner], clock.now())
+    clock.advance(3_600)
+    assert await rig.stepper.advance(await rig.claim()) is not None
+    part = await rig.part(held)
+    assert (part.state, part.deadline_at) == (State.RUNNING, schedule.deadline_ms(Kind.IMAGE, clock.now()))
+
+
+async def test_nothing_is_sent_past_its_deadline(rig: Rig, clock: FakeClock) -> None:
+    job = await rig.add(request=make_request(deadline_s=5))
+    clock.advance(6)
     assert await rig.stepper.advance(await rig.claim()) is None
     part = await rig.part(job)
     assert (part.state, rig.adapter.sent) == (State.FAILED, [])

@@ -113,7 +113,12 @@ def confined(path: Path, roots: Iterable[Path]) -> tuple[Path, list[tuple[str, .
     try:
         resolved = path.resolve()
         real = [folder.resolve() for folder in folders]
+        looping = any(
+            part.is_symlink() for part in (resolved, *resolved.parents)
+        )  # newer Pythons resolve loops halfway
     except (OSError, RuntimeError):  # a loop of links
+        return path, []
+    if looping:
         return path, []
     return resolved, [resolved.relative_to(root).parts for root in real if resolved.is_relative_to(root)]
 

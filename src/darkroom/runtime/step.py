@@ -155,7 +155,8 @@ class Stepper:
         job, part, now = held.claimed.job, held.claimed.submission, self.clock.now()
         if job.cancel_requested_at is not None:
             return await self._end(part, State.CANCELLED, None)
-        if part.deadline_at is not None and part.deadline_at <= now:
+        deadline_at = _own_deadline(job)
+        if deadline_at is not None and deadline_at <= now:
             return await self._end(part, State.FAILED, TimedOut("The deadline passed before the job was sent."))
         try:
             offer = self._offer(part)
@@ -205,7 +206,7 @@ class Stepper:
             operation=answer.operation,
             provider_job_id=answer.provider_job_id,
             due_at=now + int(wait * 1000),
-            deadline_at=part.deadline_at or schedule.deadline_ms(job.kind, now),
+            deadline_at=_own_deadline(job) or schedule.deadline_ms(job.kind, now),
         )
         stored = await self._stored(part, answer.provider_job_id, partial(self.store.accept, acceptance))
         return await self._next(job, stored, acceptance.due_at)
@@ -451,3 +452,8 @@ class Stepper:
 def _charge(said: MicroUsd | None, part: Submission) -> MicroUsd | None:
     """Return what the provider says that it charged, which may be nothing, else our estimate."""
     return part.estimate if said is None else said
+
+
+def _own_deadline(job: Job) -> int | None:
+    """Return the caller's deadline; the usual one counts anew from each acceptance."""
+    return None if job.request.deadline_s is None else job.created_at + int(job.request.deadline_s * 1000)
