@@ -5,6 +5,7 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 import pytest
 
 from darkroom.app import App
@@ -80,3 +81,14 @@ async def test_a_store_that_cannot_be_opened_at_the_start_is_logged_once_and_tri
             await app.ready()
             await app.ready()
     assert len(tries) == 2
+
+
+async def test_processes_that_start_at_once_share_one_whole_account_key() -> None:
+    key = Settings.load().home / "account.key"
+    apps = [App(Settings.load()) for _ in range(8)]
+    async with anyio.create_task_group() as tasks:
+        for started in apps:
+            tasks.start_soon(anyio.to_thread.run_sync, started.accounts)
+    facts = await anyio.Path(key).stat()
+    assert (facts.st_size, facts.st_mode & 0o777) == (32, 0o600)
+    assert [path.name async for path in anyio.Path(key.parent).iterdir()] == ["account.key"]

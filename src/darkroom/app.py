@@ -1,5 +1,6 @@
 """The composition root: the only file that knows all parts."""
 
+import contextlib
 import logging
 import os
 import secrets
@@ -187,15 +188,15 @@ def _account_key(home: Path) -> bytes:
     Raises:
         StorageUnwritable: If it cannot be kept.
     """
-    path = home / "account.key"
+    path, fresh = home / "account.key", home / f"account.{secrets.token_hex(8)}"
     try:
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        try:
-            file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        except FileExistsError:
-            return path.read_bytes()
-        with os.fdopen(file, "wb") as out:
-            out.write(secrets.token_bytes(32))
+        if not path.exists():
+            home.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as out:
+                out.write(secrets.token_bytes(32))
+            with contextlib.suppress(FileExistsError):  # another process was quicker: its key holds
+                path.hardlink_to(fresh)
+            fresh.unlink()
         return path.read_bytes()
     except OSError as exc:
         raise StorageUnwritable(

@@ -15,7 +15,7 @@ import pytest
 
 from darkroom.errors import StorageCorrupt, StorageFull, StorageMissing, StorageNewer, StorageUnwritable
 from darkroom.store.sqlite import SqliteStore
-from darkroom.store.sqlite.faults import explain
+from darkroom.store.sqlite.faults import explain, explained
 from factories import (
     JOB_ID,
     NOW,
@@ -242,3 +242,19 @@ def test_every_failure_has_a_name_and_tells_what_was_kept() -> None:
     assert isinstance(explain(sqlite3.OperationalError("database is locked"), path), StorageUnwritable)
     assert "is kept" in (full.hint or "")
     assert "is kept" in (plain.hint or "")
+
+
+def test_a_database_that_another_program_locks_is_named(tmp_path: Path) -> None:
+    first, second = (sqlite3.connect(tmp_path / "a.db", isolation_level=None, timeout=0) for _ in range(2))
+    first.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StorageUnwritable, match="locked by another program") as caught, explained(tmp_path / "a.db"):
+        second.execute("BEGIN IMMEDIATE")
+    assert "nothing of this call is" in (caught.value.hint or "")
+    first.close()
+    second.close()
+
+
+def test_a_mistake_of_our_own_is_not_blamed_on_the_disk() -> None:
+    assert explain(LookupError("mine"), Path("a.db")) is None
+    with pytest.raises(sqlite3.IntegrityError), explained(Path("a.db")):
+        raise sqlite3.IntegrityError("UNIQUE constraint failed: jobs.id")

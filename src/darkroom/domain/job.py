@@ -28,6 +28,8 @@ class State(StrEnum):
 
 ENDED = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
 ACTIVE = frozenset(State) - ENDED
+CLAIMABLE = frozenset({State.QUEUED, State.RUNNING, State.PARKED, State.DOWNLOADING})
+"""States in which a process may take a submission that nobody owns."""
 
 MOVES: dict[State, frozenset[State]] = {
     State.QUEUED: frozenset({State.SUBMITTING, State.FAILED, State.CANCELLED}),
@@ -214,4 +216,5 @@ class Job(BaseModel):
     @property
     def error(self) -> dict[str, Any] | None:
         """The first error among the submissions that did not succeed."""
-        return next((part.error for part in self.submissions if part.error), None)
+        parts = (part for part in self.submissions if part.state is not State.SUCCEEDED)
+        return next((part.error for part in parts if part.error), None)

@@ -33,6 +33,7 @@ class Move:
     failed_outputs: tuple[FailedOutput, ...] | None = None
     notes: dict[str, JsonValue] | None = None
     error: dict[str, Any] | None = None
+    """The error of `submit_unknown` goes by itself when the submission moves on to running or downloading."""
     actual: MicroUsd | None = None
     outputs: tuple[Output, ...] = ()
     """Kept files, inserted in the same transaction."""
@@ -188,7 +189,7 @@ class JobStore(Protocol):
         ...
 
     async def request_cancel(self, job_id: str, principal: str, at: int) -> Job | None:
-        """Set the cancel flag, which changes no version, and cancel at once what is queued.
+        """Set the cancel flag, which changes no version, and cancel at once what is queued, releasing what is reserved.
 
         Returns the job as it then is, or None when there is none of that principal. Repeating it changes nothing.
         """
@@ -222,5 +223,5 @@ class JobStore(Protocol):
         ...
 
     async def data_version(self) -> int:
-        """Return a number that differs after any other process has committed."""
+        """Return a number that differs after any other process has committed, and not after this one has."""
         ...

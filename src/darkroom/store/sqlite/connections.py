@@ -68,9 +68,10 @@ class _Item(Generic[T]):
 class Writer:
     """Runs transactions of many callers; those that wait together are committed together."""
 
-    def __init__(self, connection: Connection, path: Path) -> None:
+    def __init__(self, connection: Connection, path: Path, after_commit: Callable[[sqlite3.Connection], None]) -> None:
         self._connection = connection
         self._path = path
+        self._after_commit = after_commit
         self._waiting: deque[_Item[Any]] = deque()
         self.commits = 0
         """Transactions committed so far."""
@@ -100,6 +101,7 @@ class Writer:
             with explained(self._path):
                 _transact(batch, db)
             self.commits += 1
+            self._after_commit(db)
         except BaseException as exc:  # because each of them waits for its own visit
             for failed in batch:
                 failed.error = exc

@@ -4,8 +4,18 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from darkroom.domain.job import ENDED, REPLAYS, Job, LedgerKind, LedgerRow, Ref, State, Submission, derive, may_move
-from darkroom.domain.money import MicroUsd
+from darkroom.domain.job import (
+    ENDED,
+    REPLAYS,
+    Job,
+    LedgerKind,
+    LedgerRow,
+    Ref,
+    State,
+    Submission,
+    derive,
+    may_move,
+)
 from darkroom.errors import InvalidRequest, SubmitUnknown
 from darkroom.store.base import Acceptance, Added, Claimed, Intent, Move
 from darkroom.store.sqlite.rows import (
@@ -14,12 +24,16 @@ from darkroom.store.sqlite.rows import (
     insert_job,
     insert_ledger,
     insert_outputs,
+    ledger_of,
     load_job,
     load_jobs,
     results_json,
     submission_of,
     to_json,
 )
+
+FOUND = frozenset({State.RUNNING, State.DOWNLOADING})
+"""Where a submission goes whose fate is known after all; its error goes then."""
 
 
 def add(db: sqlite3.Connection, job: Job, ledger: Sequence[LedgerRow], *, again: bool, fresh_for_ms: int) -> Added:
@@ -55,8 +69,7 @@ def _by_key(db: sqlite3.Connection, job: Job) -> Job | None:
 def _by_hash(db: sqlite3.Connection, job: Job, fresh_for_ms: int) -> Job | None:
     rows = db.execute(
         """SELECT * FROM jobs WHERE principal = ? AND request_hash = ?
-           AND (finished_at IS NULL
-                OR (state = 'succeeded' AND (delivered_at IS NULL OR delivered_at >= ?)))
+           AND (finished_at IS NULL OR (state = 'succeeded' AND (delivered_at IS NULL OR delivered_at >= ?)))
            ORDER BY id DESC LIMIT 1""",
         (job.principal, job.request_hash, job.created_at - fresh_for_ms),
     ).fetchall()
@@ -65,30 +78,29 @@ def _by_hash(db: sqlite3.Connection, job: Job, fresh_for_ms: int) -> Job | None:
 
 def claim(db: sqlite3.Connection, owner: str, accounts: Sequence[str], limit: int) -> list[Claimed]:
     """Give the claimer what nobody owns."""
-    holes = ", ".join("?" for _ in accounts) or "NULL"
-    rows = db.execute(
-        f"""SELECT s.job_id, s.idx FROM submissions AS s JOIN jobs ON jobs.id = s.job_id
-            WHERE s.owner IS NULL AND s.state IN ('queued', 'running', 'parked', 'downloading')
-            AND (s.account IS NULL OR s.account IN ({holes}))
-            ORDER BY jobs.priority DESC, s.due_at, s.job_id LIMIT ?""",  # noqa: S608 because only question marks are put in
-        (*accounts, limit),
+    taken = db.execute(
+        """UPDATE submissions SET owner = ?, version = version + 1 WHERE (job_id, idx) IN (
+               SELECT s.job_id, s.idx FROM submissions AS s JOIN jobs ON jobs.id = s.job_id
+               WHERE s.owner IS NULL AND s.state IN ('queued', 'running', 'parked', 'downloading')
+               AND (s.account IS NULL OR s.account IN (SELECT value FROM json_each(?)))
+               ORDER BY jobs.priority DESC, s.due_at, s.job_id, s.idx LIMIT ?)
+           RETURNING job_id, idx""",
+        (owner, to_json(list(accounts)), max(0, limit)),
     ).fetchall()
-    claimed: list[Claimed] = []
-    for job_id, idx in [(str(row["job_id"]), int(row["idx"])) for row in rows]:
-        db.execute(
-            "UPDATE submissions SET owner = ?, version = version + 1 WHERE job_id = ? AND idx = ?", (owner, job_id, idx)
-        )
-        job = load_job(db, job_id)
-        assert job is not None  # a submission without its job is against the schema
-        claimed.append(Claimed(job, job.submissions[idx]))
-    return claimed
+    numbers: dict[str, set[int]] = {}
+    for row in taken:
+        numbers.setdefault(row["job_id"], set()).add(row["idx"])
+    rows = db.execute("SELECT * FROM jobs WHERE id IN (SELECT value FROM json_each(?))", (to_json(list(numbers)),))
+    jobs = load_jobs(db, rows.fetchall())
+    claimed = [Claimed(job, part) for job in jobs for part in job.submissions if part.idx in numbers[job.id]]
+    return sorted(claimed, key=lambda one: (-one.job.priority, one.submission.due_at, one.job.id, one.submission.idx))
 
 
 def intend(db: sqlite3.Connection, ref: Ref, owner: str, intent: Intent) -> Submission | None:
     """Write the intent, unless somebody else has the submission or a cancel is asked for."""
     changed = db.execute(
         """UPDATE submissions SET state = 'submitting', attempt = attempt + 1, submit_key = ?, account = ?, sent_at = ?,
-                  version = version + 1
+                  operation = NULL, provider_job_id = NULL, accepted_at = NULL, version = version + 1
            WHERE job_id = ? AND idx = ? AND version = ? AND owner = ? AND state = 'queued'
            AND (SELECT cancel_requested_at FROM jobs WHERE id = job_id) IS NULL""",
         (intent.submit_key, intent.account, intent.at, ref.job_id, ref.idx, ref.version, owner),
@@ -139,6 +151,8 @@ def move(db: sqlite3.Connection, ref: Ref, owner: str | None, change: Move) -> S
         values["results"] = results_json(change.results)
     if change.failed_outputs is not None:
         values["failed_outputs"] = failures_json(change.failed_outputs)
+    if part.state is State.SUBMIT_UNKNOWN and change.target in FOUND:
+        values.setdefault("error", None)
     if change.release or change.target in ENDED:
         values["owner"] = None
     _update(db, part, values)
@@ -161,16 +175,18 @@ def request_cancel(db: sqlite3.Connection, job_id: str, principal: str, at: int)
     for part in job.submissions:
         if part.state is State.QUEUED:
             _update(db, part, {"state": State.CANCELLED, "owner": None, "actual": 0})
-            insert_ledger(db, [_released(part, at)])
+            insert_ledger(db, _released(db, part, at))
             insert_event(db, job_id, part.idx, part.state, State.CANCELLED, at)
     _refresh(db, job_id, at)
     return load_job(db, job_id)
 
 
-def _released(part: Submission, at: int) -> LedgerRow:
-    return LedgerRow(
-        job_id=part.job_id, submission=part.idx, kind=LedgerKind.RELEASED, micro_usd=part.estimate or MicroUsd(0), at=at
-    )
+def _released(db: sqlite3.Connection, part: Submission, at: int) -> list[LedgerRow]:
+    """Return the rows that give back what is reserved for a submission."""
+    rows = db.execute(
+        "SELECT * FROM ledger WHERE job_id = ? AND submission = ? AND kind = 'reserved'", (part.job_id, part.idx)
+    ).fetchall()
+    return [ledger_of(row).model_copy(update={"kind": LedgerKind.RELEASED, "at": at, "certain": True}) for row in rows]
 
 
 def reap(db: sqlite3.Connection, worker_ids: Sequence[str], at: int) -> list[str]:

@@ -18,8 +18,12 @@ _failures = TypeAdapter(tuple[FailedOutput, ...], config=_deferred)
 
 
 def to_json(value: Any) -> str:
-    """Return plain data as JSON text."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    """Return plain data as JSON text; what JSON cannot hold (NaN, infinity) becomes null: an answer must get in."""
+    try:
+        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        plain = json.loads(json.dumps(value), parse_constant=lambda _: None)
+        return json.dumps(plain, separators=(",", ":"))
 
 
 def results_json(results: tuple[RemoteOutput, ...]) -> str:
@@ -100,8 +104,8 @@ def worker_of(row: sqlite3.Row) -> Worker:
     return Worker(**{key: row[key] for key in row.keys() if key != "progress"}, progress=progress)  # noqa: SIM118 because iterating a row gives values
 
 
-def job_of(row: sqlite3.Row, submissions: Sequence[Submission], outputs: Sequence[Output]) -> Job:
-    """Return one row of `jobs` with what belongs to it."""
+def job_of(row: sqlite3.Row, parts: Sequence[sqlite3.Row], files: Sequence[sqlite3.Row]) -> Job:
+    """Return one row of `jobs` with the rows that belong to it."""
     return Job.model_construct(
         id=row["id"],
         principal=row["principal"],
@@ -122,8 +126,8 @@ def job_of(row: sqlite3.Row, submissions: Sequence[Submission], outputs: Sequenc
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         finished_at=row["finished_at"],
-        submissions=tuple(submissions),
-        outputs=tuple(outputs),
+        submissions=tuple(submission_of(part) for part in parts),
+        outputs=tuple(output_of(file) for file in files),
     )
 
 
@@ -133,7 +137,7 @@ def load_jobs(db: sqlite3.Connection, rows: Iterable[sqlite3.Row]) -> list[Job]:
     for row in rows:
         parts = db.execute("SELECT * FROM submissions WHERE job_id = ? ORDER BY idx", (row["id"],)).fetchall()
         files = db.execute("SELECT * FROM outputs WHERE job_id = ? ORDER BY idx", (row["id"],)).fetchall()
-        jobs.append(job_of(row, [submission_of(part) for part in parts], [output_of(file) for file in files]))
+        jobs.append(job_of(row, parts, files))
     return jobs
 
 
@@ -154,9 +158,7 @@ def insert(db: sqlite3.Connection, table: str, values: dict[str, Any], *, ignore
 def insert_job(db: sqlite3.Connection, job: Job) -> None:
     """Insert a job with its submissions."""
     values = {
-        **job.model_dump(
-            exclude={"request", "labels", "warnings", "submissions", "outputs"},
-        ),
+        **job.model_dump(exclude={"request", "labels", "warnings", "submissions", "outputs"}),
         "state": derive(part.state for part in job.submissions),
         "request": job.request.model_dump_json(),
         "labels": to_json(job.labels),

@@ -1,9 +1,9 @@
 """The SQLite store: who opens, who writes, who reads, and who is told."""
 
-import json
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -12,16 +12,17 @@ import anyio
 import anyio.to_thread
 
 from darkroom.clock import Clock
-from darkroom.domain.job import Event, Job, LedgerRow, Ref, State, Submission
+from darkroom.domain.job import CLAIMABLE, Event, Job, LedgerRow, Ref, State, Submission
 from darkroom.domain.output import Output
 from darkroom.errors import StorageError
 from darkroom.events import Bus
 from darkroom.store.base import Acceptance, Added, Claimed, Intent, Move, Worker
 from darkroom.store.migrate import migrate, migrations, refuse_newer
 from darkroom.store.sqlite import moves
+from darkroom.store.sqlite.checkpoints import Checkpoints
 from darkroom.store.sqlite.connections import Connection, Writer, connect
 from darkroom.store.sqlite.faults import Identity, explained
-from darkroom.store.sqlite.rows import event_of, insert, ledger_of, load_job, load_jobs, output_of, worker_of
+from darkroom.store.sqlite.rows import event_of, insert, ledger_of, load_job, load_jobs, output_of, to_json, worker_of
 
 T = TypeVar("T")
 FAMILY = "sqlite"
@@ -38,7 +39,8 @@ class SqliteStore:
         self._clock = clock
         self._writer: Writer | None = None
         self._connections: list[Connection] = []
-        self._identity: Identity | None = None
+        self._identity = Identity(path)
+        self._checkpoints = Checkpoints(path)
         self._opening = anyio.Lock()
         self._finished: dict[str, Job] = {}
         self._version = 0
@@ -58,13 +60,13 @@ class SqliteStore:
                 await anyio.to_thread.run_sync(_prepare, self._path)
                 writing = await self._connect(read_only=False)
                 await writing.run(partial(_migrated, steps))
+                await writing.run(self._checkpoints.start)
                 await self._connect(read_only=True)
-            self._identity = await anyio.to_thread.run_sync(Identity, self._path)
+            await anyio.to_thread.run_sync(self._identity.note)
         except BaseException:
-            with anyio.CancelScope(shield=True):
-                await self.close()
+            await self.close()
             raise
-        self._writer = Writer(writing, self._path)
+        self._writer = Writer(writing, self._path, self._checkpoints.after_commit)
 
     async def _connect(self, *, read_only: bool) -> Connection:
         with anyio.CancelScope(shield=True):  # what is half open could not be closed
@@ -72,9 +74,13 @@ class SqliteStore:
         return self._connections[-1]
 
     async def close(self) -> None:
-        self._writer, self._identity = None, None
-        while self._connections:
-            await self._connections.pop().close()
+        self._writer = None
+        self._finished.clear()
+        with anyio.CancelScope(shield=True):
+            if self._connections:
+                await self._connections[0].run(self._checkpoints.stop)
+            while self._connections:
+                await self._connections.pop().close()
 
     def _open_writer(self) -> Writer:
         if self._writer is None:
@@ -85,50 +91,50 @@ class SqliteStore:
         self._open_writer()
         return self._connections[1]
 
-    async def _intact(self) -> None:
-        if self._identity is not None:
-            await anyio.to_thread.run_sync(self._identity.check)
+    async def _write(self, work: Callable[[sqlite3.Connection], T], *, intact: bool = False) -> T:
+        """Commit `work`; `intact`: only while the path names the file that is being written."""
+
+        def checked(db: sqlite3.Connection) -> T:
+            self._identity.check()
+            return work(db)
+
+        return await self._open_writer().run(checked if intact else work)
 
     # ------------------------------------------------------------------ writing
 
     async def add(
         self, job: Job, ledger: Sequence[LedgerRow] = (), *, again: bool = False, fresh_for_ms: int = 120_000
     ) -> Added:
-        await self._intact()
         work = partial(moves.add, job=job, ledger=ledger, again=again, fresh_for_ms=fresh_for_ms)
-        added = await self._open_writer().run(work)
+        added = await self._write(work, intact=True)
         if added.created:
             self._bus.work()
         return added
 
     async def claim(self, owner: str, *, accounts: Sequence[str], now: int, limit: int) -> list[Claimed]:
-        free = await self._read(_any_free)
-        if not free:
+        if not await self._read(_any_free):
             return []
-        return await self._open_writer().run(partial(moves.claim, owner=owner, accounts=accounts, limit=limit))
+        return await self._write(partial(moves.claim, owner=owner, accounts=accounts, limit=limit))
 
     async def intend(self, ref: Ref, owner: str, intent: Intent) -> Submission | None:
-        await self._intact()
-        sent = await self._open_writer().run(partial(moves.intend, ref=ref, owner=owner, intent=intent))
-        self._wrote(ref.job_id)
+        sent = await self._write(partial(moves.intend, ref=ref, owner=owner, intent=intent), intact=True)
+        self._moved(sent)
         return sent
 
     async def accept(self, acceptance: Acceptance) -> Submission | None:
-        part = await self._open_writer().run(partial(moves.accept, acceptance=acceptance))
-        self._wrote(acceptance.job_id)
-        if part is not None and part.owner is None:
-            self._bus.work()
+        part = await self._write(partial(moves.accept, acceptance=acceptance))
+        self._moved(part)
         return part
 
     async def move(self, ref: Ref, owner: str | None, move: Move) -> Submission | None:
-        part = await self._open_writer().run(partial(moves.move, ref=ref, owner=owner, change=move))
-        if part is not None:
-            self._wrote(ref.job_id)
+        part = await self._write(partial(moves.move, ref=ref, owner=owner, change=move))
+        self._moved(part)
         return part
 
     async def request_cancel(self, job_id: str, principal: str, at: int) -> Job | None:
-        job = await self._open_writer().run(partial(moves.request_cancel, job_id=job_id, principal=principal, at=at))
-        self._wrote(job_id)
+        job = await self._write(partial(moves.request_cancel, job_id=job_id, principal=principal, at=at))
+        if job is not None:
+            self._wrote(job_id)
         return job
 
     async def delivered(self, job_id: str, at: int) -> None:
@@ -136,7 +142,7 @@ class SqliteStore:
             sql = "UPDATE jobs SET delivered_at = ? WHERE id = ? AND delivered_at IS NULL AND finished_at IS NOT NULL"
             db.execute(sql, (at, job_id))
 
-        await self._open_writer().run(work)
+        await self._write(work)
         self._forget(job_id)
 
     async def register(self, worker: Worker) -> None:
@@ -145,23 +151,21 @@ class SqliteStore:
             values = {
                 name: getattr(worker, name) for name in ("id", "host", "pid", "boot_id", "started_at", "lease_until")
             }
-            insert(db, "workers", {**values, "progress": json.dumps(worker.progress)})
+            insert(db, "workers", {**values, "progress": to_json(worker.progress)})
 
-        await self._open_writer().run(work)
+        await self._write(work)
 
     async def heartbeat(
         self, worker_id: str, lease_until: float, progress: dict[str, tuple[float | None, str | None]]
     ) -> bool:
-        await self._intact()
-
         def work(db: sqlite3.Connection) -> bool:
             sql = "UPDATE workers SET lease_until = ?, progress = ? WHERE id = ?"
-            return db.execute(sql, (lease_until, json.dumps(progress), worker_id)).rowcount == 1
+            return db.execute(sql, (lease_until, to_json(progress), worker_id)).rowcount == 1
 
-        return await self._open_writer().run(work)
+        return await self._write(work, intact=True)
 
     async def reap(self, worker_ids: Sequence[str], at: int) -> list[str]:
-        touched = await self._open_writer().run(partial(moves.reap, worker_ids=worker_ids, at=at))
+        touched = await self._write(partial(moves.reap, worker_ids=worker_ids, at=at))
         for job_id in touched:
             self._wrote(job_id)
         if touched:
@@ -200,15 +204,15 @@ class SqliteStore:
                 tests.append(test)
                 values.append(value)
         if states:
-            tests.append(f"state IN ({', '.join('?' for _ in states)})")
-            values += [str(state) for state in states]
+            tests.append("state IN (SELECT value FROM json_each(?))")
+            values.append(to_json(list(states)))
         if label is not None:
             tests.append("EXISTS (SELECT 1 FROM json_each(labels) WHERE value = ?)")
             values.append(label)
         sql = f"SELECT * FROM jobs WHERE {' AND '.join(tests)} ORDER BY id DESC LIMIT ?"  # noqa: S608 because the tests are ours
 
         def work(db: sqlite3.Connection) -> list[Job]:
-            return load_jobs(db, db.execute(sql, (*values, limit)).fetchall())
+            return load_jobs(db, db.execute(sql, (*values, max(0, limit))).fetchall())
 
         return await self._read(work)
 
@@ -258,6 +262,13 @@ class SqliteStore:
         self._writes += 1
         self._finished.pop(job_id, None)
 
+    def _moved(self, part: Submission | None) -> None:
+        """Tell of a submission that moved, and whether it may be claimed now."""
+        if part is not None:
+            self._wrote(part.job_id)
+            if part.owner is None and part.state in CLAIMABLE:
+                self._bus.work()
+
     def _wrote(self, job_id: str) -> None:
         """Forget what was remembered of a job, and tell the waiters."""
         self._forget(job_id)
@@ -276,7 +287,11 @@ def _snapshot(work: Callable[[sqlite3.Connection], T], db: sqlite3.Connection) -
 def _prepare(path: Path) -> None:
     """Make the folder, and the file with the right permissions before SQLite would make it with others."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    with suppress(FileExistsError):
+        # One that exists is not opened: closing it would drop the locks that SQLite has on it in this process.
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    if path.stat().st_mode & 0o077:
+        path.chmod(0o600)
 
 
 def _migrated(steps: dict[int, str], db: sqlite3.Connection) -> None:
