@@ -83,12 +83,16 @@ async def test_a_store_that_cannot_be_opened_at_the_start_is_logged_once_and_tri
     assert len(tries) == 2
 
 
-async def test_processes_that_start_at_once_share_one_whole_account_key() -> None:
-    key = Settings.load().home / "account.key"
-    apps = [App(Settings.load()) for _ in range(8)]
+@pytest.fixture
+def many() -> list[App]:
+    return [App(Settings.load()) for _ in range(8)]
+
+
+async def test_processes_that_start_at_once_share_one_whole_account_key(many: list[App]) -> None:
     async with anyio.create_task_group() as tasks:
-        for started in apps:
+        for started in many:
             tasks.start_soon(anyio.to_thread.run_sync, started.accounts)
-    facts = await anyio.Path(key).stat()
+    home = anyio.Path(many[0].settings.home)
+    facts = await (home / "account.key").stat()
     assert (facts.st_size, facts.st_mode & 0o777) == (32, 0o600)
-    assert [path.name async for path in anyio.Path(key.parent).iterdir()] == ["account.key"]
+    assert [path.name async for path in home.iterdir()] == ["account.key"]

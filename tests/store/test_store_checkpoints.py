@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from darkroom.store.sqlite import checkpoints
 from darkroom.store.sqlite.checkpoints import EVERY, FIXED_IN, Checkpoints
 
 
@@ -27,7 +26,7 @@ def db(path: Path) -> Generator[sqlite3.Connection]:
 
 @pytest.fixture(autouse=True)
 def old_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoints.sqlite3, "sqlite_version_info", (3, 40, 1))
+    monkeypatch.setattr("darkroom.store.sqlite.checkpoints.sqlite3.sqlite_version_info", (3, 40, 1))
 
 
 def commit(made: Checkpoints, db: sqlite3.Connection, count: int) -> None:
@@ -97,7 +96,7 @@ def test_a_lock_that_cannot_be_made_spoils_no_commit(db: sqlite3.Connection, pat
 def test_a_library_without_the_fault_checkpoints_by_itself(
     db: sqlite3.Connection, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoints.sqlite3, "sqlite_version_info", FIXED_IN)
+    monkeypatch.setattr("darkroom.store.sqlite.checkpoints.sqlite3.sqlite_version_info", FIXED_IN)
     made = Checkpoints(path)
     made.start(db)
     assert db.execute("PRAGMA wal_autocheckpoint").fetchone()[0] == 1000
