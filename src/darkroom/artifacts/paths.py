@@ -101,6 +101,14 @@ def user_path(text: str) -> Path:
         return path
 
 
+def _looping(resolved: Path) -> bool:
+    """Tell whether a loop of links is left in a resolved path: newer Pythons resolve one only halfway."""
+    try:
+        return any(part.is_symlink() for part in (resolved, *resolved.parents))
+    except OSError:  # what cannot be looked at is refused where it is opened
+        return False
+
+
 def confined(path: Path, roots: Iterable[Path]) -> tuple[Path, list[tuple[str, ...]]]:
     """Return the path with links resolved, and its parts below each root that holds it: none means outside.
 
@@ -113,12 +121,9 @@ def confined(path: Path, roots: Iterable[Path]) -> tuple[Path, list[tuple[str, .
     try:
         resolved = path.resolve()
         real = [folder.resolve() for folder in folders]
-        looping = any(
-            part.is_symlink() for part in (resolved, *resolved.parents)
-        )  # newer Pythons resolve loops halfway
     except (OSError, RuntimeError):  # a loop of links
         return path, []
-    if looping:
+    if _looping(resolved):
         return path, []
     return resolved, [resolved.relative_to(root).parts for root in real if resolved.is_relative_to(root)]
 
