@@ -80,7 +80,7 @@ def _database() -> Iterator[Row]:
         yield (
             "warning",
             "sqlite",
-            f"{sqlite3.sqlite_version} has a known, rare fault when several processes write; 3.51.3 mends it",
+            f"{sqlite3.sqlite_version} has a known, rare fault when several processes checkpoint, so only one does",
         )
     else:
         yield "ok", "sqlite", sqlite3.sqlite_version
