@@ -89,7 +89,10 @@ async def started_answer(started: Started | Plan, call: ToolCall, wait: float) -
     jobs = await awaited([started.job.id], call, wait)
     answer = await job_answer(jobs[0], call)
     if not started.created:
-        note = "This is the job of an earlier, equal call; nothing new was started (again=true forces a new one)."
+        note = (
+            "This is the job of an earlier, equal call; nothing new was started "
+            "(a new job needs again=true, and no idempotency_key that was used)."
+        )
         answer.content.insert(1, _text(note))
     return answer
 

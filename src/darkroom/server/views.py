@@ -152,6 +152,7 @@ def job_text(view: dict[str, Any]) -> str:
         files,
         error,
         view.get("message"),
+        " ".join(view.get("warnings", [])),
         view["next"],
     ]
     return ". ".join(str(part).rstrip(".") for part in parts if part) + "."
