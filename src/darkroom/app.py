@@ -6,6 +6,7 @@ import os
 import secrets
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -17,15 +18,21 @@ from darkroom.adapters.registry import Registry, adapter_names
 from darkroom.artifacts.inputs import LocalInputs
 from darkroom.artifacts.local import LocalArtifacts
 from darkroom.catalog.accounts import Accounts
-from darkroom.catalog.providers import Providers
+from darkroom.catalog.providers import Provider, Providers
 from darkroom.clock import Clock, SystemClock
 from darkroom.domain.job import Event, Job, LedgerRow
 from darkroom.domain.names import did_you_mean
 from darkroom.errors import StorageError, StorageUnwritable
 from darkroom.events import Bus
+from darkroom.net.client import ShardedClient
+from darkroom.net.download import Downloader
+from darkroom.net.provider import ProviderHttp
 from darkroom.runtime.embedded import Embedded
+from darkroom.runtime.kit import Kit
+from darkroom.runtime.linger import Linger, lingered, start_worker
 from darkroom.runtime.liveness import Presence
 from darkroom.runtime.step import Stepper
+from darkroom.runtime.unknown import Operator
 from darkroom.services.generation import Generation
 from darkroom.services.jobs import Jobs
 from darkroom.settings import LATER, PREFIX, Settings, known_variables, secrets_of, set_variables
@@ -37,8 +44,10 @@ log = logging.getLogger(__name__)
 class App:
     """All parts, wired; `running` opens the store and moves jobs forward."""
 
-    def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
+    def __init__(self, settings: Settings, *, clock: Clock | None = None, lingers: bool = False) -> None:
         self.settings = settings
+        self.lingers = lingers
+        """Whether this is the process that goes on when hosts close theirs."""
         self.clock = clock or SystemClock()
         self.bus = Bus()
         self.providers = Providers(settings.providers_dir, adapter_names())
@@ -47,7 +56,8 @@ class App:
             home=settings.home, output_dir=settings.outputs, allowed_output_dirs=settings.allowed_output_dirs
         )
         self.inputs = LocalInputs(home=settings.home, allowed_dirs=self._input_dirs())
-        self.adapters = Registry(self.providers)
+        self.client = ShardedClient(self.clock)
+        self.adapters = Registry(self.providers, self._http)
         self.jobs = Jobs(self.store, self.bus, self.clock)
         self.generation = Generation(
             store=self.store,
@@ -59,6 +69,8 @@ class App:
             clock=self.clock,
         )
         self._accounts: Accounts | None = None
+        self.embedded: Embedded | None = None
+        self.presence: Presence | None = None
         self._tasks: anyio.abc.TaskGroup | None = None
         self._opened = False
         self._advancing = False
@@ -95,6 +107,7 @@ class App:
             with anyio.CancelScope(shield=True):
                 self._tasks, self._opened = None, False
                 await self.adapters.aclose()
+                await self.client.aclose()
                 await self.store.close()
                 self.closed.set()
 
@@ -127,29 +140,13 @@ class App:
 
     async def _advance(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Move jobs forward until the program ends, and start again after a failure of the store."""
-        accounts = await anyio.to_thread.run_sync(self._read_files)
-        worker_id = f"w_{secrets.token_hex(8)}"
-        stepper = Stepper(
-            store=self.store,
-            adapters=self.adapters,
-            artifacts=self.artifacts,
-            inputs=self.inputs,
-            providers=self.providers,
-            accounts=accounts,
-            clock=self.clock,
-            bus=self.bus,
-            owner=worker_id,
-            embed_metadata=self.settings.embed_metadata,
+        kit = await self._kit(f"w_{secrets.token_hex(8)}")
+        presence = Presence(
+            self.settings.home / "workers", kit.owner, lingers=self.lingers, accounts=kit.accounts.all()
         )
-        embedded = Embedded(
-            store=self.store,
-            bus=self.bus,
-            clock=self.clock,
-            presence=Presence(self.settings.home / "workers", worker_id),
-            stepper=stepper,
-            accounts=accounts.all,
-        )
+        embedded = Embedded(stepper=Stepper(kit), presence=presence, linger=self._linger(kit, presence))
         self._advancing = True
+        self.embedded, self.presence = embedded, presence
         try:
             await embedded.run(task_status=task_status)
         except StorageError:
@@ -160,6 +157,51 @@ class App:
                 raise StorageUnwritable(f"Jobs cannot be advanced: {type(exc).__name__}.") from exc
         finally:
             self._advancing = False
+
+    async def _kit(self, owner: str) -> Kit:
+        return Kit(
+            store=self.store,
+            adapters=self.adapters,
+            artifacts=self.artifacts,
+            inputs=self.inputs,
+            providers=self.providers,
+            accounts=await anyio.to_thread.run_sync(self._read_files),
+            clock=self.clock,
+            bus=self.bus,
+            owner=owner,
+            fetcher=Downloader(self.client, self.clock),
+            embed_metadata=self.settings.embed_metadata,
+        )
+
+    def _linger(self, kit: Kit, presence: Presence) -> Linger | None:
+        """Return who sees to a lingering worker; None where none is wanted, and in that worker itself."""
+        if self.lingers or not self.settings.linger:
+            return None
+        log_file = self.settings.home / "linger.log"
+        return Linger(
+            store=self.store,
+            clock=self.clock,
+            presence=presence,
+            start=partial(start_worker, log_file),
+            accounts=kit.accounts.all,
+        )
+
+    async def linger(self) -> None:
+        """Go on with whatever is unfinished until there is nothing more to do, or for as long as the settings allow.
+
+        Raises:
+            StorageError: If the store cannot be opened.
+        """
+        await self.ready()
+        if self.embedded is not None and self.presence is not None:
+            await lingered(self.embedded, self.store, self.presence, self.clock, self.settings.linger * 60)
+
+    async def operator(self) -> Operator:
+        """Return who takes a person's word for what became of a lost answer."""
+        return Operator(await self._kit("operator"))
+
+    def _http(self, provider: Provider) -> ProviderHttp:
+        return ProviderHttp(self.client, provider, self.accounts().base_url(provider))
 
     async def history(self, job: Job) -> tuple[list[Event], list[LedgerRow]]:
         """Return the moves and the ledger rows of a job."""

@@ -52,6 +52,10 @@ class Bus:
         self._work = anyio.Event()
         self._claimable = False
         self._asked: set[str] = set()
+        self.others = 0
+        """How often other processes were seen to have written."""
+        self.worker: str | None = None
+        """Who moves jobs forward in this process."""
 
     @contextmanager
     def watch(self, *job_ids: str) -> Generator[Watch]:
@@ -71,6 +75,7 @@ class Bus:
 
     def elsewhere(self) -> None:
         """Say that another process wrote to the store."""
+        self.others += 1
         for watch in self._watches:
             watch.changed.set()
         self.work()

@@ -25,7 +25,6 @@ LATER = frozenset(
         "DAILY_BUDGET",
         "MONTHLY_BUDGET",
         "CONFIRM_ABOVE",
-        "LINGER",
         "ALLOWED_HOSTS",
         "SKILLS_DIR",
         "CALLBACK_SECRET",
@@ -96,6 +95,9 @@ class Settings(BaseSettings):
     )
     thumbnails: Literal["always", "auto", "never"] = Field(default="auto", description="small pictures in answers")
     embed_metadata: Literal["full", "minimal", "none"] = Field(default="full", description="what is written into files")
+    linger: Annotated[float, Field(ge=0, le=1440)] = Field(
+        default=15, description="minutes that paid work goes on after the host has closed darkroom; 0 = not at all"
+    )
     providers_dir: Folder | None = Field(default=None, description="folder of your own provider manifests")
 
     @classmethod

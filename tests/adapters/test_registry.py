@@ -8,13 +8,19 @@ import pytest
 from darkroom import adapters
 from darkroom.adapters.registry import Registry, adapter_names
 from darkroom.catalog.providers import Provider
+from darkroom.net.client import ShardedClient
+from darkroom.net.provider import ProviderHttp
+from factories import FakeClock
 from helpers_catalog import make_provider
 
 pytestmark = pytest.mark.anyio
 
 
 class Plain:
-    """An adapter that holds nothing."""
+    """An adapter that holds nothing but its way to the provider."""
+
+    def __init__(self, http: ProviderHttp) -> None:
+        self.http = http
 
 
 class Holding(Plain):
@@ -35,7 +41,8 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
         monkeypatch.setitem(sys.modules, f"{adapters.__name__}.{name}", module)
         providers[name] = make_provider(name)
     providers["other"] = make_provider("other", adapter="holding")
-    return Registry(providers)
+    client = ShardedClient(FakeClock())
+    return Registry(providers, lambda provider: ProviderHttp(client, provider))
 
 
 def test_the_names_are_those_of_the_modules_without_our_own() -> None:

@@ -126,7 +126,7 @@ def leave_queued(run_json: RunJson) -> str:
     job_id: str = run_json(*FOX)["job_id"]
     with sqlite3.connect(Path(os.environ["DARKROOM_HOME"]) / "darkroom.sqlite3") as db:
         db.execute("UPDATE submissions SET state = 'queued', owner = NULL")
-        db.execute("UPDATE jobs SET state = 'queued', finished_at = NULL")
+        db.execute("UPDATE jobs SET outcome = NULL, finished_at = NULL")
         db.execute("DELETE FROM outputs")
         db.execute("DELETE FROM ledger WHERE kind != 'reserved'")
     db.close()
@@ -186,7 +186,7 @@ def test_doctor_counts_submissions_without_an_answer(run: Run, run_json: RunJson
     leave_queued(run_json)
     with sqlite3.connect(Path(os.environ["DARKROOM_HOME"]) / "darkroom.sqlite3") as db:
         db.execute("UPDATE submissions SET state = 'submit_unknown'")
-        db.execute("UPDATE jobs SET state = 'submit_unknown'")
+        db.execute("UPDATE jobs SET outcome = NULL, finished_at = NULL")
     db.close()
     assert "1 submissions without an answer" in run("doctor").stdout
 

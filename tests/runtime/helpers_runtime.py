@@ -3,7 +3,7 @@
 import inspect
 import io
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ import anyio
 import anyio.lowlevel
 from PIL import Image
 
-from darkroom.adapters.base import Accepted, Call, Cancelled, Failed, Json, Pending, Succeeded, TooLate
+from darkroom.adapters.base import Accepted, Call, Cancelled, Failed, Follow, Json, Pending, Succeeded, TooLate
 from darkroom.artifacts.inputs import LocalInputs
 from darkroom.artifacts.local import LocalArtifacts
 from darkroom.catalog.accounts import Accounts
@@ -24,9 +24,11 @@ from darkroom.domain.output import RemoteOutput
 from darkroom.domain.request import Kind, Mode
 from darkroom.events import Bus
 from darkroom.runtime.embedded import Embedded
+from darkroom.runtime.held import Held, due_of, hold
+from darkroom.runtime.kit import Kit
+from darkroom.runtime.linger import Linger
 from darkroom.runtime.liveness import Presence
-from darkroom.runtime.step import Held, Stepper
-from darkroom.store.base import Claimed
+from darkroom.runtime.step import Stepper
 from darkroom.store.sqlite import SqliteStore
 from factories import make_effective, make_job, make_ledger_row
 
@@ -47,7 +49,7 @@ ACME = Provider.model_validate(
 )
 
 
-async def answer(script: list[Any], call: Call) -> Any:
+async def answer(script: list[Any], call: Follow) -> Any:
     """Return or raise the next entry of a script; the last one is repeated. Functions are called with the call."""
     entry: Any = script.pop(0) if len(script) > 1 else script[0]
     if inspect.isfunction(entry) or inspect.ismethod(entry):
@@ -64,13 +66,13 @@ class Scripted:
     submits: list[Any] = field(default_factory=lambda: list[Any]([Accepted({"id": "r1"}, "r1")]))
     polls: list[Any] = field(default_factory=lambda: list[Any]([Pending()]))
     sent: list[Call] = field(default_factory=list[Call])
-    asked: list[Call] = field(default_factory=list[Call])
+    asked: list[Follow] = field(default_factory=list[Follow])
 
     async def submit(self, call: Call) -> Accepted | Succeeded:
         self.sent.append(call)
         return await answer(self.submits, call)
 
-    async def poll(self, operation: Json, call: Call) -> Pending | Succeeded | Failed:
+    async def poll(self, operation: Json, call: Follow) -> Pending | Succeeded | Failed:
         self.asked.append(call)
         return await answer(self.polls, call)
 
@@ -82,7 +84,7 @@ class Stoppable(Scripted):
     stops: list[Any] = field(default_factory=lambda: list[Any]([Cancelled()]))
     stopped: int = 0
 
-    async def cancel(self, operation: Json, call: Call) -> Cancelled | TooLate:
+    async def cancel(self, operation: Json, call: Follow) -> Cancelled | TooLate:
         self.stopped += 1
         return await answer(self.stops, call)
 
@@ -107,6 +109,12 @@ class Rig:
     providers: dict[str, Provider]
     environment: dict[str, str]
     stepper: Stepper
+    fetcher: Any
+
+    @property
+    def kit(self) -> Kit:
+        """What its moves need."""
+        return self.stepper.kit
 
     def stepper_of(self, owner: str) -> Stepper:
         """Return a stepper of another process on the same store."""
@@ -133,15 +141,15 @@ class Rig:
 
     async def claim(self, owner: str | None = None) -> Held:
         """Claim the one submission that is free."""
-        accounts = self.stepper.accounts.all()
-        claimed = await self.store.claim(owner or self.stepper.owner, accounts=accounts, now=self.clock.now(), limit=9)
+        accounts = self.kit.accounts.all()
+        claimed = await self.store.claim(owner or self.kit.owner, accounts=accounts, now=self.clock.now(), limit=9)
         assert len(claimed) == 1
-        return Held(claimed[0], self.clock.now())
+        return hold(claimed[0].job, claimed[0].submission, self.clock, self.clock.boot())
 
-    async def held(self, job: Job) -> Held:
-        """Return the submission as it now is."""
+    async def held(self, job: Job, idx: int = 0) -> Held:
+        """Return a submission as it now is."""
         job = await self.job(job)
-        return Held(Claimed(job, job.submissions[0]), self.clock.now())
+        return hold(job, job.submissions[idx], self.clock, due_of(job.submissions[idx], self.clock))
 
     async def begun(self, **overrides: Any) -> Held:
         """Return a submission that was accepted."""
@@ -152,7 +160,7 @@ class Rig:
 
     async def job(self, job: Job | Held) -> Job:
         """Return the job as it now is."""
-        found = await self.store.get(job.claimed.job.id if isinstance(job, Held) else job.id)
+        found = await self.store.get(job.job_id if isinstance(job, Held) else job.id)
         assert found is not None
         return found
 
@@ -194,7 +202,7 @@ class _Adapters:
 
 
 def make_stepper(rig: Rig, owner: str) -> Stepper:
-    return Stepper(
+    kit = Kit(
         store=rig.store,
         adapters=_Adapters(rig),
         artifacts=rig.artifacts,
@@ -204,7 +212,34 @@ def make_stepper(rig: Rig, owner: str) -> Stepper:
         clock=rig.clock,
         bus=rig.bus,
         owner=owner,
+        fetcher=rig.fetcher,
     )
+    return Stepper(kit)
+
+
+@dataclass
+class Fetches:
+    """Brings what a test says lies behind an address."""
+
+    files: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Bytes, or the error, by address; a list is taken from its front."""
+    asked: list[str] = field(default_factory=list[str])
+    terms: list[tuple[tuple[str, ...], str | None]] = field(default_factory=list[tuple[tuple[str, ...], str | None]])
+    """The hosts and the base URL of each call."""
+
+    async def fetch(self, url: str, to: Path, *, hosts: Sequence[str], base_url: str | None = None) -> Path:
+        if await anyio.Path(to).exists():
+            return to
+        self.asked.append(url)
+        self.terms.append((tuple(hosts), base_url))
+        found = self.files[url]
+        if isinstance(found, list):
+            entries: list[Any] = found  # pyright: ignore[reportUnknownVariableType] because tests write down anything
+            found = entries.pop(0) if len(entries) > 1 else entries[0]
+        if isinstance(found, BaseException):
+            raise found
+        await anyio.Path(to).write_bytes(found)
+        return to
 
 
 @asynccontextmanager
@@ -222,6 +257,7 @@ async def rig_in(folder: Path, clock: Clock, adapter: Scripted | None = None) ->
         providers={"acme": ACME},
         environment={KEY: "secret"},
         stepper=None,  # pyright: ignore[reportArgumentType] because it needs the rig
+        fetcher=Fetches(),
     )
     rig.stepper = make_stepper(rig, f"w_{os.urandom(4).hex()}")
     await rig.store.open()
@@ -230,6 +266,23 @@ async def rig_in(folder: Path, clock: Clock, adapter: Scripted | None = None) ->
     finally:
         with anyio.CancelScope(shield=True):
             await rig.store.close()
+
+
+async def again(rig: Rig, held: Held | None) -> Held | None:
+    """Advance once more at the due time."""
+    assert held is not None
+    rig.clock.advance(max(0.0, held.due - rig.clock.boot()))
+    return await rig.stepper.advance(held)
+
+
+async def lose(rig: Rig, **overrides: Any) -> Job:
+    """Return a job whose answer was lost."""
+    before, rig.adapter.submits = rig.adapter.submits, [ConnectionResetError()]
+    job = await rig.add(**overrides)
+    assert await rig.stepper.advance(await rig.claim()) is None
+    rig.adapter.submits = before
+    rig.adapter.sent.clear()
+    return await rig.job(job)
 
 
 def failing(times: int, error: Exception, real: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
@@ -245,22 +298,16 @@ def failing(times: int, error: Exception, real: Callable[..., Awaitable[Any]]) -
     return call
 
 
-def embedded_of(rig: Rig) -> Embedded:
+def embedded_of(rig: Rig, linger: Linger | None = None) -> Embedded:
     """Return the scheduler of the rig's process."""
-    return Embedded(
-        store=rig.store,
-        bus=rig.bus,
-        clock=rig.clock,
-        presence=Presence(rig.folder / "home" / "workers", rig.stepper.owner),
-        stepper=rig.stepper,
-        accounts=rig.stepper.accounts.all,
-    )
+    presence = Presence(rig.folder / "home" / "workers", rig.kit.owner, accounts=rig.kit.accounts.all())
+    return Embedded(stepper=rig.stepper, presence=presence, linger=linger)
 
 
 @asynccontextmanager
-async def moving(rig: Rig) -> AsyncGenerator[Embedded]:
+async def moving(rig: Rig, linger: Linger | None = None) -> AsyncGenerator[Embedded]:
     """Move jobs forward until the block ends."""
-    embedded = embedded_of(rig)
+    embedded = embedded_of(rig, linger)
     with anyio.fail_after(LIMIT_S):
         async with anyio.create_task_group() as tasks:
             await tasks.start(embedded.run)

@@ -47,6 +47,21 @@ def test_a_process_says_who_it_is(me: Presence, clock: FakeClock) -> None:
     me.leave()
 
 
+def test_a_process_says_whether_it_lingers_and_which_accounts_it_has(tmp_path: Path, clock: FakeClock) -> None:
+    presence = Presence(tmp_path / "workers", "me", lingers=True, accounts=["acme/main", "none"])
+    worker = presence.enter(clock)
+    assert (worker.lingers, worker.accounts) == (True, ("acme/main", "none"))
+    clock.advance(5)
+    assert presence.renew(clock) == replace(worker, started_at=clock.now(), lease_until=clock.boot() + LEASE_S)
+    presence.leave()
+    plain = Presence(tmp_path / "workers", "me").renew(clock)
+    assert (plain.lingers, plain.accounts) == (False, ())
+
+
+def test_a_process_has_the_lease_that_it_is_told(tmp_path: Path, clock: FakeClock) -> None:
+    assert Presence(tmp_path, "me", lease_s=2.5).renew(clock).lease_until == clock.boot() + 2.5
+
+
 def test_a_process_never_takes_itself_for_dead(me: Presence, clock: FakeClock) -> None:
     worker = me.enter(clock)
     assert me.dead([replace(worker, lease_until=0.0, boot_id="another")], clock.boot()) == []

@@ -1,5 +1,6 @@
 """When jobs are looked at again."""
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -90,3 +91,106 @@ def test_a_refused_submission_waits_as_told_or_twice_as_long_each_time(
 @given(failures=st.integers(min_value=0, max_value=10_000))
 def test_trouble_is_retried_within_a_minute_always(failures: int) -> None:
     assert 1 <= schedule.trouble_pause(failures) <= schedule.trouble_pause(failures + 1) <= 60
+
+
+# Whose turn it is
+
+
+async def took_turns(gate: schedule.Gate, *ranks: float, cancelled: float | None = None) -> list[float]:
+    """Return in which order these had their turn, who came one after the other while somebody had the only one."""
+    order: list[float] = []
+    scopes = {rank: anyio.CancelScope() for rank in ranks}
+
+    async def wait(rank: float) -> None:
+        with scopes[rank]:
+            async with gate.turn(rank):
+                order.append(rank)
+
+    async with anyio.create_task_group() as tasks, gate.turn(0):
+        for rank in ranks:
+            tasks.start_soon(wait, rank)
+            await anyio.wait_all_tasks_blocked()
+        if cancelled is not None:
+            scopes[cancelled].cancel()
+            await anyio.wait_all_tasks_blocked()
+        assert order == []
+    return order
+
+
+@pytest.mark.anyio
+async def test_the_lowest_rank_has_its_turn_first_whoever_came_first() -> None:
+    assert await took_turns(schedule.Gate(1), 3, float("inf"), 1, 2) == [1, 2, 3, float("inf")]
+
+
+@pytest.mark.anyio
+async def test_who_has_the_same_rank_has_its_turn_in_the_order_of_coming() -> None:
+    gate, order = schedule.Gate(1), list[str]()
+
+    async def wait(name: str) -> None:
+        async with gate.turn(1):
+            order.append(name)
+
+    async with anyio.create_task_group() as tasks, gate.turn(0):
+        for name in "abc":
+            tasks.start_soon(wait, name)
+            await anyio.wait_all_tasks_blocked()
+    assert order == ["a", "b", "c"]
+
+
+@pytest.mark.anyio
+async def test_only_so_many_have_their_turn_at_once() -> None:
+    gate, inside, most = schedule.Gate(2), 0, 0
+
+    async def enter() -> None:
+        nonlocal inside, most
+        async with gate.turn(1):
+            inside += 1
+            most = max(most, inside)
+            await anyio.wait_all_tasks_blocked()
+            inside -= 1
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(2):
+            tasks.start_soon(enter)
+        await anyio.wait_all_tasks_blocked()
+    assert most == 2
+
+
+@pytest.mark.anyio
+async def test_one_that_no_longer_waits_takes_nobodys_turn() -> None:
+    gate = schedule.Gate(1)
+    assert await took_turns(gate, 1, 2, 3, cancelled=2) == [1, 3]
+    assert await took_turns(gate, 5) == [5]
+    assert await took_turns(gate, 1, 5, 2, 6, 7, 3, cancelled=1) == [2, 3, 5, 6, 7]
+
+
+@pytest.mark.anyio
+async def test_one_that_is_cancelled_just_when_its_turn_comes_passes_it_on() -> None:
+    gate, order, scope = schedule.Gate(1), list[int](), anyio.CancelScope()
+
+    async def first() -> None:
+        with scope:
+            async with gate.turn(1):
+                order.append(1)
+
+    async def second() -> None:
+        async with gate.turn(2):
+            order.append(2)
+
+    async with anyio.create_task_group() as tasks, gate.turn(0):
+        for each in (first, second):
+            tasks.start_soon(each)
+            await anyio.wait_all_tasks_blocked()
+        scope.cancel()
+    assert order == [2]
+
+
+@pytest.mark.anyio
+async def test_a_turn_ends_with_its_block_whatever_happens_in_it() -> None:
+    gate = schedule.Gate(1)
+    with pytest.raises(ZeroDivisionError):
+        async with gate.turn(1):
+            raise ZeroDivisionError
+    with anyio.fail_after(20):
+        async with gate.turn(1):
+            pass

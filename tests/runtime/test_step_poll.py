@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from helpers_runtime import ACME, KEY, VIDEO, Rig, Stoppable, failing
+from helpers_runtime import ACME, KEY, VIDEO, Rig, Stoppable, again, failing
 
 from darkroom.adapters.base import Cancelled, Failed, Pending, Succeeded, TooLate
 from darkroom.domain.job import LedgerKind, State
@@ -12,19 +12,18 @@ from darkroom.domain.output import FailedOutput, RemoteOutput
 from darkroom.errors import ContentBlocked, ProviderFailed, StorageFull, StorageUnwritable
 from darkroom.events import Progress
 from darkroom.runtime import schedule
-from darkroom.runtime.step import Held
+from darkroom.runtime.embedded import AFRESH
+from darkroom.runtime.held import Held
 from factories import FakeClock
 
 pytestmark = pytest.mark.anyio
 FULL = StorageFull("The disk is full.")
-PARKED_MS = int(schedule.PARKED_S * 1000)
 
 
-async def again(rig: Rig, held: Held | None) -> Held | None:
-    """Advance once more at the due time."""
-    assert held is not None
-    rig.clock.wall = max(rig.clock.wall, held.due_at)
-    return await rig.stepper.advance(held)
+async def cancel(rig: Rig, held: Held) -> None:
+    """Ask for a job to be cancelled, and tell its owner that somebody asked."""
+    await rig.store.request_cancel(held.job_id, "local", rig.clock.now())
+    held.seen = AFRESH
 
 
 async def test_a_poll_without_news_writes_nothing(rig: Rig) -> None:
@@ -33,7 +32,7 @@ async def test_a_poll_without_news_writes_nothing(rig: Rig) -> None:
     held = await again(rig, held)
     assert held is not None
     assert await rig.part(held) == before
-    assert held.due_at > rig.clock.now()
+    assert held.due > rig.clock.boot()
     assert rig.adapter.asked[0].submit_key == rig.adapter.sent[0].submit_key
 
 
@@ -41,9 +40,9 @@ async def test_progress_is_told_in_memory_and_forgotten_at_the_end(rig: Rig) -> 
     rig.adapter.polls = [Pending(0.4, "drawing", poll_after_s=0.02), rig.done()]
     held = await again(rig, await rig.begun())
     assert held is not None
-    assert rig.bus.progress_of(held.claimed.job.id) == Progress(0.4, "drawing")
+    assert rig.bus.progress_of(held.job_id) == Progress(0.4, "drawing")
     assert await again(rig, held) is None
-    assert rig.bus.progress_of(held.claimed.job.id) is None
+    assert rig.bus.progress_of(held.job_id) is None
 
 
 async def test_what_is_ready_is_kept_and_settled_with_the_estimate(rig: Rig) -> None:
@@ -68,12 +67,12 @@ async def test_a_job_whose_price_nobody_knew_is_settled_with_nothing_and_uncerta
 async def test_a_poll_that_fails_never_fails_the_job(rig: Rig, clock: FakeClock, error: Exception) -> None:
     rig.adapter.polls = [error, error, error, rig.done()]
     held: Held | None = await rig.begun()
-    pauses: list[int] = []
+    pauses: list[float] = []
     for _ in range(3):
         held = await again(rig, held)
         assert held is not None
-        pauses.append(held.due_at - clock.now())
-    assert pauses == [2000, 4000, 8000]
+        pauses.append(round(held.due - clock.boot(), 3))
+    assert pauses == [2, 4, 8]
     assert held is not None
     assert await again(rig, held) is None
     assert (await rig.job(held)).state is State.SUCCEEDED
@@ -107,10 +106,10 @@ async def test_paid_work_past_its_deadline_is_parked_and_asked_for_less_often(
     parked = await rig.stepper.advance(held)
     assert parked is not None
     assert (await rig.part(held)).state is State.PARKED
-    assert parked.due_at == clock.now() + PARKED_MS
+    assert parked.due == clock.boot() + schedule.PARKED_S
     parked = await again(rig, parked)
     assert parked is not None
-    assert parked.due_at == clock.now() + PARKED_MS
+    assert parked.due == clock.boot() + schedule.PARKED_S
     assert await again(rig, parked) is None
     assert (await rig.part(held)).state is State.SUCCEEDED
 
@@ -149,7 +148,7 @@ async def test_accepted_work_of_an_offer_that_vanished_waits_for_its_return(rig:
     rig.providers["acme"] = ACME.model_copy(update={"offers": ACME.offers[1:]})
     waiting = await rig.stepper.advance(held)
     assert waiting is not None
-    assert waiting.due_at == clock.now() + PARKED_MS
+    assert waiting.due == clock.boot() + schedule.PARKED_S
     del rig.providers["acme"]
     waiting = await again(rig, waiting)
     rig.providers["acme"] = ACME
@@ -168,11 +167,8 @@ async def test_accepted_work_whose_key_vanished_waits_for_its_return(rig: Rig) -
 
 
 async def test_a_full_disk_while_polling_is_left_to_the_caller(rig: Rig) -> None:
-    def full(*_: object) -> None:
-        raise StorageUnwritable("read-only")
-
+    rig.adapter.polls = [StorageUnwritable("read-only")]
     held = await rig.begun()
-    rig.artifacts.scratch = full
     with pytest.raises(StorageUnwritable):
         await rig.stepper.advance(held)
     assert (await rig.part(held)).state is State.RUNNING
@@ -195,29 +191,31 @@ async def test_running_work_is_stopped_at_its_provider(
 ) -> None:
     rig.adapter = Stoppable(stops=[Cancelled(charged)])
     held = await rig.begun()
-    await rig.store.request_cancel(held.claimed.job.id, "local", rig.clock.now())
+    await cancel(rig, held)
     assert await again(rig, held) is None
     assert (await rig.part(held)).state is State.CANCELLED
     assert (await rig.money(held))[1:] == [row]
     assert rig.adapter.asked == []
 
 
-@pytest.mark.parametrize("answer", [TooLate(), ConnectionResetError()], ids=["too late", "no answer"])
+@pytest.mark.parametrize(
+    ("answer", "stops"), [(TooLate(), 1), (ConnectionResetError(), 2)], ids=["too late", "no answer"]
+)
 async def test_a_stop_that_comes_too_late_or_fails_lets_the_result_decide(
-    rig: Rig, answer: TooLate | Exception
+    rig: Rig, answer: TooLate | Exception, stops: int
 ) -> None:
     rig.adapter = Stoppable(stops=[answer], polls=[Pending(), rig.done()])
     held = await rig.begun()
-    await rig.store.request_cancel(held.claimed.job.id, "local", rig.clock.now())
+    await cancel(rig, held)
     assert await again(rig, await again(rig, held)) is None
     assert (await rig.part(held)).state is State.SUCCEEDED
-    assert rig.adapter.stopped == 2
+    assert rig.adapter.stopped == stops
 
 
 async def test_work_that_no_one_can_stop_goes_on(rig: Rig) -> None:
     rig.adapter.polls = [rig.done()]
     held = await rig.begun()
-    await rig.store.request_cancel(held.claimed.job.id, "local", rig.clock.now())
+    await cancel(rig, held)
     assert await again(rig, held) is None
     assert (await rig.part(held)).state is State.SUCCEEDED
 
@@ -227,7 +225,8 @@ async def test_parked_work_can_be_stopped_too(rig: Rig, clock: FakeClock) -> Non
     held = await rig.begun()
     clock.advance(901)
     parked = await rig.stepper.advance(held)
-    await rig.store.request_cancel(held.claimed.job.id, "local", clock.now())
+    assert parked is not None
+    await cancel(rig, parked)
     assert await again(rig, parked) is None
     assert (await rig.part(held)).state is State.CANCELLED
 
@@ -240,12 +239,12 @@ async def test_downloads_wait_for_room_on_the_disk(rig: Rig, clock: FakeClock) -
     keep = rig.artifacts.keep
     rig.artifacts.keep = failing(2, FULL, keep)
     held: Held | None = await rig.begun()
-    for failures, pause in ((1, 2000), (2, 4000)):
+    for failures, pause in ((1, 2), (2, 4)):
         held = await again(rig, held)
         assert held is not None
-        assert (held.failures, held.due_at) == (failures, clock.now() + pause)
+        assert (held.failures, round(held.due - clock.boot(), 3)) == (failures, pause)
         assert (await rig.part(held)).state is State.DOWNLOADING
-        told = rig.bus.progress_of(held.claimed.job.id)
+        told = rig.bus.progress_of(held.job_id)
         assert told is not None
         assert "not saved yet: The disk is full." in str(told.message)
     assert held is not None
@@ -285,7 +284,7 @@ async def test_a_job_of_which_nothing_can_be_kept_fails_and_is_settled(rig: Rig)
 
 async def test_results_of_work_that_somebody_else_has_by_now_are_left_to_them(rig: Rig) -> None:
     async def taken(_: object) -> Succeeded:
-        await rig.store.reap([rig.stepper.owner], rig.clock.now())
+        await rig.store.reap([rig.kit.owner], rig.clock.now())
         return done
 
     done = rig.done()
@@ -304,7 +303,7 @@ async def test_a_restart_goes_on_with_the_download(rig: Rig) -> None:
     rig.artifacts.keep = failing(1, FULL, keep)
     held = await rig.begun()
     await again(rig, held)
-    await rig.store.reap([rig.stepper.owner], rig.clock.now())
+    await rig.store.reap([rig.kit.owner], rig.clock.now())
     other = rig.stepper_of("w_next")
     assert await other.advance(await rig.claim("w_next")) is None
     assert (await rig.part(held)).state is State.SUCCEEDED

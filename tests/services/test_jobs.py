@@ -9,8 +9,8 @@ import pytest
 from darkroom.app import App
 from darkroom.domain.job import Job, State
 from darkroom.domain.output import Output
-from darkroom.errors import InvalidRequest, UnknownJob
-from darkroom.events import Progress
+from darkroom.errors import InvalidRequest, StorageFull, UnknownJob
+from darkroom.events import Progress, Wake
 from darkroom.services.generation import Terms
 from darkroom.services.jobs import Jobs
 from factories import FakeClock, make_worker
@@ -261,3 +261,81 @@ async def test_progress_of_nobody_and_of_the_ended_is_none(app: App) -> None:
 async def test_the_service_needs_no_more_than_a_store_a_bus_and_a_clock(app: App, clock: FakeClock) -> None:
     job = await started(app, image())
     assert await Jobs(app.store, app.bus, clock).get([job.id], ME) == [job]
+
+
+# Asking other processes
+
+
+async def asked_of_others(app: App) -> dict[str, int]:
+    return await app.store.asked("worker-1")
+
+
+async def test_the_process_that_has_a_job_is_told_that_somebody_asked(app: App, clock: FakeClock) -> None:
+    await app.store.register(make_worker())
+    job = await run_until(app, (await started(app, image())).id, State.RUNNING)
+    await app.jobs.wait([job.id], ME, 0)
+    assert await asked_of_others(app) == {job.id: clock.now()}
+
+
+async def test_a_cancel_is_told_to_the_process_that_has_the_job(app: App, clock: FakeClock) -> None:
+    await app.store.register(make_worker())
+    job = await run_until(app, (await started(app, image())).id, State.RUNNING)
+    await app.jobs.cancel(job.id, ME)
+    assert await asked_of_others(app) == {job.id: clock.now()}
+
+
+async def test_others_are_asked_once_however_long_one_waits(
+    app: App, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await run_until(app, (await started(app, image())).id, State.RUNNING)
+    asked: list[str] = []
+
+    async def ask(job_id: str, *_: object) -> None:
+        asked.append(job_id)
+
+    async def told(_: object) -> None:
+        clock.advance(20)
+        app.bus.changed(job.id)
+
+    monkeypatch.setattr(app.store, "ask", ask)
+    with anyio.fail_after(5):
+        await app.jobs.wait([job.id], ME, 60, told)
+    assert asked == [job.id]
+
+
+async def test_a_job_of_this_process_or_of_nobody_is_asked_about_here_alone(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(app.store, "ask", never)
+    waiting = await started(app, image())
+    await app.jobs.wait([waiting.id], ME, 0)
+    assert job_ids(await app.bus.next_work(0)) == {waiting.id}
+    await app.jobs.cancel(waiting.id, ME)
+    mine = await run_until(app, (await started(app, image(prompt="two"))).id, State.RUNNING)
+    app.bus.worker = "worker-1"
+    await app.jobs.wait([mine.id], ME, 0)
+    assert mine.id in job_ids(await app.bus.next_work(0))
+
+
+async def test_what_has_ended_is_not_asked_about(app: App) -> None:
+    done = await succeed(app, await started(app, image()))
+    await app.bus.next_work(0)
+    await app.jobs.wait([done.id], ME, 60)
+    assert job_ids(await app.bus.next_work(0)) == set()
+
+
+async def test_a_full_disk_keeps_nobody_from_an_answer(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = await run_until(app, (await started(app, image())).id, State.RUNNING)
+
+    async def full(*_: object) -> None:
+        raise StorageFull("The disk is full.")
+
+    monkeypatch.setattr(app.store, "ask", full)
+    assert await app.jobs.wait([job.id], ME, 0) == [job]
+
+
+def job_ids(wake: Wake) -> set[str]:
+    return set(wake.asked)

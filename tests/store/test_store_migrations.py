@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from darkroom.domain.job import LedgerKind, State
+from darkroom.domain.job import ENDED, LedgerKind, State
 from darkroom.domain.run import RunState
 from darkroom.errors import StorageNewer
 from darkroom.store.migrate import migrate, migrations, statements, version_of
@@ -182,7 +182,6 @@ def test_a_last_statement_without_its_semicolon_is_not_lost() -> None:
 @pytest.mark.parametrize(
     ("table", "column", "values"),
     [
-        ("jobs", "state", State),
         ("submissions", "state", State),
         ("runs", "state", RunState),
         ("ledger", "kind", LedgerKind),
@@ -196,6 +195,36 @@ def test_the_words_that_a_column_may_hold_are_those_of_its_enumeration(
     words = re.search(rf"\b{column} TEXT NOT NULL CHECK \({column} IN \((.*?)\)\)", sql)
     assert words is not None
     assert re.findall(r"'(\w+)'", words[1]) == [str(value) for value in values]
+
+
+def test_a_job_s_outcome_is_one_of_the_states_in_which_it_ends(db: sqlite3.Connection) -> None:
+    migrate(db, migrations("sqlite"))
+    sql = db.execute("SELECT sql FROM sqlite_master WHERE name = 'jobs'").fetchone()[0]
+    words = re.search(r"\boutcome TEXT CHECK \(outcome IN \((.*?)\)\)", sql)
+    assert words is not None
+    assert set(re.findall(r"'(\w+)'", words[1])) == ENDED
+
+
+def test_a_file_of_the_first_version_keeps_its_jobs(db: sqlite3.Connection) -> None:
+    steps = migrations("sqlite")
+    migrate(db, {1: steps[1]})
+    for number, (state, finished_at) in enumerate([("running", None), ("failed", 8)]):
+        db.execute(
+            """INSERT INTO jobs (id, principal, kind, mode, state, request, request_hash, created_at, updated_at,
+               finished_at) VALUES (?, 'local', 'image', 'text_to_image', ?, '{}', 'x', 5, 7, ?)""",
+            (f"job_{number}", state, finished_at),
+        )
+        db.execute(
+            """INSERT INTO submissions (job_id, idx, state, provider, model, effective, replayable)
+               VALUES (?, 0, ?, 'acme', 'm', '{}', 0)""",
+            (f"job_{number}", state),
+        )
+    migrate(db, steps)
+    assert db.execute("SELECT id, outcome, finished_at FROM jobs").fetchall() == [
+        ("job_0", None, None),
+        ("job_1", "failed", 8),
+    ]
+    assert db.execute("SELECT state, updated_at FROM submissions").fetchall() == [("running", 7), ("failed", 7)]
 
 
 def test_every_table_is_strict(db: sqlite3.Connection) -> None:

@@ -12,6 +12,7 @@ from darkroom.domain.money import MicroUsd
 from darkroom.domain.output import FailedOutput, RemoteOutput
 from darkroom.domain.request import Effective, Role
 from darkroom.errors import DarkroomError
+from darkroom.net.answer import Answer
 
 Json = dict[str, JsonValue]
 
@@ -29,23 +30,34 @@ class Blob:
     name: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """Everything that an adapter may know about one submission."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Follow:
+    """What an adapter may know to ask about a submission; small, since thousands may be under way."""
 
     job_id: str
     submit_key: str
+    """Ours, the same for every call about this attempt."""
+    sent_at: int | None = None
+    """When the intent was stored, milliseconds since 1970; providers forget keys after a while."""
     provider: Provider
     offer: Offer
+    credentials: Mapping[str, str] = field(repr=False)
+    """Values by variable name."""
+    now: int
+    """Milliseconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call(Follow):
+    """Everything that an adapter may know to submit."""
+
     request: Effective
     inputs: tuple[Blob, ...]
     """In the order of `request.inputs`, then the pictures of `request.scenes` that have one, in scene order."""
-    credentials: Mapping[str, str] = field(repr=False)
-    """Values by variable name."""
     scratch: Path
     """A folder for this submission alone, made by the runtime, on the disk of the outputs."""
-    now: int
-    """Milliseconds since 1970."""
+    spool: Path
+    """Where the answer of this attempt is kept whole before anything is made of it; nothing is there yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +79,19 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
+class Made:
+    """A result that the answer itself holds; the runtime keeps it before it notes that the work is done."""
+
+    data: bytes = field(repr=False)
+    media_type: str | None = None
+    variant: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Succeeded:
     """Ready, at least in part."""
 
-    outputs: tuple[RemoteOutput, ...]
+    outputs: tuple[RemoteOutput | Made, ...]
     failed: tuple[FailedOutput, ...] = ()
     cost: MicroUsd | None = None
     """What the provider says that it charged."""
@@ -134,7 +155,7 @@ class Adapter(Protocol):
         """Start the work with exactly one call that may cost money."""
         ...
 
-    async def poll(self, operation: Json, call: Call) -> Pending | Succeeded | Failed:
+    async def poll(self, operation: Json, call: Follow) -> Pending | Succeeded | Failed:
         """Ask once how the accepted work stands."""
         ...
 
@@ -152,7 +173,7 @@ class Uploads(Protocol):
 class Cancellable(Protocol):
     """An adapter whose provider can stop accepted work."""
 
-    async def cancel(self, operation: Json, call: Call) -> Cancelled | TooLate:
+    async def cancel(self, operation: Json, call: Follow) -> Cancelled | TooLate:
         """Ask the provider to stop."""
         ...
 
@@ -161,8 +182,34 @@ class Cancellable(Protocol):
 class Locatable(Protocol):
     """An adapter whose provider can find a submission by our key."""
 
-    async def locate(self, call: Call) -> Accepted | Absent | Unsure:
-        """Look for the submission whose answer was lost."""
+    async def locate(self, call: Call) -> Accepted | Succeeded | Absent | Unsure:
+        """Look for the submission whose answer was lost.
+
+        Where a provider accepts each key once and says so, sending the same key again is a look-up too, while
+        `call.sent_at` is younger than what the provider remembers.
+        """
+        ...
+
+
+@runtime_checkable
+class Reads(Protocol):
+    """An adapter that can read a kept answer again, whose process ended before it had made anything of it."""
+
+    def read(self, answer: Answer, call: Call) -> Accepted | Succeeded:
+        """Make of an answer to a submission what `submit` would have made of it, and raise what it would have."""
+        ...
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """An adapter that can follow accepted work when only the provider's id of it is known."""
+
+    def operation_of(self, provider_job_id: str, call: Follow) -> Json:
+        """Return what `poll` needs.
+
+        Raises:
+            InvalidRequest: If that cannot be an id of this provider's.
+        """
         ...
 
 
@@ -170,7 +217,7 @@ class Locatable(Protocol):
 class Checkable(Protocol):
     """An adapter that can test a credential for free."""
 
-    async def check(self, call: Call) -> Health:
+    async def check(self, call: Follow) -> Health:
         """Send one free authenticated request."""
         ...
 

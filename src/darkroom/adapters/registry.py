@@ -2,11 +2,12 @@
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from darkroom import adapters
 from darkroom.adapters.base import Adapter, Closable
 from darkroom.catalog.providers import Provider
+from darkroom.net.provider import ProviderHttp
 
 _OURS = frozenset({"base", "registry"})
 
@@ -17,10 +18,16 @@ def adapter_names() -> frozenset[str]:
 
 
 class Registry:
-    """The adapters in use in this process, one a provider."""
+    """The adapters in use in this process, one a provider.
 
-    def __init__(self, providers: Mapping[str, Provider]) -> None:
+    Args:
+        providers: All providers.
+        http: What an adapter may do on the wire, by its provider.
+    """
+
+    def __init__(self, providers: Mapping[str, Provider], http: Callable[[Provider], ProviderHttp]) -> None:
         self._providers = providers
+        self._http = http
         self._made: dict[str, Adapter] = {}
 
     def adapter(self, provider_id: str) -> Adapter:
@@ -30,8 +37,9 @@ class Registry:
             KeyError: If there is no such provider.
         """
         if provider_id not in self._made:
-            module = importlib.import_module(f"{adapters.__name__}.{self._providers[provider_id].adapter_name}")
-            self._made[provider_id] = module.create()
+            provider = self._providers[provider_id]
+            module = importlib.import_module(f"{adapters.__name__}.{provider.adapter_name}")
+            self._made[provider_id] = module.create(self._http(provider))
         return self._made[provider_id]
 
     async def aclose(self) -> None:

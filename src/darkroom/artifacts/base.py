@@ -135,6 +135,14 @@ class ArtifactStore(Protocol):
         """
         ...
 
+    def hold(self, path: Path, data: bytes) -> None:
+        """Keep bytes in a scratch folder until `keep` takes them, durably and whole; blocks.
+
+        Raises:
+            StorageError: If they cannot be kept.
+        """
+        ...
+
     def sweep(self, job_id: str) -> None:
         """Remove a job's scratch folder, as far as that is possible; blocks.
 

@@ -22,6 +22,7 @@ from darkroom.errors import InvalidRequest, ResultExpired, StorageUnwritable, Un
 
 log = logging.getLogger(__name__)
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_HELD = "The result is held in memory and saved as soon as that works."
 _SAFE = "The result is not lost: it stays where it came from."
 
 
@@ -74,6 +75,11 @@ class LocalArtifacts:
         with files.storing(self._home, variable="DARKROOM_HOME", kept="Nothing was lost."):
             files.make_folder(folder, 0o700)
         return folder
+
+    def hold(self, path: Path, data: bytes) -> None:
+        """Keep bytes in a scratch folder; see the protocol."""
+        with files.storing(self._home, variable="DARKROOM_HOME", kept=_HELD):
+            files.write_whole(path, data)
 
     def sweep(self, job_id: str) -> None:
         """Remove a job's scratch folder; see the protocol. What cannot be removed is left."""

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 
-from darkroom.catalog.providers import Provider
+from darkroom.catalog.providers import Provider, base_url_variable
 
 NO_ACCOUNT = "none"
 """The account of a provider that needs no credential."""
@@ -22,6 +22,10 @@ class Accounts:
         """Return the credential by variable name, empty where none is needed, None when it is missing."""
         return provider.credential(self._environment)
 
+    def base_url(self, provider: Provider) -> str | None:
+        """Return where its API is: what the user set, else what the manifest says."""
+        return self._environment.get(base_url_variable(provider.id)) or provider.base_url
+
     def account(self, provider: Provider) -> str | None:
         """Return a keyed hash that names the credential without telling it, or None when it is missing."""
         credential = self.credential(provider)
@@ -31,6 +35,11 @@ class Accounts:
             return NO_ACCOUNT
         text = "\n".join([provider.id, *(f"{name}={credential[name]}" for name in sorted(credential))])
         return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()[:16]
+
+    def secrets(self) -> frozenset[str]:
+        """Return the values of all credentials, for whoever must keep them out of texts."""
+        found = (self.credential(provider) or {} for provider in self._providers.values())
+        return frozenset(value for credential in found for value in credential.values())
 
     def ready(self) -> frozenset[str]:
         """Return the ids of the providers whose credential is there."""

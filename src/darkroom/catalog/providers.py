@@ -148,6 +148,7 @@ class Offer(_Strict):
     successor: str | None = None
     rank: int = Field(default=50, ge=0, le=100, description="higher is tried first")
     replayable: bool = Field(default=False, description="free and deterministic: may be sent again after a crash")
+    synchronous: bool = Field(default=False, description="answers within the submitting call, which may last minutes")
     typical_s: float | None = None
     prompt_max: int | None = None
     count_max: int = Field(default=1, ge=1)

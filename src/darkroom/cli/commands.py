@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from darkroom import __version__
-from darkroom.cli import doctor, generate, jobs
+from darkroom.cli import db, doctor, generate, jobs, worker
 from darkroom.cli.console import out
 
 cli = typer.Typer(
@@ -15,10 +15,12 @@ cli = typer.Typer(
     help="Images and videos for any MCP client; jobs that are never lost and never paid for twice.",
 )
 cli.add_typer(generate.group, name="generate")
-cli.command()(jobs.jobs)
+cli.add_typer(jobs.group, name="jobs")
 cli.command()(jobs.check)
 cli.command()(jobs.cancel)
+cli.add_typer(db.group, name="db")
 cli.command()(doctor.doctor)
+cli.command(hidden=True)(worker.worker)
 
 
 def _version(wanted: bool) -> None:

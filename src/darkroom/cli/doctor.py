@@ -28,7 +28,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON."
     rows = [
         *_program(),
         *_folders(settings.home, settings.outputs),
-        *_database(),
+        *_database(app),
         *_codecs(),
         *_providers(app),
         *(("warning", "setting", text) for text in app.warnings()),
@@ -62,7 +62,7 @@ def _folders(home: Path, outputs: Path) -> Iterator[Row]:
             yield level, what, f"{folder}, {free / 1e9:.1f} GB free"
 
 
-def _database() -> Iterator[Row]:
+def _database(app: App) -> Iterator[Row]:
     async def count(app: App) -> tuple[int, int]:
         unfinished = await app.jobs.find("local", status="active", limit=1000)
         unknown = await app.jobs.find("local", status="unknown", limit=1000)
@@ -73,7 +73,7 @@ def _database() -> Iterator[Row]:
     except SystemExit:
         yield "wrong", "database", "cannot be opened; see above"
         return
-    yield "ok", "database", f"{unfinished} jobs under way"
+    yield _soundness(app, unfinished)
     if unknown:
         yield "warning", "database", f"{unknown} submissions without an answer: darkroom jobs --status unknown"
     if sqlite3.sqlite_version_info < OLD_SQLITE:
@@ -84,6 +84,21 @@ def _database() -> Iterator[Row]:
         )
     else:
         yield "ok", "sqlite", sqlite3.sqlite_version
+
+
+def _soundness(app: App, unfinished: int) -> Row:
+    """Return what the quick half of the database's check says, and how old the newest backup is."""
+    damage = [finding.says for finding in app.store.care.check(whole=False).findings if finding.damage]
+    newest = app.store.care.newest_backup()
+    age = "no backup yet: darkroom db backup" if newest is None else f"backup {_age(app.clock.now() - newest[1])} ago"
+    if damage:
+        return "wrong", "database", f"damaged ({damage[0][:80]}), see darkroom db check; {age}"
+    return "ok", "database", f"{unfinished} jobs under way, no damage, {age}"
+
+
+def _age(ms: int) -> str:
+    hours = max(0, ms) // 3_600_000
+    return f"{hours} hours" if hours < 48 else f"{hours // 24} days"
 
 
 def _codecs() -> Iterator[Row]:

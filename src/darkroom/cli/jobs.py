@@ -1,4 +1,4 @@
-"""`darkroom jobs`, `check`, `cancel`."""
+"""`darkroom jobs`, `jobs resolve`, `check`, `cancel`."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from darkroom.app import App
-from darkroom.cli.console import EXIT_FAILED, err, out, run
+from darkroom.cli.console import EXIT_FAILED, EXIT_USAGE, err, fail, out, run
 from darkroom.cli.generate import follow
 from darkroom.domain.job import Job, State
 from darkroom.domain.money import show_usd
@@ -20,13 +20,20 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 Ids = Annotated[list[str], typer.Argument(help="One or more job ids.")]
 
 
+group = typer.Typer(invoke_without_command=True, help="List your jobs, or say what became of a lost one.")
+
+
+@group.callback()
 def jobs(
+    context: typer.Context,
     status: Annotated[str | None, typer.Option(help="A state, or: active, running, unknown.")] = None,
     label: Annotated[str | None, typer.Option(help="Only jobs with that label.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """List your newest jobs."""
+    """List your newest jobs; `darkroom jobs resolve` settles one whose answer was lost."""
+    if context.invoked_subcommand is not None:
+        return
 
     async def work(app: App) -> list[tuple[Job, dict[str, Any]]]:
         found = await app.jobs.find(LOCAL, status=status, label=label, limit=limit)
@@ -39,6 +46,36 @@ def jobs(
         err.print("There is no such job yet. Make one with: darkroom generate image 'a lighthouse at dusk'")
     else:
         out.print(_table(found))
+
+
+@group.command()
+def resolve(
+    job_id: Annotated[str, typer.Argument(help="A job whose status is submit_unknown.")],
+    provider_id: Annotated[
+        str | None, typer.Option("--provider-id", help="The provider has it, under this id of its own: go on with it.")
+    ] = None,
+    absent: Annotated[bool, typer.Option("--absent", help="You looked: the provider never had it.")] = False,
+    give_up: Annotated[bool, typer.Option("--give-up", help="End it; it may have been charged.")] = False,
+    submission: Annotated[int | None, typer.Option(min=0, help="Which one, where a job has several.")] = None,
+) -> None:
+    """Say what became of a request whose answer was lost; nothing is ever sent again by this."""
+    if (provider_id is not None) + absent + give_up != 1:
+        fail("Give one of --provider-id, --absent and --give-up.", EXIT_USAGE)
+
+    async def work(app: App) -> dict[str, Any]:
+        operator = await app.operator()
+        if provider_id is not None:
+            job = await operator.found(job_id, LOCAL, provider_id.strip(), submission)
+        elif absent:
+            job = await operator.absent(job_id, LOCAL, submission)
+        else:
+            job = await operator.give_up(job_id, LOCAL, submission)
+        return await _view(app, job)
+
+    view = run(work)
+    out.print(job_text(view), markup=False)
+    if provider_id is not None:
+        err.print(f"To bring its result home now: darkroom check {view['job_id']} --wait 600", style="dim")
 
 
 def check(

@@ -34,14 +34,14 @@ def serve(*, log_json: bool = False, log_level: str = "WARNING") -> None:
 
 async def _serve(server: DarkroomServer, app: App) -> None:
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_stop_on_signal, tasks.cancel_scope, app)
+        tasks.start_soon(stop_on_signal, tasks.cancel_scope, app)
         tasks.start_soon(_say_warnings, app)
         await server.run_stdio_async()
         tasks.cancel_scope.cancel()
 
 
-async def _stop_on_signal(scope: anyio.CancelScope, app: App) -> None:
-    """End the process once everything is given back: the thread that reads stdin would keep it for ever."""
+async def stop_on_signal(scope: anyio.CancelScope, app: App) -> None:
+    """End the process on a signal, once everything is given back: a thread that reads stdin would keep it for ever."""
     if sys.platform == "win32":
         await anyio.sleep_forever()
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:

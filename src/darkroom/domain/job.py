@@ -55,7 +55,7 @@ def may_move(origin: State, target: State, *, replayable: bool = False) -> bool:
     return target in MOVES[origin] or (replayable and target is State.QUEUED and origin in REPLAYS)
 
 
-_LOUDEST = (
+LOUDEST = (
     State.RUNNING,
     State.SUBMITTING,
     State.DOWNLOADING,
@@ -66,11 +66,12 @@ _LOUDEST = (
     State.FAILED,
     State.CANCELLED,
 )
+"""The submission whose state comes first here decides its job's."""
 
 
 def derive(states: Iterable[State]) -> State:
     """Return a job's state from its submissions': the liveliest one, and succeeded when any part did."""
-    return min(states, key=_LOUDEST.index)
+    return min(states, key=LOUDEST.index)
 
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -109,6 +110,9 @@ class Submission(BaseModel):
     model: str
     effective: Effective
     replayable: bool = False
+    """Free and deterministic: sent again when its process died."""
+    synchronous: bool = False
+    """Answered within the submitting call, which may last minutes."""
     attempt: int = 0
     submit_key: str | None = None
     sent_at: int | None = None

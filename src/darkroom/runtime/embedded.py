@@ -2,28 +2,37 @@
 
 import heapq
 import logging
-from collections.abc import Callable, Sequence
+from functools import partial
 
 import anyio
 import anyio.abc
 import anyio.to_thread
 
-from darkroom.clock import Clock
 from darkroom.domain.job import State
 from darkroom.errors import StorageError
-from darkroom.events import Bus
 from darkroom.runtime import schedule
-from darkroom.runtime.liveness import BEAT_S, LEASE_S, Presence
-from darkroom.runtime.step import Held, Stepper
-from darkroom.store.base import JobStore
+from darkroom.runtime.held import Held, due_of, hold
+from darkroom.runtime.linger import Linger
+from darkroom.runtime.liveness import Presence
+from darkroom.runtime.step import POLLED, Stepper
+from darkroom.runtime.submit import ASIDE_S
+from darkroom.runtime.unknown import Finder
+from darkroom.store.base import Claimed
 
 log = logging.getLogger(__name__)
 SCAN_S = 1.0
-"""How often dead processes are looked for."""
+"""How often dead processes and lost answers are looked for."""
 WATCH_S = 0.5
 """How often other processes' writes are looked for."""
+BEATS = 3
+"""How often within its lease a process says that it lives."""
 CLAIM_S = 5.0
 """How often unclaimed work is looked for when nobody said that there is some."""
+GRACE_S = 1.0
+"""How long an end waits for the answers of paid calls under way; the host kills after two seconds."""
+LEAVE_S = 0.9
+AFRESH = -1
+"""What is held is read again before the next move."""
 MOST = 10_000
 """Submissions that one process holds at once."""
 PROGRESS_MOST = 200
@@ -33,27 +42,37 @@ PROGRESS_MOST = 200
 class Embedded:
     """The scheduler loop of one process: claims, advances what is due, watches the others."""
 
-    def __init__(
-        self,
-        *,
-        store: JobStore,
-        bus: Bus,
-        clock: Clock,
-        presence: Presence,
-        stepper: Stepper,
-        accounts: Callable[[], Sequence[str]],
-    ) -> None:
-        self._store = store
-        self._bus = bus
-        self._clock = clock
-        self._presence = presence
+    def __init__(self, *, stepper: Stepper, presence: Presence, linger: Linger | None = None) -> None:
+        self._kit = stepper.kit
+        self._store = stepper.kit.store
+        self._bus = stepper.kit.bus
+        self._clock = stepper.kit.clock
         self._stepper = stepper
-        self._accounts = accounts
-        self._heap: list[tuple[int, str, int]] = []
+        self._finder = Finder(stepper.kit)
+        self._presence = presence
+        self._linger = linger
+        self._heap: list[tuple[float, str, int]] = []
         self._held: dict[tuple[str, int], Held] = {}
-        self._busy: set[tuple[str, int]] = set()
+        self._busy: dict[tuple[str, int], anyio.CancelScope] = {}
+        self._moved = anyio.Event()
         self._hurried: set[tuple[str, int]] = set()
+        self._heard: dict[str, int] = {}
+        self._claiming = True
         self.started = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether it holds anything."""
+        return bool(self._held)
+
+    @property
+    def sending(self) -> bool:
+        """Whether a call that may cost money is under way."""
+        return bool(self._kit.sending)
+
+    def stop_claiming(self) -> None:
+        """Take nothing more; what is held goes on."""
+        self._claiming = False
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Advance jobs until cancelled; then give back, within two seconds, what is held.
@@ -64,118 +83,179 @@ class Embedded:
         worker = await anyio.to_thread.run_sync(self._presence.enter, self._clock)
         try:
             await self._store.register(worker)
+            self._bus.worker = worker.id
             await self._bury()
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._beat)
-                tasks.start_soon(self._watch)
-                tasks.start_soon(self._scan)
-                self.started = True
-                task_status.started()
-                await self._drive(tasks)
-        finally:
-            with anyio.move_on_after(1.5, shield=True):
+            async with anyio.create_task_group() as outer:
+                work = await outer.start(self._moves)
                 try:
-                    await self._store.reap([self._presence.id], self._clock.now())
-                except StorageError as exc:
-                    log.warning("could not give back what was held: %s", exc.message)
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(self._presence.leave)
+                    await self._live(work, task_status)
+                finally:
+                    with anyio.CancelScope(shield=True):
+                        await self._wind_up()
+                    work.cancel_scope.cancel()
+        finally:
+            await self._leave()
+
+    async def _moves(self, *, task_status: anyio.abc.TaskStatus[anyio.abc.TaskGroup]) -> None:
+        """Hold the group of all moves, shielded, so that an end can tell those apart that must not be broken off."""
+        with anyio.CancelScope(shield=True):
+            async with anyio.create_task_group() as work:
+                task_status.started(work)
+                await anyio.sleep_forever()
+
+    async def _live(self, work: anyio.abc.TaskGroup, task_status: anyio.abc.TaskStatus[None]) -> None:
+        async with anyio.create_task_group() as tasks:
+            for watch in (self._beat, self._watch, self._scan, self._search):
+                tasks.start_soon(watch)
+            self.started = True
+            task_status.started()
+            await self._drive(work)
+
+    async def _wind_up(self) -> None:
+        """Break off what may be, and give the paid calls under way a moment for their answers."""
+        self._kit.closing = True
+        for key, scope in list(self._busy.items()):
+            if key not in self._kit.sending:
+                scope.cancel()
+        unfinished = any(not held.replayable and held.state is not State.PARKED for held in self._held.values())
+        with anyio.move_on_after(GRACE_S):
+            if self._linger is not None and unfinished:
+                await self._linger.leave()
+            while self._kit.sending:
+                self._moved = anyio.Event()
+                await self._moved.wait()
+        if self._linger is not None:
+            self._linger.settle()
+
+    async def _leave(self) -> None:
+        self._bus.worker = None
+        with anyio.move_on_after(LEAVE_S, shield=True):
+            try:
+                await self._store.reap([self._presence.id], self._clock.now())
+            except StorageError as exc:
+                log.warning("could not give back what was held: %s", exc.message)
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(self._presence.leave)
 
     # ------------------------------------------------------------------ the loop
 
-    async def _drive(self, tasks: anyio.abc.TaskGroup) -> None:
+    async def _drive(self, work: anyio.abc.TaskGroup) -> None:
         claim_at = 0.0
         asked: frozenset[str] = frozenset()
         look = True
         while True:
-            if look or self._clock.monotonic() >= claim_at:
+            if self._claiming and (look or self._clock.boot() >= claim_at):
                 await self._claim()
-                claim_at = self._clock.monotonic() + CLAIM_S
+                claim_at = self._clock.boot() + CLAIM_S
             self._make_due(asked)
-            now = self._clock.now()
+            now = self._clock.boot()
             while self._heap and self._heap[0][0] <= now:
                 _, job_id, idx = heapq.heappop(self._heap)
                 held = self._held.get((job_id, idx))
-                if held is not None and held.due_at <= now and held.key not in self._busy:
-                    self._busy.add(held.key)
-                    tasks.start_soon(self._advance, held)
-            pause = (self._heap[0][0] - now) / 1000 if self._heap else CLAIM_S
+                if held is not None and held.due <= now and held.key not in self._busy:
+                    self._busy[held.key] = anyio.CancelScope()
+                    work.start_soon(self._advance, held)
+            pause = self._heap[0][0] - now if self._heap else CLAIM_S
             wake = await self._bus.next_work(min(pause, CLAIM_S))
             look, asked = wake.work, wake.asked
 
     def _hold(self, held: Held) -> None:
         self._held[held.key] = held
-        heapq.heappush(self._heap, (held.due_at, *held.key))
+        heapq.heappush(self._heap, (held.due, held.job_id, held.idx))
 
     async def _claim(self) -> None:
         room = MOST - len(self._held)
         if room <= 0:
             return
-        now = self._clock.now()
+        seen = self._bus.others
         try:
-            claimed = await self._store.claim(self._presence.id, accounts=self._accounts(), now=now, limit=room)
+            claimed = await self._claimed(room)
         except StorageError as exc:
             log.warning("could not claim: %s", exc.message)
             return
         for item in claimed:
-            due_at = item.submission.due_at if item.submission.state is State.QUEUED else now
-            self._hold(Held(item, due_at))
+            part = item.submission
+            due = due_of(part, self._clock) if part.state is State.QUEUED else self._clock.boot()
+            self._hold(hold(item.job, part, self._clock, due, seen))
+
+    async def _claimed(self, room: int) -> list[Claimed]:
+        """Claim what is free, and leave the calls that last to a worker that no host closes, where there is one."""
+        accounts, now = self._kit.accounts.all(), self._clock.now()
+        claim = partial(self._store.claim, self._presence.id, accounts=accounts, now=now)
+        if self._linger is None:
+            return await claim(limit=room)
+        claimed = await claim(limit=room, synchronous=False)
+        left = await self._store.left(accounts)
+        if left and not await self._linger.takes(left):
+            claimed += await claim(limit=max(0, room - len(claimed)))
+        return claimed
 
     def _make_due(self, job_ids: frozenset[str]) -> None:
         """Bring forward the next look at jobs that somebody asked about."""
         if not job_ids:
             return
-        for held in [held for held in self._held.values() if held.claimed.job.id in job_ids]:
+        for held in [held for held in self._held.values() if held.job_id in job_ids]:
             if held.key in self._busy:
                 self._hurried.add(held.key)
             else:
                 self._hold(self._sooner(held))
 
     def _sooner(self, held: Held) -> Held:
-        """Return a submission under way with its next look as soon as the floor between two polls allows."""
-        part = held.claimed.submission
-        if part.state not in (State.RUNNING, State.PARKED):
-            return held
-        provider = self._stepper.providers.get(part.provider)
-        floor = schedule.floor_s(held.claimed.job.kind, provider.poll) if provider else 1.0
-        return Held(held.claimed, min(held.due_at, self._clock.now() + int(floor * 1000)), held.failures)
+        """Return a submission under way with its next look, at the store too, as soon as two polls may follow."""
+        held.seen = AFRESH
+        if held.state in POLLED:
+            provider = self._kit.providers.get(held.provider)
+            floor = schedule.floor_s(held.kind, provider.poll) if provider else 1.0
+            held.due = min(held.due, self._clock.boot() + floor)
+        return held
 
     async def _advance(self, held: Held) -> None:
-        following: Held | None
-        try:
-            following = await self._stepper.advance(held)
-        except StorageError as exc:
-            log.warning("job %s waits for the store: %s", held.claimed.job.id, exc.message)
-            pause = schedule.trouble_pause(held.failures)
-            following = Held(held.claimed, self._clock.now() + int(pause * 1000), held.failures + 1)
-        except Exception:  # because one job's trouble must not stop the others
-            log.exception("job %s could not be advanced; it is tried again", held.claimed.job.id)
-            pause = schedule.trouble_pause(held.failures + 1)
-            following = Held(held.claimed, self._clock.now() + int(pause * 1000), held.failures + 1)
-        finally:
-            self._busy.discard(held.key)
+        following: Held | None = None
+        with self._busy[held.key]:
+            try:
+                following = await self._stepper.advance(held) or await self._still_ours(held)
+            except StorageError as exc:
+                log.warning("job %s waits for the store: %s", held.job_id, exc.message)
+                following = self._afresh(held)
+            except Exception:  # because one job's trouble must not stop the others
+                log.exception("job %s could not be advanced; it is tried again", held.job_id)
+                following = self._afresh(held)
+        del self._busy[held.key]
+        self._moved.set()
         present = self._held.get(held.key)
         if present is not None and present is not held:  # claimed anew, after this process was taken for dead
+            present.seen = AFRESH
             self._hold(present)
         elif following is None:
             self._held.pop(held.key, None)
-            self._bus.forget(held.claimed.job.id)
+            self._bus.forget(held.job_id)
         else:
             self._hold(self._sooner(following) if held.key in self._hurried else following)
         self._hurried.discard(held.key)
         self._bus.tick()
 
+    async def _still_ours(self, held: Held) -> Held | None:
+        """Return what is not done with although its last move was refused: somebody else noted something there."""
+        found = await self._kit.read(held)
+        return found and hold(*found, self._clock, self._clock.boot() + ASIDE_S, AFRESH)
+
+    def _afresh(self, held: Held) -> Held:
+        held.seen = AFRESH
+        return self._kit.trouble(held)
+
     # ------------------------------------------------------------------ the others
 
     async def _beat(self) -> None:
         while True:
-            await self._clock.sleep(BEAT_S)
+            await self._clock.sleep(self._presence.lease_s / BEATS)
             progress = {
                 job_id: (item.fraction, item.message)
                 for job_id, item in list(self._bus.all_progress().items())[:PROGRESS_MOST]
             }
+            until = self._clock.boot() + self._presence.lease_s
             try:
-                if not await self._store.heartbeat(self._presence.id, self._clock.boot() + LEASE_S, progress):
+                await self._listen()  # since the heartbeat clears what was asked
+                if not await self._store.heartbeat(self._presence.id, until, progress):
                     await self._rejoin()
             except StorageError as exc:
                 log.warning("no heartbeat: %s", exc.message)
@@ -195,12 +275,21 @@ class Embedded:
         while True:
             try:
                 version = await self._store.data_version()
-            except StorageError:
-                version = seen
-            if version != seen and seen is not None:
-                self._bus.elsewhere()
-            seen = version
+                if version != seen and seen is not None:
+                    self._bus.elsewhere()
+                    await self._listen()
+                seen = version
+            except StorageError as exc:
+                log.debug("could not look for others' writes: %s", exc.message)
             await self._clock.sleep(WATCH_S)
+
+    async def _listen(self) -> None:
+        """Hear what other processes want to know about the jobs of this one."""
+        asked = await self._store.asked(self._presence.id)
+        for job_id, at in asked.items():
+            if self._heard.get(job_id) != at:
+                self._bus.ask(job_id)
+        self._heard = asked
 
     async def _scan(self) -> None:
         while True:
@@ -209,6 +298,14 @@ class Embedded:
                 await self._bury()
             except StorageError as exc:
                 log.warning("could not look for dead processes: %s", exc.message)
+
+    async def _search(self) -> None:
+        while True:
+            try:
+                await self._finder.look()
+            except StorageError as exc:
+                log.warning("could not look for lost answers: %s", exc.message)
+            await self._clock.sleep(SCAN_S)
 
     async def _bury(self) -> None:
         """Free what dead processes held."""

@@ -4,7 +4,7 @@ import contextlib
 import os
 import socket
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -13,7 +13,7 @@ from darkroom.errors import StorageUnwritable
 from darkroom.store.base import Worker
 
 LEASE_S = 15.0
-BEAT_S = LEASE_S / 3
+"""A process that has not said so long that it lives is hung; it says so three times as often."""
 
 if sys.platform == "win32":  # pragma: no cover - the tests of this file run on POSIX systems
     import msvcrt
@@ -46,9 +46,20 @@ def boot_id() -> str:
 class Presence:
     """This process among those that share one database; blocks briefly on files."""
 
-    def __init__(self, folder: Path, worker_id: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        worker_id: str,
+        *,
+        lease_s: float = LEASE_S,
+        lingers: bool = False,
+        accounts: Sequence[str] = (),
+    ) -> None:
         self._folder = folder
         self.id = worker_id
+        self.lease_s = lease_s
+        self.lingers = lingers
+        self.accounts = tuple(accounts)
         self._file: IO[bytes] | None = None
 
     def enter(self, clock: Clock) -> Worker:
@@ -77,7 +88,9 @@ class Presence:
             pid=os.getpid(),
             boot_id=boot_id(),
             started_at=clock.now(),
-            lease_until=clock.boot() + LEASE_S,
+            lease_until=clock.boot() + self.lease_s,
+            lingers=self.lingers,
+            accounts=self.accounts,
         )
 
     def leave(self) -> None:

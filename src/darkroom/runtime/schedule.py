@@ -1,4 +1,11 @@
-"""When to look again, and when to give up: pure functions."""
+"""When to look again, when to give up, and whose turn it is."""
+
+import heapq
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from itertools import count
+
+import anyio
 
 from darkroom.catalog.providers import PollBounds
 from darkroom.domain.request import Kind
@@ -57,3 +64,43 @@ def refusal_pause(attempt: int, retry_after_s: float | None) -> float:
 def trouble_pause(failures: int) -> float:
     """Return the seconds before a poll or a download is tried again after that many failures in a row."""
     return min(2.0 ** min(failures, 6), 60.0)
+
+
+class Gate:
+    """Lets so many through at once, and those who wait by their rank: the lowest first."""
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._waiting: list[tuple[float, int, anyio.Event]] = []
+        self._number = count()
+
+    @asynccontextmanager
+    async def turn(self, rank: float) -> AsyncGenerator[None]:
+        """Wait for a turn and have it for the block."""
+        if self._room:
+            self._room -= 1
+        else:
+            await self._wait(rank)
+        try:
+            yield
+        finally:
+            self._leave()
+
+    async def _wait(self, rank: float) -> None:
+        mine = (rank, next(self._number), anyio.Event())
+        heapq.heappush(self._waiting, mine)
+        try:
+            await mine[2].wait()
+        except BaseException:
+            if mine[2].is_set():
+                self._leave()
+            else:
+                self._waiting.remove(mine)
+                heapq.heapify(self._waiting)
+            raise
+
+    def _leave(self) -> None:
+        if self._waiting:
+            heapq.heappop(self._waiting)[2].set()
+        else:
+            self._room += 1

@@ -247,6 +247,7 @@ class Generation:
             model=offer.model,
             effective=plan.effective,
             replayable=offer.replayable,
+            synchronous=offer.synchronous,
             account=self._accounts().account(provider),
             due_at=now,
             deadline_at=None if request.deadline_s is None else now + int(request.deadline_s * 1000),

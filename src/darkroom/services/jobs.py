@@ -1,13 +1,14 @@
 """Reading, awaiting and cancelling jobs."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
 from darkroom.clock import Clock
 from darkroom.domain.job import ACTIVE, Job, State
 from darkroom.domain.names import VERY_ALIKE, did_you_mean
 from darkroom.domain.output import Output
 from darkroom.domain.request import clip
-from darkroom.errors import InvalidRequest, UnknownJob
+from darkroom.errors import InvalidRequest, StorageError, UnknownJob
 from darkroom.events import Bus, Progress
 from darkroom.store.base import JobStore
 
@@ -75,8 +76,7 @@ class Jobs:
                 jobs = await self.get(job_ids, principal)
                 if not asked:
                     for job in jobs:
-                        if not job.ended:
-                            self._bus.ask(job.id)
+                        await self._ask(job)
                     asked = True
                 left = end - self._clock.monotonic()
                 if left <= 0 or all(job.ended or job.state in STILL for job in jobs):
@@ -84,6 +84,15 @@ class Jobs:
                 if tell is not None:
                     await tell(jobs)
                 await watch.wait(min(left, TELL_EVERY_S))
+
+    async def _ask(self, job: Job) -> None:
+        """Have the next poll of a job made now, by this process or by the one that runs it."""
+        if job.ended:
+            return
+        self._bus.ask(job.id)
+        if any(part.owner not in (None, self._bus.worker) for part in job.submissions):
+            with suppress(StorageError):  # only a hint: its owner polls all the same
+                await self._store.ask(job.id, self._clock.now(), self._bus.worker)
 
     async def cancel(self, job_id: str, principal: str) -> Job:
         """Ask for a job to be stopped; what is queued stops at once, the rest as its provider allows.
@@ -95,7 +104,7 @@ class Jobs:
         job = await self._store.request_cancel(job_id, principal, self._clock.now())
         if job is None:
             raise UnknownJob(f"There is no job {clip(job_id)!r}.", field="job_id")
-        self._bus.ask(job_id)
+        await self._ask(job)
         return job
 
     async def delivered(self, job: Job) -> None:

@@ -77,6 +77,9 @@ class Worker:
     started_at: int
     lease_until: float
     """Seconds on the boot clock; a worker past it is hung."""
+    lingers: bool = False
+    """Whether its host cannot close it, so that it makes the calls that last."""
+    accounts: tuple[str, ...] = ()
     progress: dict[str, tuple[float | None, str | None]] = field(
         default_factory=dict[str, tuple[float | None, str | None]]
     )
@@ -153,13 +156,36 @@ class JobStore(Protocol):
         """Return the ledger rows of a job, oldest first."""
         ...
 
-    async def claim(self, owner: str, *, accounts: Sequence[str], now: int, limit: int) -> list[Claimed]:
+    async def claim(
+        self, owner: str, *, accounts: Sequence[str], now: int, limit: int, synchronous: bool = True
+    ) -> list[Claimed]:
         """Take up to `limit` submissions that nobody owns and that are not ended; each goes to one claimer only.
 
         Ordered by priority (higher first), then due time. Submissions with an account are taken only when it is among
         `accounts`; those without one, by anyone. `submit_unknown` is never taken. What is claimed stays the owner's
         until it ends, is released, or `reap` finds the owner dead. Not-yet-due submissions are claimed too.
+        Without `synchronous`, queued ones that are answered within their call and are not replayable are left.
         """
+        ...
+
+    async def left(self, accounts: Sequence[str]) -> list[str]:
+        """Return the accounts, among these, of what a `claim` without `synchronous` leaves."""
+        ...
+
+    async def unknown(self) -> list[Job]:
+        """Return every job that has a submission in `submit_unknown`, oldest first."""
+        ...
+
+    async def remote(self, provider: str, provider_job_id: str) -> Job | None:
+        """Return the job that has a submission with the provider's own id, or None."""
+        ...
+
+    async def ask(self, job_id: str, at: int, but: str | None = None) -> None:
+        """Tell the processes that own a job, except `but`, that somebody wants to know about it now; only a hint."""
+        ...
+
+    async def asked(self, worker_id: str) -> dict[str, int]:
+        """Return the jobs that a process was asked about since its last heartbeat, and when (milliseconds)."""
         ...
 
     async def intend(self, ref: Ref, owner: str, intent: Intent) -> Submission | None:
@@ -189,9 +215,11 @@ class JobStore(Protocol):
         ...
 
     async def request_cancel(self, job_id: str, principal: str, at: int) -> Job | None:
-        """Set the cancel flag, which changes no version, and cancel at once what is queued, releasing what is reserved.
+        """Set the cancel flag, which changes no version; cancel what is queued, and give up what is `submit_unknown`.
 
-        Returns the job as it then is, or None when there is none of that principal. Repeating it changes nothing.
+        What was reserved is released for the one, and settled with `certain` false for the other: nobody knows.
+
+        Returns the job as it then is, or None when there is none of that principal.
         """
         ...
 

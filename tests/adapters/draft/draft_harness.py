@@ -13,6 +13,7 @@ from PIL import Image
 from darkroom.adapters.base import Accepted, Blob, Call, Failed, Json, Pending, Succeeded
 from darkroom.adapters.draft.adapter import DraftAdapter
 from darkroom.catalog.providers import DurationRange, Offer, Provider
+from darkroom.domain.output import RemoteOutput
 from darkroom.domain.request import Effective, Kind, MediaInput, Mode, Role
 
 LIMIT_S = 50
@@ -63,6 +64,7 @@ class Harness:
             inputs=tuple(Blob(path, role, "image/png", "0" * 64, 8, 8) for role, path in pictures),
             credentials={},
             scratch=scratch,
+            spool=scratch / "answer.spool",
             now=0,
         )
 
@@ -101,7 +103,12 @@ class Harness:
 
     async def files(self, prompt: str = "a sailing boat at sunset on a calm sea", **options: Any) -> list[Path]:
         """Run one job and return its files."""
-        return [Path(str(output.path)) for output in (await self.run(prompt, **options)).outputs]
+        return paths_of(await self.run(prompt, **options))
+
+
+def paths_of(done: Succeeded) -> list[Path]:
+    """Return the files of a job that succeeded."""
+    return [Path(str(output.path)) for output in done.outputs if isinstance(output, RemoteOutput)]
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from draft_harness import Harness, paint
+from draft_harness import Harness, paint, paths_of
 
 from darkroom.adapters.draft.marks import SOURCE_TYPE
 from darkroom.domain.request import MediaInput, Mode, Role, Scene
@@ -121,7 +121,7 @@ async def test_a_timeline_shows_its_scenes_in_order(draft: Harness, tmp_path: Pa
         Scene(prompt="a desert at noon"),
     )
     done = await draft.run("", mode=Mode.TIMELINE, scenes=scenes, duration=3.0, scene_pictures=[green], size=(160, 90))
-    frames = _frames(Path(str(done.outputs[0].path)))
+    frames = _frames(paths_of(done)[0])
     assert len(frames) == 72
     night, picture, desert = (frames[at].reshape(-1, 3).mean(axis=0) for at in (6, 40, 66))
     assert night.mean() < 90

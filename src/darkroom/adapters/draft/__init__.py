@@ -6,7 +6,7 @@ if TYPE_CHECKING:
     from darkroom.adapters.draft.adapter import DraftAdapter
 
 
-def create() -> "DraftAdapter":
+def create(_http: object = None) -> "DraftAdapter":
     """Return the adapter; its worker processes import this package too and need none of the adapter's modules."""
     from darkroom.adapters.draft.adapter import create as make
 

@@ -31,8 +31,8 @@ def explain(exc: Exception, path: Path) -> StorageError | None:
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
             return StorageCorrupt(
                 f"The job database {path} is damaged, or is no database ({exc}).",
-                hint="The file was left as it is. Put a backup in its place, or move it aside to start with an empty "
-                "one; pictures and clips already saved are not in it and stay.",
+                hint="The file was left as it is, and pictures and clips already saved stay. 'darkroom db check' shows "
+                "more. 'darkroom db restore' puts a backup in its place; or move it aside to start with an empty one.",
             )
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return StorageUnwritable(
@@ -98,4 +98,35 @@ class Identity:
                 f"The job database {self._path} was moved, replaced or deleted while it was in use.",
                 hint="Nothing of this call was stored. Pictures and clips already saved stay. Put the file back if you "
                 "can, then start darkroom again.",
+            )
+
+
+class Damage:
+    """Damage of the file met so far: what is under way goes on as far as it can, and nothing new is begun."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.found: str | None = None
+        """What was found, in SQLite's words."""
+
+    @contextmanager
+    def noticed(self) -> Generator[None]:
+        """Remember damage that shows inside the block."""
+        try:
+            yield
+        except StorageCorrupt as exc:
+            self.found = self.found or str(exc.__cause__)
+            raise
+
+    def refuse(self) -> None:
+        """Make sure that no damage is known.
+
+        Raises:
+            StorageCorrupt: If some is.
+        """
+        if self.found is not None:
+            raise StorageCorrupt(
+                f"The job database {self._path} is damaged ({self.found[:80]}).",
+                hint="Nothing of this call was stored or sent; work already paid for goes on as far as it can. "
+                "'darkroom db check' shows the damage, 'darkroom db restore' puts a backup in its place.",
             )

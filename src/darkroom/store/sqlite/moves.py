@@ -6,6 +6,7 @@ from typing import Any
 
 from darkroom.domain.job import (
     ENDED,
+    LOUDEST,
     REPLAYS,
     Job,
     LedgerKind,
@@ -16,7 +17,8 @@ from darkroom.domain.job import (
     derive,
     may_move,
 )
-from darkroom.errors import InvalidRequest, SubmitUnknown
+from darkroom.domain.request import clip
+from darkroom.errors import InvalidRequest, lost_answer
 from darkroom.store.base import Acceptance, Added, Claimed, Intent, Move
 from darkroom.store.sqlite.rows import (
     failures_json,
@@ -32,6 +34,9 @@ from darkroom.store.sqlite.rows import (
     to_json,
 )
 
+_RANKS = " ".join(f"WHEN '{state}' THEN {rank}" for rank, state in enumerate(LOUDEST))
+LOUDNESS = f"CASE state {_RANKS} END"
+"""The order of `derive` in SQL."""
 FOUND = frozenset({State.RUNNING, State.DOWNLOADING})
 """Where a submission goes whose fate is known after all; its error goes then."""
 
@@ -55,37 +60,70 @@ def _by_key(db: sqlite3.Connection, job: Job) -> Job | None:
         "SELECT * FROM jobs WHERE principal = ? AND idempotency_key = ?", (job.principal, job.idempotency_key)
     ).fetchall()
     found = next(iter(load_jobs(db, rows)), None)
-    if found is not None and found.request_hash != job.request_hash:
-        before, now = found.request.model_dump(mode="json"), job.request.model_dump(mode="json")
-        names = [name for name in {**before, **now} if before.get(name) != now.get(name)] or ["retry_of"]
+    if found is not None and found.request_hash != job.request_hash and (differing := _differences(found, job)):
         raise InvalidRequest(
-            f"idempotency_key was used for {found.id}; not the same: {', '.join(names)}.",
+            f"idempotency_key was used for {found.id}; not the same: {', '.join(differing)}.",
             field="idempotency_key",
             hint=f"Nothing was stored. Use another key, or check_job('{found.id}').",
         )
     return found
 
 
+def _differences(then: Job, now: Job) -> list[str]:
+    """Return which arguments differ, with what was said."""
+    before, after = _arguments(then), _arguments(now)
+    return [
+        f"{name} ({_shown(name, before, then)} then, {_shown(name, after, now)} now)"
+        for name in {**before, **after}
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _arguments(job: Job) -> dict[str, Any]:
+    """Return what makes a call the same: pictures by their contents, not by where they came from."""
+    own = {"images": {"__all__": {"src", "name"}}, "scenes": {"__all__": {"image": {"src", "name"}}}}
+    said = job.request.model_dump(mode="json", exclude_none=True, exclude={**own, "allow_unpriced": True})
+    return {**said, "retry_of": job.retry_of}
+
+
+def _shown(name: str, arguments: dict[str, Any], job: Job) -> str:
+    """Return one argument for people; pictures by role, name and the start of their hash."""
+    value = arguments.get(name)
+    if value in (None, "", [], {}):
+        return "nothing"
+    if name == "images":
+        known = [(item.role, item.name, (item.sha256 or "")[:8]) for item in job.request.images]
+        return clip(", ".join(" ".join(filter(None, words)) for words in known))
+    return repr(clip(value)) if isinstance(value, str) else clip(value)
+
+
 def _by_hash(db: sqlite3.Connection, job: Job, fresh_for_ms: int) -> Job | None:
     rows = db.execute(
         """SELECT * FROM jobs WHERE principal = ? AND request_hash = ?
-           AND (finished_at IS NULL OR (state = 'succeeded' AND (delivered_at IS NULL OR delivered_at >= ?)))
+           AND (outcome IS NULL OR (outcome = 'succeeded' AND (delivered_at IS NULL OR delivered_at >= ?)))
            ORDER BY id DESC LIMIT 1""",
         (job.principal, job.request_hash, job.created_at - fresh_for_ms),
     ).fetchall()
     return next(iter(load_jobs(db, rows)), None)
 
 
-def claim(db: sqlite3.Connection, owner: str, accounts: Sequence[str], limit: int) -> list[Claimed]:
+LASTS = "(s.state = 'queued' AND s.synchronous AND NOT s.replayable)"
+"""What is answered within its call, and may cost money."""
+
+
+def claim(
+    db: sqlite3.Connection, owner: str, accounts: Sequence[str], limit: int, *, synchronous: bool
+) -> list[Claimed]:
     """Give the claimer what nobody owns."""
     taken = db.execute(
-        """UPDATE submissions SET owner = ?, version = version + 1 WHERE (job_id, idx) IN (
+        f"""UPDATE submissions SET owner = ?, version = version + 1 WHERE (job_id, idx) IN (
                SELECT s.job_id, s.idx FROM submissions AS s JOIN jobs ON jobs.id = s.job_id
                WHERE s.owner IS NULL AND s.state IN ('queued', 'running', 'parked', 'downloading')
                AND (s.account IS NULL OR s.account IN (SELECT value FROM json_each(?)))
+               AND (? OR NOT {LASTS})
                ORDER BY jobs.priority DESC, s.due_at, s.job_id, s.idx LIMIT ?)
-           RETURNING job_id, idx""",
-        (owner, to_json(list(accounts)), max(0, limit)),
+           RETURNING job_id, idx""",  # noqa: S608 because the condition is ours
+        (owner, to_json(list(accounts)), synchronous, max(0, limit)),
     ).fetchall()
     numbers: dict[str, set[int]] = {}
     for row in taken:
@@ -100,15 +138,14 @@ def intend(db: sqlite3.Connection, ref: Ref, owner: str, intent: Intent) -> Subm
     """Write the intent, unless somebody else has the submission or a cancel is asked for."""
     changed = db.execute(
         """UPDATE submissions SET state = 'submitting', attempt = attempt + 1, submit_key = ?, account = ?, sent_at = ?,
-                  operation = NULL, provider_job_id = NULL, accepted_at = NULL, version = version + 1
+                  operation = NULL, provider_job_id = NULL, accepted_at = NULL, version = version + 1, updated_at = ?
            WHERE job_id = ? AND idx = ? AND version = ? AND owner = ? AND state = 'queued'
            AND (SELECT cancel_requested_at FROM jobs WHERE id = job_id) IS NULL""",
-        (intent.submit_key, intent.account, intent.at, ref.job_id, ref.idx, ref.version, owner),
+        (intent.submit_key, intent.account, intent.at, intent.at, ref.job_id, ref.idx, ref.version, owner),
     ).rowcount
     if not changed:
         return None
     insert_event(db, ref.job_id, ref.idx, State.QUEUED, State.SUBMITTING, intent.at, owner)
-    _refresh(db, ref.job_id, intent.at)
     return _part(db, ref.job_id, ref.idx)
 
 
@@ -129,8 +166,7 @@ def accept(db: sqlite3.Connection, acceptance: Acceptance) -> Submission | None:
         insert_event(db, part.job_id, part.idx, part.state, State.RUNNING, acceptance.at, part.owner)
     elif part.operation is not None:
         return part
-    _update(db, part, values)
-    _refresh(db, part.job_id, acceptance.at)
+    _update(db, part, values, acceptance.at)
     return _part(db, part.job_id, part.idx)
 
 
@@ -155,12 +191,13 @@ def move(db: sqlite3.Connection, ref: Ref, owner: str | None, change: Move) -> S
         values.setdefault("error", None)
     if change.release or change.target in ENDED:
         values["owner"] = None
-    _update(db, part, values)
+    _update(db, part, values, change.at)
     insert_outputs(db, change.outputs)
     insert_ledger(db, change.ledger)
     if not same:
         insert_event(db, part.job_id, part.idx, part.state, change.target, change.at, owner, change.detail)
-    _refresh(db, part.job_id, change.at)
+    if change.target in ENDED:
+        _finish(db, part.job_id, change.at)
     return _part(db, part.job_id, part.idx)
 
 
@@ -169,24 +206,31 @@ def request_cancel(db: sqlite3.Connection, job_id: str, principal: str, at: int)
     job = load_job(db, job_id)
     if job is None or job.principal != principal:
         return None
-    if job.ended or job.cancel_requested_at is not None:
+    if job.ended:
         return job
-    db.execute("UPDATE jobs SET cancel_requested_at = ? WHERE id = ?", (at, job_id))
+    if job.cancel_requested_at is None:
+        db.execute("UPDATE jobs SET cancel_requested_at = ?, updated_at = ? WHERE id = ?", (at, at, job_id))
     for part in job.submissions:
         if part.state is State.QUEUED:
-            _update(db, part, {"state": State.CANCELLED, "owner": None, "actual": 0})
-            insert_ledger(db, _released(db, part, at))
+            _update(db, part, {"state": State.CANCELLED, "owner": None, "actual": 0}, at)
+            insert_ledger(db, _reserved_as(db, part, LedgerKind.RELEASED, at, certain=True))
             insert_event(db, job_id, part.idx, part.state, State.CANCELLED, at)
-    _refresh(db, job_id, at)
+        elif part.state is State.SUBMIT_UNKNOWN:
+            _update(db, part, {"state": State.CANCELLED, "owner": None}, at)
+            insert_ledger(db, _reserved_as(db, part, LedgerKind.SETTLED, at, certain=False))
+            insert_event(db, job_id, part.idx, part.state, State.CANCELLED, at, detail="given up by the caller")
+    _finish(db, job_id, at)
     return load_job(db, job_id)
 
 
-def _released(db: sqlite3.Connection, part: Submission, at: int) -> list[LedgerRow]:
-    """Return the rows that give back what is reserved for a submission."""
+def _reserved_as(
+    db: sqlite3.Connection, part: Submission, kind: LedgerKind, at: int, *, certain: bool
+) -> list[LedgerRow]:
+    """Return what is reserved for a submission as rows of another kind."""
     rows = db.execute(
         "SELECT * FROM ledger WHERE job_id = ? AND submission = ? AND kind = 'reserved'", (part.job_id, part.idx)
     ).fetchall()
-    return [ledger_of(row).model_copy(update={"kind": LedgerKind.RELEASED, "at": at, "certain": True}) for row in rows]
+    return [ledger_of(row).model_copy(update={"kind": kind, "at": at, "certain": certain}) for row in rows]
 
 
 def reap(db: sqlite3.Connection, worker_ids: Sequence[str], at: int) -> list[str]:
@@ -213,16 +257,10 @@ def _free(db: sqlite3.Connection, part: Submission, at: int) -> None:
         values |= {"state": target, "due_at": at}
     elif part.state is State.SUBMITTING:
         target = State.SUBMIT_UNKNOWN
-        error = SubmitUnknown(
-            f"The request went to {part.provider}, and darkroom ended before an answer was recorded: "
-            "it may have been accepted and charged.",
-            hint="It was not sent again. To pay for a new attempt, start one with retry_job.",
-        )
-        values |= {"state": target, "error": to_json(error.to_dict())}
-    _update(db, part, values)
+        values |= {"state": target, "error": to_json(lost_answer(part.provider).to_dict())}
+    _update(db, part, values, at)
     if target is not part.state:
         insert_event(db, part.job_id, part.idx, part.state, target, at, part.owner, "its process ended")
-    _refresh(db, part.job_id, at)
 
 
 def _part(db: sqlite3.Connection, job_id: str, idx: int) -> Submission | None:
@@ -230,21 +268,19 @@ def _part(db: sqlite3.Connection, job_id: str, idx: int) -> Submission | None:
     return None if row is None else submission_of(row)
 
 
-def _update(db: sqlite3.Connection, part: Submission, values: dict[str, Any]) -> None:
+def _update(db: sqlite3.Connection, part: Submission, values: dict[str, Any], at: int) -> None:
     sets = ", ".join(f"{name} = ?" for name in values)
     db.execute(
-        f"UPDATE submissions SET {sets}, version = version + 1 WHERE job_id = ? AND idx = ?",  # noqa: S608 because the names are ours
-        (*values.values(), part.job_id, part.idx),
+        f"UPDATE submissions SET {sets}, version = version + 1, updated_at = ? WHERE job_id = ? AND idx = ?",  # noqa: S608 because the names are ours
+        (*values.values(), at, part.job_id, part.idx),
     )
 
 
-def _refresh(db: sqlite3.Connection, job_id: str, at: int) -> None:
-    """Derive the job's state from its submissions, and its times."""
+def _finish(db: sqlite3.Connection, job_id: str, at: int) -> None:
+    """Write how and when a job ended, once its last submission has."""
     rows = db.execute("SELECT state FROM submissions WHERE job_id = ?", (job_id,)).fetchall()
-    state = derive([State(row["state"]) for row in rows])
-    finished_at = at if state in ENDED else None
-    db.execute(
-        """UPDATE jobs SET state = ?, updated_at = ?, finished_at = CASE WHEN ? IS NULL THEN NULL
-           ELSE COALESCE(finished_at, ?) END WHERE id = ?""",
-        (state, at, finished_at, finished_at, job_id),
-    )
+    outcome = derive([State(row["state"]) for row in rows])
+    if outcome in ENDED:
+        db.execute(
+            "UPDATE jobs SET outcome = ?, updated_at = ?, finished_at = ? WHERE id = ?", (outcome, at, at, job_id)
+        )

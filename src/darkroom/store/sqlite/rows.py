@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter
 
-from darkroom.domain.job import Event, Job, LedgerKind, LedgerRow, State, Submission, derive
+from darkroom.domain.job import ENDED, Event, Job, LedgerKind, LedgerRow, State, Submission, derive
 from darkroom.domain.output import FailedOutput, Output, RemoteOutput
 from darkroom.domain.request import Effective, ImageRequest, Kind, MediaInput, Mode, VideoRequest, request_adapter
 from darkroom.store.base import Worker
@@ -46,6 +46,7 @@ def submission_of(row: sqlite3.Row) -> Submission:
         model=row["model"],
         effective=Effective.model_validate_json(row["effective"]),
         replayable=bool(row["replayable"]),
+        synchronous=bool(row["synchronous"]),
         attempt=row["attempt"],
         submit_key=row["submit_key"],
         sent_at=row["sent_at"],
@@ -100,8 +101,17 @@ def ledger_of(row: sqlite3.Row) -> LedgerRow:
 
 def worker_of(row: sqlite3.Row) -> Worker:
     """Return one row of `workers`."""
-    progress = {job_id: (item[0], item[1]) for job_id, item in json.loads(row["progress"]).items()}
-    return Worker(**{key: row[key] for key in row.keys() if key != "progress"}, progress=progress)  # noqa: SIM118 because iterating a row gives values
+    return Worker(
+        id=row["id"],
+        host=row["host"],
+        pid=row["pid"],
+        boot_id=row["boot_id"],
+        started_at=row["started_at"],
+        lease_until=row["lease_until"],
+        lingers=bool(row["lingers"]),
+        accounts=tuple(json.loads(row["accounts"])),
+        progress={job_id: (item[0], item[1]) for job_id, item in json.loads(row["progress"]).items()},
+    )
 
 
 def job_of(row: sqlite3.Row, parts: Sequence[sqlite3.Row], files: Sequence[sqlite3.Row]) -> Job:
@@ -124,7 +134,7 @@ def job_of(row: sqlite3.Row, parts: Sequence[sqlite3.Row], files: Sequence[sqlit
         cancel_requested_at=row["cancel_requested_at"],
         delivered_at=row["delivered_at"],
         created_at=row["created_at"],
-        updated_at=row["updated_at"],
+        updated_at=max(row["updated_at"], *(part["updated_at"] for part in parts)),
         finished_at=row["finished_at"],
         submissions=tuple(submission_of(part) for part in parts),
         outputs=tuple(output_of(file) for file in files),
@@ -157,9 +167,10 @@ def insert(db: sqlite3.Connection, table: str, values: dict[str, Any], *, ignore
 
 def insert_job(db: sqlite3.Connection, job: Job) -> None:
     """Insert a job with its submissions."""
+    state = derive(part.state for part in job.submissions)
     values = {
         **job.model_dump(exclude={"request", "labels", "warnings", "submissions", "outputs"}),
-        "state": derive(part.state for part in job.submissions),
+        "outcome": state if state in ENDED else None,
         "request": job.request.model_dump_json(),
         "labels": to_json(job.labels),
         "warnings": to_json(job.warnings),
@@ -174,8 +185,10 @@ def insert_job(db: sqlite3.Connection, job: Job) -> None:
             "failed_outputs": failures_json(part.failed_outputs),
             "notes": to_json(part.notes),
             "error": None if part.error is None else to_json(part.error),
+            "updated_at": job.updated_at,
         }
-        insert(db, "submissions", {**plain, "replayable": int(part.replayable), **packed})
+        flags = {"replayable": int(part.replayable), "synchronous": int(part.synchronous)}
+        insert(db, "submissions", {**plain, **flags, **packed})
 
 
 def insert_outputs(db: sqlite3.Connection, outputs: Iterable[Output]) -> None:

@@ -1,5 +1,6 @@
 """The SQLite store: who opens, who writes, who reads, and who is told."""
 
+import json
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -12,20 +13,25 @@ import anyio
 import anyio.to_thread
 
 from darkroom.clock import Clock
-from darkroom.domain.job import CLAIMABLE, Event, Job, LedgerRow, Ref, State, Submission
+from darkroom.domain.job import CLAIMABLE, ENDED, Event, Job, LedgerRow, Ref, State, Submission
 from darkroom.domain.output import Output
 from darkroom.errors import StorageError
 from darkroom.events import Bus
 from darkroom.store.base import Acceptance, Added, Claimed, Intent, Move, Worker
 from darkroom.store.migrate import migrate, migrations, refuse_newer
 from darkroom.store.sqlite import moves
+from darkroom.store.sqlite.care import Care
 from darkroom.store.sqlite.checkpoints import Checkpoints
 from darkroom.store.sqlite.connections import Connection, Writer, connect
-from darkroom.store.sqlite.faults import Identity, explained
+from darkroom.store.sqlite.faults import Damage, Identity, explained
 from darkroom.store.sqlite.rows import event_of, insert, ledger_of, load_job, load_jobs, output_of, to_json, worker_of
+from darkroom.store.sqlite.soundness import FAMILY, glance
 
 T = TypeVar("T")
-FAMILY = "sqlite"
+IN_STATES = f"""(outcome IN (SELECT value FROM json_each(?)) OR (outcome IS NULL AND
+    (SELECT state FROM submissions WHERE job_id = jobs.id ORDER BY {moves.LOUDNESS} LIMIT 1)
+    IN (SELECT value FROM json_each(?))))"""  # noqa: S608 because the states are ours
+"""A job's state is its outcome, or else what `derive` makes of its submissions."""
 REMEMBERED = 256
 """Ended jobs kept in memory: they change no more, except by a late answer, which forgets them."""
 
@@ -40,11 +46,14 @@ class SqliteStore:
         self._writer: Writer | None = None
         self._connections: list[Connection] = []
         self._identity = Identity(path)
+        self._damage = Damage(path)
         self._checkpoints = Checkpoints(path)
         self._opening = anyio.Lock()
         self._finished: dict[str, Job] = {}
         self._version = 0
         self._writes = 0
+        self.care = Care(path)
+        """For the file as a whole; its methods block."""
 
     # ------------------------------------------------------------------ opening and closing
 
@@ -61,7 +70,8 @@ class SqliteStore:
                 writing = await self._connect(read_only=False)
                 await writing.run(partial(_migrated, steps))
                 await writing.run(self._checkpoints.start)
-                await self._connect(read_only=True)
+                reading = await self._connect(read_only=True)
+                self._damage.found = await reading.run(partial(glance, self._path, self._clock.monotonic))
             await anyio.to_thread.run_sync(self._identity.note)
         except BaseException:
             await self.close()
@@ -91,14 +101,18 @@ class SqliteStore:
         self._open_writer()
         return self._connections[1]
 
-    async def _write(self, work: Callable[[sqlite3.Connection], T], *, intact: bool = False) -> T:
-        """Commit `work`; `intact`: only while the path names the file that is being written."""
+    async def _write(self, work: Callable[[sqlite3.Connection], T], *, intact: bool = False, new: bool = False) -> T:
+        """Commit `work`; `intact`: only while the path names the file that is being written; `new`: nor if damaged."""
 
         def checked(db: sqlite3.Connection) -> T:
             self._identity.check()
             return work(db)
 
-        return await self._open_writer().run(checked if intact else work)
+        writer = self._open_writer()
+        if new:
+            self._damage.refuse()
+        with self._damage.noticed():
+            return await writer.run(checked if intact else work)
 
     # ------------------------------------------------------------------ writing
 
@@ -106,18 +120,21 @@ class SqliteStore:
         self, job: Job, ledger: Sequence[LedgerRow] = (), *, again: bool = False, fresh_for_ms: int = 120_000
     ) -> Added:
         work = partial(moves.add, job=job, ledger=ledger, again=again, fresh_for_ms=fresh_for_ms)
-        added = await self._write(work, intact=True)
+        added = await self._write(work, intact=True, new=True)
         if added.created:
             self._bus.work()
         return added
 
-    async def claim(self, owner: str, *, accounts: Sequence[str], now: int, limit: int) -> list[Claimed]:
-        if not await self._read(_any_free):
+    async def claim(
+        self, owner: str, *, accounts: Sequence[str], now: int, limit: int, synchronous: bool = True
+    ) -> list[Claimed]:
+        if not await self._read(partial(_any_free, synchronous=synchronous)):
             return []
-        return await self._write(partial(moves.claim, owner=owner, accounts=accounts, limit=limit))
+        work = partial(moves.claim, owner=owner, accounts=accounts, limit=limit, synchronous=synchronous)
+        return await self._write(work)
 
     async def intend(self, ref: Ref, owner: str, intent: Intent) -> Submission | None:
-        sent = await self._write(partial(moves.intend, ref=ref, owner=owner, intent=intent), intact=True)
+        sent = await self._write(partial(moves.intend, ref=ref, owner=owner, intent=intent), intact=True, new=True)
         self._moved(sent)
         return sent
 
@@ -139,7 +156,7 @@ class SqliteStore:
 
     async def delivered(self, job_id: str, at: int) -> None:
         def work(db: sqlite3.Connection) -> None:
-            sql = "UPDATE jobs SET delivered_at = ? WHERE id = ? AND delivered_at IS NULL AND finished_at IS NOT NULL"
+            sql = "UPDATE jobs SET delivered_at = ? WHERE id = ? AND delivered_at IS NULL AND outcome IS NOT NULL"
             db.execute(sql, (at, job_id))
 
         await self._write(work)
@@ -151,7 +168,8 @@ class SqliteStore:
             values = {
                 name: getattr(worker, name) for name in ("id", "host", "pid", "boot_id", "started_at", "lease_until")
             }
-            insert(db, "workers", {**values, "progress": to_json(worker.progress)})
+            packed = {"progress": to_json(worker.progress), "accounts": to_json(worker.accounts)}
+            insert(db, "workers", {**values, **packed, "lingers": int(worker.lingers)})
 
         await self._write(work)
 
@@ -159,7 +177,7 @@ class SqliteStore:
         self, worker_id: str, lease_until: float, progress: dict[str, tuple[float | None, str | None]]
     ) -> bool:
         def work(db: sqlite3.Connection) -> bool:
-            sql = "UPDATE workers SET lease_until = ?, progress = ? WHERE id = ?"
+            sql = "UPDATE workers SET lease_until = ?, progress = ?, asked = '{}' WHERE id = ?"
             return db.execute(sql, (lease_until, to_json(progress), worker_id)).rowcount == 1
 
         return await self._write(work, intact=True)
@@ -175,7 +193,7 @@ class SqliteStore:
     # ------------------------------------------------------------------ reading
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        with explained(self._path):
+        with self._damage.noticed(), explained(self._path):
             return await self._reader().run(partial(_snapshot, work))
 
     async def get(self, job_id: str, principal: str | None = None) -> Job | None:
@@ -204,8 +222,9 @@ class SqliteStore:
                 tests.append(test)
                 values.append(value)
         if states:
-            tests.append("state IN (SELECT value FROM json_each(?))")
-            values.append(to_json(list(states)))
+            tests.append(IN_STATES)
+            values += [to_json([state for state in states if state in ENDED])]
+            values += [to_json([state for state in states if state not in ENDED])]
         if label is not None:
             tests.append("EXISTS (SELECT 1 FROM json_each(labels) WHERE value = ?)")
             values.append(label)
@@ -242,6 +261,45 @@ class SqliteStore:
     async def workers(self) -> list[Worker]:
         def work(db: sqlite3.Connection) -> list[Worker]:
             return [worker_of(row) for row in db.execute("SELECT * FROM workers ORDER BY started_at, id").fetchall()]
+
+        return await self._read(work)
+
+    async def left(self, accounts: Sequence[str]) -> list[str]:
+        def work(db: sqlite3.Connection) -> list[str]:
+            sql = f"""SELECT DISTINCT s.account FROM submissions AS s WHERE s.owner IS NULL AND {moves.LASTS}
+                      AND s.account IN (SELECT value FROM json_each(?)) ORDER BY 1"""  # noqa: S608 because the condition is ours
+            return [row["account"] for row in db.execute(sql, (to_json(list(accounts)),)).fetchall()]
+
+        return await self._read(work)
+
+    async def unknown(self) -> list[Job]:
+        def work(db: sqlite3.Connection) -> list[Job]:
+            sql = """SELECT * FROM jobs WHERE id IN (SELECT job_id FROM submissions WHERE state = 'submit_unknown')
+                     ORDER BY id"""
+            return load_jobs(db, db.execute(sql).fetchall())
+
+        return await self._read(work)
+
+    async def remote(self, provider: str, provider_job_id: str) -> Job | None:
+        def work(db: sqlite3.Connection) -> Job | None:
+            sql = "SELECT job_id FROM submissions WHERE provider = ? AND provider_job_id = ?"
+            row = db.execute(sql, (provider, provider_job_id)).fetchone()
+            return None if row is None else load_job(db, row["job_id"])
+
+        return await self._read(work)
+
+    async def ask(self, job_id: str, at: int, but: str | None = None) -> None:
+        def work(db: sqlite3.Connection) -> None:
+            sql = """UPDATE workers SET asked = json_set(asked, '$.' || ?1, ?2) WHERE id IS NOT ?3
+                     AND id IN (SELECT owner FROM submissions WHERE job_id = ?1)"""
+            db.execute(sql, (job_id, at, but))
+
+        await self._write(work)
+
+    async def asked(self, worker_id: str) -> dict[str, int]:
+        def work(db: sqlite3.Connection) -> dict[str, int]:
+            row = db.execute("SELECT asked FROM workers WHERE id = ?", (worker_id,)).fetchone()
+            return {} if row is None else json.loads(row["asked"])
 
         return await self._read(work)
 
@@ -300,7 +358,7 @@ def _migrated(steps: dict[int, str], db: sqlite3.Connection) -> None:
     migrate(db, steps)
 
 
-def _any_free(db: sqlite3.Connection) -> bool:
-    sql = """SELECT 1 FROM submissions WHERE owner IS NULL AND state IN ('queued', 'running', 'parked', 'downloading')
-             LIMIT 1"""
-    return db.execute(sql).fetchone() is not None
+def _any_free(db: sqlite3.Connection, *, synchronous: bool) -> bool:
+    sql = f"""SELECT 1 FROM submissions AS s WHERE owner IS NULL
+              AND state IN ('queued', 'running', 'parked', 'downloading') AND (? OR NOT {moves.LASTS}) LIMIT 1"""  # noqa: S608 because the condition is ours
+    return db.execute(sql, (synchronous,)).fetchone() is not None

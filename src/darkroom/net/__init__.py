@@ -1,0 +1,1 @@
+"""How darkroom speaks HTTP: bounded, classified, redacted; the only importer of the HTTP library."""

@@ -1,0 +1,198 @@
+"""What becomes of submissions whose answer was lost: kept answers, look-ups, the operator's word."""
+
+import logging
+from dataclasses import dataclass
+
+import anyio.to_thread
+
+from darkroom.adapters.base import Accepted, Adapter, Locatable, Reads, Resumable, Succeeded
+from darkroom.domain.job import Job, LedgerKind, State, Submission
+from darkroom.domain.request import clip
+from darkroom.errors import (
+    DarkroomError,
+    InvalidRequest,
+    ProviderFailed,
+    StorageError,
+    SubmitUnknown,
+    UnknownJob,
+    Unsupported,
+)
+from darkroom.net import spool
+from darkroom.net.classify import Verdict, verdict_of
+from darkroom.runtime.kit import Kit
+from darkroom.runtime.submit import answered
+from darkroom.store.base import Move
+
+log = logging.getLogger(__name__)
+PAUSES_S = (1.0, 2.0, 5.0, 15.0, 60.0, 300.0)
+"""Between two look-ups; the last one is repeated."""
+LOOK_FOR_S = 24 * 3600.0
+"""How long after a submission its provider is asked about it."""
+
+
+@dataclass(slots=True)
+class _Look:
+    """How far the search for one submission is."""
+
+    attempt: int
+    due: float
+    looks: int = 0
+
+
+class Finder:
+    """Looks for the answers that were lost; absence licenses nothing."""
+
+    def __init__(self, kit: Kit) -> None:
+        self._kit = kit
+        self._looks: dict[tuple[str, int], _Look] = {}
+
+    async def look(self) -> None:
+        """Look once for everything that is due."""
+        jobs = await self._kit.store.unknown()
+        lost = {
+            (job.id, part.idx): (job, part)
+            for job in jobs
+            for part in job.submissions
+            if part.state is State.SUBMIT_UNKNOWN
+        }
+        self._looks = {key: look for key, look in self._looks.items() if key in lost}
+        for key, (job, part) in lost.items():
+            look = self._looks.get(key)
+            if look is None or look.attempt != part.attempt:
+                look = self._looks[key] = _Look(part.attempt, self._kit.clock.boot())
+            if look.due <= self._kit.clock.boot() and part.account in self._kit.accounts.all():
+                await self._look(look, job, part)
+
+    async def _look(self, look: _Look, job: Job, part: Submission) -> None:
+        first = look.looks == 0
+        pause = PAUSES_S[min(look.looks, len(PAUSES_S) - 1)]
+        look.looks, look.due = look.looks + 1, self._kit.clock.boot() + pause
+        try:
+            adapter = self._kit.adapters.adapter(part.provider)
+            if not (first and await self._read(adapter, job, part)) and self._is_young(part):
+                await self._locate(adapter, job, part)
+        except StorageError as exc:
+            look.looks = 0  # what was kept, or found, is taken up as soon as that can be stored
+            log.warning("job %s: its lost answer waits for the store: %s", job.id, exc.message)
+        except Exception as exc:  # because a look-up that fails says nothing; the next one may say more
+            log.warning("job %s: its lost answer could not be looked for: %s", job.id, self._kit.plain(exc))
+
+    async def _read(self, adapter: Adapter, job: Job, part: Submission) -> bool:
+        """Take up an answer that was kept whole; its process ended before it had made anything of it."""
+        if not isinstance(adapter, Reads):
+            return False
+        call = await self._kit.call(job, part, sending=False)
+        answer = await anyio.to_thread.run_sync(spool.load, call.spool)
+        if answer is None:
+            return False
+        try:
+            found = adapter.read(answer, call)
+        except DarkroomError as exc:
+            if verdict_of(exc) is not Verdict.FINAL:
+                raise
+            await self._kit.end(part, State.FAILED, exc)
+            return True
+        await answered(self._kit, call, None, job, part, found)
+        return True
+
+    def _is_young(self, part: Submission) -> bool:
+        return self._kit.clock.now() - (part.sent_at or 0) < LOOK_FOR_S * 1000
+
+    async def _locate(self, adapter: Adapter, job: Job, part: Submission) -> None:
+        if not isinstance(adapter, Locatable):
+            return
+        call = await self._kit.call(job, part)
+        async with self._kit.limit(call.provider, "poll"):
+            found = await adapter.locate(call)
+        if isinstance(found, Accepted | Succeeded):
+            await answered(self._kit, call, None, job, part, found)
+
+
+class Operator:
+    """Lets a person say what became of a submission whose answer was lost."""
+
+    def __init__(self, kit: Kit) -> None:
+        self._kit = kit
+
+    async def found(self, job_id: str, principal: str, provider_job_id: str, idx: int | None = None) -> Job:
+        """Go on with the work that the provider knows by this id.
+
+        Raises:
+            UnknownJob: If there is no such job.
+            InvalidRequest: If nothing of it is lost, or that id belongs to another job.
+            Unsupported: If the provider's work cannot be followed by its id alone.
+            NotConfigured: If the key of its provider is missing.
+        """
+        job, part = await self._lost(job_id, principal, idx)
+        adapter = self._kit.adapters.adapter(part.provider)
+        if not isinstance(adapter, Resumable):
+            raise Unsupported(
+                f"Work of {part.provider} cannot be followed by its id alone.",
+                hint="Nothing was changed. Use --absent or --give-up.",
+            )
+        other = await self._kit.store.remote(part.provider, provider_job_id)
+        if other is not None:
+            raise InvalidRequest(
+                f"{clip(provider_job_id)!r} is the work of {other.id}.",
+                field="provider-id",
+                hint="Nothing was changed: one result belongs to one job.",
+            )
+        call = await self._kit.call(job, part, sending=False)
+        operation = adapter.operation_of(provider_job_id, call)
+        await answered(self._kit, call, None, job, part, Accepted(operation, provider_job_id))
+        return await self._fresh(job)
+
+    async def absent(self, job_id: str, principal: str, idx: int | None = None) -> Job:
+        """End it as never accepted: nothing was charged, what was reserved is free again.
+
+        Raises:
+            UnknownJob: If there is no such job.
+            InvalidRequest: If nothing of it is lost.
+        """
+        job, part = await self._lost(job_id, principal, idx)
+        error = ProviderFailed(
+            f"{part.provider} never had the request: the operator looked there.",
+            hint="Nothing was charged. retry_job starts it anew.",
+        )
+        await self._kit.end(part, State.FAILED, error)
+        return await self._fresh(job)
+
+    async def give_up(self, job_id: str, principal: str, idx: int | None = None) -> Job:
+        """End it without knowing; its estimate counts as spent, since it may have been charged.
+
+        Raises:
+            UnknownJob: If there is no such job.
+            InvalidRequest: If nothing of it is lost.
+        """
+        job, part = await self._lost(job_id, principal, idx)
+        error = SubmitUnknown(
+            f"Given up: nobody knows whether {part.provider} accepted and charged it.",
+            hint="Its estimate is booked as uncertain. retry_job pays for a new attempt.",
+        )
+        move = Move(
+            State.FAILED,
+            self._kit.clock.now(),
+            detail="given up by the operator",
+            error=error.to_dict(),
+            ledger=(self._kit.row(part, LedgerKind.SETTLED, part.estimate, certain=False),),
+        )
+        await self._kit.move(part, move)
+        return await self._fresh(job)
+
+    async def _lost(self, job_id: str, principal: str, idx: int | None) -> tuple[Job, Submission]:
+        job = await self._kit.store.get(job_id, principal)
+        if job is None:
+            raise UnknownJob(f"There is no job {clip(job_id)!r}.", hint="darkroom jobs --status unknown lists them.")
+        lost = [part for part in job.submissions if part.state is State.SUBMIT_UNKNOWN and idx in (None, part.idx)]
+        if len(lost) != 1:
+            numbers = ", ".join(str(part.idx) for part in lost)
+            raise InvalidRequest(
+                f"{job.id} has {len(lost)} submissions of unknown fate ({numbers})."
+                if lost
+                else f"{job.id} is {job.state}; only a submission of unknown fate can be resolved.",
+                hint="Nothing was changed. Name one with --submission." if lost else "Nothing was changed.",
+            )
+        return job, lost[0]
+
+    async def _fresh(self, job: Job) -> Job:
+        return await self._kit.store.get(job.id) or job

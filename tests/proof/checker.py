@@ -1,0 +1,159 @@
+"""Holds what the provider saw against what darkroom stored: rows, money, history, files."""
+
+import hashlib
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from darkroom.domain.job import ENDED, State, may_move
+from fake_provider.server import FakeProvider, picture
+
+
+@dataclass
+class Verdict:
+    """What was found; every list but `unknown` is empty when the promises hold."""
+
+    jobs: int = 0
+    lost: list[str] = field(default_factory=list[str])
+    """Acknowledged to the caller, or accepted by the provider, and not in the store."""
+    stuck: list[str] = field(default_factory=list[str])
+    """Neither ended nor of unknown fate."""
+    twice: list[str] = field(default_factory=list[str])
+    """Accepted by the provider more than once."""
+    wrong: list[str] = field(default_factory=list[str])
+    """Files, money or histories that are not as they must be."""
+    unknown: list[str] = field(default_factory=list[str])
+    findable: list[str] = field(default_factory=list[str])
+    """Of unknown fate although the provider has it and can be asked."""
+    succeeded: int = 0
+    failed: int = 0
+    integrity: str = "ok"
+
+    @property
+    def holds(self) -> bool:
+        """Whether both promises were kept, whatever stayed unknown."""
+        return not (self.lost or self.stuck or self.twice or self.wrong or self.findable) and self.integrity == "ok"
+
+    def line(self) -> str:
+        """Return the verdict as a row of a table."""
+        return (
+            f"jobs {self.jobs}, succeeded {self.succeeded}, failed {self.failed}, unknown {len(self.unknown)}, "
+            f"lost {len(self.lost)}, stuck {len(self.stuck)}, twice {len(self.twice)}, wrong {len(self.wrong)}, "
+            f"integrity {self.integrity}"
+        )
+
+
+def rows(database: Path, sql: str, *values: Any) -> list[sqlite3.Row]:
+    """Return what a query finds."""
+    db = sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=30)
+    db.row_factory = sqlite3.Row
+    try:
+        return db.execute(sql, values).fetchall()
+    finally:
+        db.close()
+
+
+def check(
+    folder: Path, provider: FakeProvider, expected: Sequence[str] = (), tag: str = "", askable: Sequence[str] = ()
+) -> Verdict:
+    """Compare the provider's history with the store and the files.
+
+    Args:
+        folder: Of the processes.
+        provider: Whose history is the truth.
+        expected: Prompts of submissions that were acknowledged to a caller.
+        tag: With which all prompts of these processes begin.
+        askable: Providers that can be asked what became of a submission.
+    """
+    database = folder / "home" / "darkroom.sqlite3"
+    verdict = Verdict()
+    verdict.integrity = str(rows(database, "PRAGMA integrity_check")[0][0])
+    parts = rows(database, "SELECT *, json_extract(effective, '$.prompt') AS prompt FROM submissions")
+    verdict.jobs = len({part["job_id"] for part in parts})
+    by_prompt = {str(part["prompt"]): part for part in parts}
+    taken = [item for item in provider.history if item.accepted and not item.repeated and item.prompt.startswith(tag)]
+    accepted = {item.prompt: item.accepted for item in taken}
+    often = Counter(item.prompt for item in taken)
+    verdict.twice = sorted(prompt for prompt, times in often.items() if times > 1)
+    verdict.lost = sorted({*expected, *accepted} - set(by_prompt))
+    for prompt, part in by_prompt.items():
+        _check_part(verdict, database, prompt, part, accepted.get(prompt), askable)
+    _check_files(verdict, folder, database)
+    return verdict
+
+
+def _check_part(
+    verdict: Verdict, database: Path, prompt: str, part: sqlite3.Row, remote: str | None, askable: Sequence[str]
+) -> None:
+    state = State(part["state"])
+    if state is State.SUBMIT_UNKNOWN:
+        verdict.unknown.append(prompt)
+        if remote is not None and part["provider"] in askable:
+            verdict.findable.append(prompt)
+    elif state not in ENDED:
+        verdict.stuck.append(f"{prompt}: {state}")
+    elif state is State.SUCCEEDED:
+        verdict.succeeded += 1
+        if remote is None:
+            verdict.wrong.append(f"{prompt}: succeeded, and the provider never had it")
+        _check_outputs(verdict, database, prompt, part, remote or "")
+    else:
+        verdict.failed += 1
+        if state is State.FAILED and remote is not None:
+            verdict.lost.append(f"{prompt}: failed, and the provider accepted it as {remote}")
+    known = part["provider_job_id"]
+    if remote is not None and known is not None and known != remote:
+        verdict.wrong.append(f"{prompt}: known as {known}, accepted as {remote}")
+    _check_history(verdict, database, prompt, part, state)
+    _check_money(verdict, database, prompt, part, state)
+
+
+def _check_outputs(verdict: Verdict, database: Path, prompt: str, part: sqlite3.Row, remote: str) -> None:
+    sql = "SELECT * FROM outputs WHERE job_id = ? AND submission = ? ORDER BY idx"
+    found = rows(database, sql, part["job_id"], part["idx"])
+    wanted = [hashlib.sha256(picture(remote, number)).hexdigest() for number in range(1, _count(part) + 1)]
+    if [output["sha256"] for output in found] != wanted:
+        verdict.wrong.append(f"{prompt}: {len(found)} outputs, and not the {len(wanted)} that the provider made")
+    for output in found:
+        path = Path(output["path"])
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != output["sha256"]:
+            verdict.wrong.append(f"{prompt}: {path.name} is not what was noted")
+
+
+def _count(part: sqlite3.Row) -> int:
+    return int(json.loads(part["effective"]).get("n", 1))
+
+
+def _check_history(verdict: Verdict, database: Path, prompt: str, part: sqlite3.Row, state: State) -> None:
+    sql = "SELECT origin, target FROM events WHERE job_id = ? AND submission = ? ORDER BY seq"
+    at: State | None = None
+    for row in rows(database, sql, part["job_id"], part["idx"]):
+        origin = None if row["origin"] is None else State(row["origin"])
+        target = State(row["target"])
+        if origin is not at or (at is not None and not may_move(at, target)):
+            verdict.wrong.append(f"{prompt}: moved from {at} to {target}, noted as from {origin}")
+        at = target
+    if at is not state:
+        verdict.wrong.append(f"{prompt}: is {state}, and its history ends in {at}")
+
+
+def _check_money(verdict: Verdict, database: Path, prompt: str, part: sqlite3.Row, state: State) -> None:
+    sql = "SELECT kind, micro_usd FROM ledger WHERE job_id = ? AND submission = ? ORDER BY id"
+    kinds = [(row["kind"], row["micro_usd"]) for row in rows(database, sql, part["job_id"], part["idx"])]
+    closed = [kind for kind, _ in kinds[1:]]
+    wanted = {State.SUCCEEDED: ["settled"], State.SUBMIT_UNKNOWN: []}.get(state)
+    if [kind for kind, _ in kinds[:1]] != ["reserved"]:
+        verdict.wrong.append(f"{prompt}: nothing was reserved")
+    if (wanted is not None and closed != wanted) or (state in ENDED and len(closed) != 1):
+        verdict.wrong.append(f"{prompt}: {state}, and its ledger says {kinds}")
+
+
+def _check_files(verdict: Verdict, folder: Path, database: Path) -> None:
+    """Nothing lies about that no row names."""
+    named = {row["path"] for row in rows(database, "SELECT path FROM outputs")}
+    there = {str(path) for path in (folder / "out").rglob("*") if path.is_file() and not path.name.startswith(".")}
+    verdict.wrong += [f"{Path(path).name} is nobody's" for path in sorted(there - named)]

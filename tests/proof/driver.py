@@ -1,0 +1,327 @@
+"""One darkroom process of the proofs: started, killed, paused and restarted by them, over a real file and real sockets.
+
+It is composed like the program itself, with a short lease, so that a paused process is soon taken for dead.
+"""
+
+import os
+import random
+import signal
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from darkroom.adapters.registry import Registry
+from darkroom.artifacts.inputs import LocalInputs
+from darkroom.artifacts.local import LocalArtifacts
+from darkroom.catalog.accounts import Accounts
+from darkroom.catalog.providers import Provider
+from darkroom.clock import SystemClock
+from darkroom.domain.job import ENDED, Job, LedgerKind, LedgerRow, State, Submission, new_id
+from darkroom.domain.money import MicroUsd
+from darkroom.domain.request import Effective, ImageRequest, Kind, Mode
+from darkroom.events import Bus
+from darkroom.net.client import ShardedClient
+from darkroom.net.download import Downloader
+from darkroom.net.provider import ProviderHttp
+from darkroom.runtime import embedded as loop
+from darkroom.runtime import unknown
+from darkroom.runtime.embedded import Embedded
+from darkroom.runtime.held import Held
+from darkroom.runtime.kit import Kit
+from darkroom.runtime.liveness import Presence
+from darkroom.runtime.step import Stepper
+from darkroom.store.sqlite import SqliteStore
+from fake_provider.install import install
+
+PRICE = MicroUsd(40_000)
+KEY = "fake-key"
+CRASHED = 99
+ASKED_FOR_MS = 3_000
+"""How a process ends that ended itself at a boundary."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One submission of one job: its prompt names it to the provider and to the checker."""
+
+    prompt: str
+    provider: str = "fake"
+    model: str = "fake-image"
+    n: int = 1
+
+
+@dataclass(frozen=True)
+class Config:
+    """How a process is to behave."""
+
+    folder: Path
+    providers: dict[str, dict[str, Any]]
+    """Manifests by id; their base URL is the fake provider's."""
+    jobs: tuple[tuple[Wanted, ...], ...] = ()
+    """What it adds at its start, each entry one job with so many submissions."""
+    stream: tuple[Wanted, ...] = ()
+    """What it adds little by little, one job each, from where the last process left off."""
+    pause_s: float = 0.1
+    lease_s: float = 15.0
+    crash_at: int = 0
+    """The boundary at which it ends itself, counted from 1; 0 = none."""
+    crash_before: bool = False
+    """Whether it ends there as soon as it waits, instead of when it has what it waited for."""
+    stop_before_call: bool = False
+    """Whether it pauses itself between an intent and its call."""
+    blind: bool = False
+    """Whether it sends again what became unknown: the fault that the proofs must see."""
+    until_done: bool = True
+    report: Path | None = None
+    """Where it writes how many boundaries it passed."""
+
+
+@dataclass
+class Boundaries:
+    """Counts the points at which a move gives up control and gets it back, and ends the process at one of them."""
+
+    crash_at: int
+    crash_before: bool
+    passed: int = 0
+
+    def waits(self) -> None:
+        """Count one."""
+        self.passed += 1
+        self._end(self.crash_before)
+
+    def goes_on(self) -> None:
+        """Go on after it."""
+        self._end(not self.crash_before)
+
+    def _end(self, here: bool) -> None:
+        if here and self.passed == self.crash_at:
+            os._exit(CRASHED)
+
+
+class Counted:
+    """An awaitable that counts every boundary of the one inside it, before and after each suspension."""
+
+    def __init__(self, inner: Any, boundaries: Boundaries) -> None:
+        self._inner = inner
+        self._boundaries = boundaries
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        steps = self._inner.__await__()
+        send: Any = None
+        thrown: BaseException | None = None
+        while True:
+            try:
+                waited = steps.send(send) if thrown is None else steps.throw(thrown)
+            except StopIteration as end:
+                return end.value
+            self._boundaries.waits()
+            send = thrown = None
+            try:
+                send = yield waited
+            except BaseException as exc:  # because the inner one is to have it
+                thrown = exc
+            self._boundaries.goes_on()
+
+
+class CountedStepper(Stepper):
+    """A stepper whose every move is counted."""
+
+    def __init__(self, kit: Kit, boundaries: Boundaries) -> None:
+        super().__init__(kit)
+        self._boundaries = boundaries
+
+    async def advance(self, held: Held) -> Held | None:
+        """Make one move, counted."""
+        return await Counted(super().advance(held), self._boundaries)
+
+
+def job_of(parts: tuple[Wanted, ...], accounts: Accounts, providers: dict[str, Provider], now: int) -> Job:
+    """Return a job with one submission for each of these."""
+    job_id = new_id("job", now)
+    submissions: list[Submission] = []
+    for idx, part in enumerate(parts):
+        provider = providers[part.provider]
+        offer = provider.offer(part.model)
+        assert offer is not None
+        effective = Effective(
+            kind=Kind.IMAGE,
+            mode=Mode.TEXT_TO_IMAGE,
+            prompt=part.prompt,
+            n=part.n,
+            width=64,
+            height=48,
+            aspect_ratio="4:3",
+        )
+        submissions.append(
+            Submission(
+                job_id=job_id,
+                idx=idx,
+                provider=provider.id,
+                model=offer.model,
+                effective=effective,
+                synchronous=offer.synchronous,
+                account=accounts.account(provider),
+                due_at=now,
+                estimate=MicroUsd(PRICE * part.n),
+            )
+        )
+    return Job(
+        id=job_id,
+        principal="local",
+        kind=Kind.IMAGE,
+        mode=Mode.TEXT_TO_IMAGE,
+        request=ImageRequest(prompt=parts[0].prompt),
+        request_hash=parts[0].prompt,
+        created_at=now,
+        updated_at=now,
+        submissions=tuple(submissions),
+    )
+
+
+def reserved(job: Job) -> list[LedgerRow]:
+    """Return what is reserved for a job."""
+    return [
+        LedgerRow(job_id=job.id, submission=part.idx, kind=LedgerKind.RESERVED, micro_usd=part.estimate or PRICE, at=0)
+        for part in job.submissions
+    ]
+
+
+class Process:
+    """The parts of one process, wired."""
+
+    def __init__(self, config: Config) -> None:
+        install()
+        self.config = config
+        self.clock = SystemClock()
+        self.bus = Bus()
+        home = config.folder / "home"
+        self.providers = {name: Provider.model_validate(data) for name, data in config.providers.items()}
+        keys = {names[0]: KEY for provider in self.providers.values() for names in provider.credentials}
+        self.accounts = Accounts(self.providers, keys, b"key")
+        self.client = ShardedClient(self.clock)
+        self.store = SqliteStore(home / "darkroom.sqlite3", self.bus, self.clock)
+        self.kit = Kit(
+            store=self.store,
+            adapters=Registry(self.providers, self._http),
+            artifacts=LocalArtifacts(home=home, output_dir=config.folder / "out", allowed_output_dirs=()),
+            inputs=LocalInputs(home=home, allowed_dirs=()),
+            providers=self.providers,
+            accounts=self.accounts,
+            clock=self.clock,
+            bus=self.bus,
+            owner=f"w_{os.urandom(4).hex()}",
+            fetcher=Downloader(self.client, self.clock),
+        )
+        self.boundaries = Boundaries(config.crash_at, config.crash_before)
+        presence = Presence(home / "workers", self.kit.owner, lease_s=config.lease_s, accounts=self.accounts.all())
+        self.embedded = Embedded(stepper=CountedStepper(self.kit, self.boundaries), presence=presence)
+
+    def _http(self, provider: Provider) -> ProviderHttp:
+        return ProviderHttp(self.client, provider)
+
+    async def run(self) -> None:
+        """Add what is to be added and move everything forward."""
+        _hurry()
+        if self.config.stop_before_call:
+            self._stop_before_call()
+        if self.config.blind:
+            _send_again(self.store)
+        await self.store.open()
+        try:
+            await self._add()
+            async with anyio.create_task_group() as tasks:
+                await tasks.start(self.embedded.run)
+                tasks.start_soon(self._stream)
+                if self.config.until_done:
+                    await self._done()
+                    tasks.cancel_scope.cancel()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self.client.aclose()
+                await self.store.close()
+        if self.config.report is not None:
+            await anyio.Path(self.config.report).write_text(str(self.boundaries.passed), encoding="ascii")
+
+    async def _add(self) -> None:
+        if await self.store.find(limit=1):
+            return
+        for parts in self.config.jobs:
+            job = job_of(parts, self.accounts, self.providers, self.clock.now())
+            await self.store.add(job, reserved(job))
+
+    async def _stream(self) -> None:
+        """Add job after job; what was added before by a process of the same name is not added again."""
+        for wanted in self.config.stream:
+            job = job_of((wanted,), self.accounts, self.providers, self.clock.now())
+            added = await self.store.add(job.model_copy(update={"idempotency_key": wanted.prompt}), reserved(job))
+            if added.created:
+                await anyio.to_thread.run_sync(self._acknowledge, wanted.prompt)
+                await anyio.sleep(self.config.pause_s * random.uniform(0.5, 1.5))
+
+    def _acknowledge(self, prompt: str) -> None:
+        with (self.config.folder / "acknowledged.txt").open("a", encoding="utf-8") as file:
+            file.write(f"{prompt}\n")
+
+    async def _done(self) -> None:
+        """Return once nothing moves any more."""
+        while True:
+            jobs = await self.store.find(limit=10_000)
+            if all(self._rests(part) for job in jobs for part in job.submissions):
+                return
+            await anyio.sleep(0.02)
+
+    def _rests(self, part: Submission) -> bool:
+        """Return whether nothing more can come of a submission by itself.
+
+        Of a lost answer, nothing where the provider offers no way to ask, or was asked for long and never had it.
+        """
+        if part.state is not State.SUBMIT_UNKNOWN:
+            return part.state in ENDED
+        provider = self.providers[part.provider]
+        if provider.idempotency != "none":
+            return False
+        return provider.lookup == "none" or self.clock.now() - (part.sent_at or 0) > ASKED_FOR_MS
+
+    def _stop_before_call(self) -> None:
+        intend = self.store.intend
+
+        async def stopping(*args: Any, **kwargs: Any) -> Submission | None:
+            sent = await intend(*args, **kwargs)
+            if sent is not None:
+                os.kill(os.getpid(), signal.SIGSTOP)
+            return sent
+
+        self.store.intend = stopping  # pyright: ignore[reportAttributeAccessIssue] because tests replace methods
+
+
+def _hurry() -> None:
+    """Let every watch of the process look often, as its lease is short too."""
+    loop.SCAN_S = 0.1
+    loop.WATCH_S = 0.1
+    unknown.PAUSES_S = (0.1, 0.2, 0.3)
+
+
+def _send_again(store: SqliteStore) -> None:
+    """Make the process send again what became unknown: wrong on purpose."""
+    reap = store.reap
+
+    async def blind(worker_ids: Any, at: int) -> list[str]:
+        touched = await reap(worker_ids, at)
+        writer = store._writer  # pyright: ignore[reportPrivateUsage] because no proper way leads there
+        assert writer is not None
+        sql = """UPDATE submissions SET state = 'queued', version = version + 1, error = NULL
+                 WHERE state = 'submit_unknown'"""
+        await writer.run(lambda db: db.execute(sql).rowcount)
+        return touched
+
+    store.reap = blind  # pyright: ignore[reportAttributeAccessIssue] because tests replace methods
+
+
+def main(config: Config) -> None:
+    """Run one process to its end."""
+    os.setpgid(0, 0)
+    anyio.run(Process(config).run)

@@ -1,0 +1,44 @@
+"""Starts darkroom processes for the proofs within milliseconds: everything is imported once, then forked.
+
+Speaks lines on stdin and stdout: `start <pickled Config in base64>` answers with a process id, `wait <pid>` with how
+that process ended: its exit code, or minus the signal.
+"""
+
+import base64
+import os
+import pickle
+import sys
+import traceback
+
+import PIL.Image
+import PIL.PngImagePlugin
+import tenacity
+
+from proof.driver import main
+
+PRELOADED = (PIL.Image, PIL.PngImagePlugin, tenacity)
+
+
+def _start(text: str) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        main(pickle.loads(base64.b64decode(text)))
+        code = 0
+    except BaseException:  # because the parent's loop must never run in a child
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def _wait(pid: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+if __name__ == "__main__":
+    for line in sys.stdin:
+        word, _, rest = line.strip().partition(" ")
+        sys.stdout.write(f"{_start(rest) if word == 'start' else _wait(int(rest))}\n")
+        sys.stdout.flush()
