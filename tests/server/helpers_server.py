@@ -13,7 +13,7 @@ from mcp import Client
 from mcp_types import CallToolResult, TextContent
 from PIL import Image
 
-from darkroom.adapters.base import Accepted, Call, Cancelled, Failed, Json, Pending, Succeeded, TooLate
+from darkroom.adapters.base import Accepted, Call, Cancelled, Failed, Follow, Json, Pending, Succeeded, TooLate
 from darkroom.app import App
 from darkroom.domain.money import FREE
 from darkroom.domain.output import RemoteOutput
@@ -48,14 +48,15 @@ class QuickDraft:
         self.sent.append(call)
         return Accepted({"task": call.submit_key}, call.submit_key, poll_after_s=0.1)
 
-    async def poll(self, operation: Json, call: Call) -> Pending | Succeeded | Failed:
+    async def poll(self, operation: Json, call: Follow) -> Pending | Succeeded | Failed:
         self.asked += 1
         if not self.ready.is_set():
             return Pending(min(0.9, self.asked / 100), "drawing", 0.1)
-        made = await anyio.to_thread.run_sync(self._make, call)
+        sent = next(item for item in self.sent if item.submit_key == call.submit_key)
+        made = await anyio.to_thread.run_sync(self._make, sent)
         return Succeeded(tuple(made), cost=FREE, notes={"seed": 7, "understood": ["red fox"]})
 
-    async def cancel(self, operation: Json, call: Call) -> Cancelled | TooLate:
+    async def cancel(self, operation: Json, call: Follow) -> Cancelled | TooLate:
         return Cancelled(FREE)
 
     def _make(self, call: Call) -> list[RemoteOutput]:
