@@ -88,17 +88,18 @@ class Boundaries:
     crash_before: bool
     passed: int = 0
 
-    def waits(self) -> None:
-        """Count one."""
+    def waits(self) -> int:
+        """Count one and return its number, since another move may wait before this one goes on."""
         self.passed += 1
-        self._end(self.crash_before)
+        self._end(self.passed, self.crash_before)
+        return self.passed
 
-    def goes_on(self) -> None:
-        """Go on after it."""
-        self._end(not self.crash_before)
+    def goes_on(self, number: int) -> None:
+        """Go on after the one of this number."""
+        self._end(number, not self.crash_before)
 
-    def _end(self, here: bool) -> None:
-        if here and self.passed == self.crash_at:
+    def _end(self, number: int, here: bool) -> None:
+        if here and number == self.crash_at:
             os._exit(CRASHED)
 
 
@@ -118,13 +119,13 @@ class Counted:
                 waited = steps.send(send) if thrown is None else steps.throw(thrown)
             except StopIteration as end:
                 return end.value
-            self._boundaries.waits()
+            number = self._boundaries.waits()
             send = thrown = None
             try:
                 send = yield waited
             except BaseException as exc:  # because the inner one is to have it
                 thrown = exc
-            self._boundaries.goes_on()
+            self._boundaries.goes_on(number)
 
 
 class CountedStepper(Stepper):
