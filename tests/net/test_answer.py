@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from darkroom.errors import UnexpectedAnswer
@@ -30,3 +32,17 @@ def test_the_beginning_of_what_came_is_shown_without_credentials() -> None:
 
 def test_text_is_cut_between_characters() -> None:
     assert Answer(200, {}, ("ä€𝄞" * 100).encode()).text(5) == "ä€𝄞ä€"
+
+
+@pytest.mark.parametrize(
+    ("body", "data"),
+    [
+        (b'{"code": "bad\\ud83d"}', {"code": "bad\ufffd"}),
+        (b'["\\uD83D\\uDE00", {"\\udc00": 1}]', ["\U0001f600", {"\ufffd": 1}]),
+        (b'["\\ud83d", 1, null]', ["\ufffd", 1, None]),
+    ],
+)
+def test_halves_of_characters_do_not_get_in(body: bytes, data: object) -> None:
+    found = Answer(200, {}, body).json()
+    assert found == data
+    json.dumps(found, ensure_ascii=False).encode()

@@ -220,3 +220,9 @@ def test_a_wait_is_seconds_or_a_date_and_at_most_a_day(text: str, seconds: float
 def test_any_wait_is_sensible_or_none(text: str) -> None:
     found = retry_after_s({"retry-after": text}, NOW)
     assert found is None or 0 <= found <= DAY
+
+
+def test_an_error_whose_words_are_cut_in_mid_character_can_be_shown() -> None:
+    body = b'{"error": {"code": "bad\\ud83d", "message": "no \\udc00"}}'
+    error = explain(Answer(400, {}, body), make_provider(), submitting=True, now=0)
+    assert (error.provider_code, error.provider_message) == ("bad\ufffd", "no \ufffd")

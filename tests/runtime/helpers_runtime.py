@@ -226,10 +226,16 @@ class Fetches:
     asked: list[str] = field(default_factory=list[str])
     terms: list[tuple[tuple[str, ...], str | None]] = field(default_factory=list[tuple[tuple[str, ...], str | None]])
     """The hosts and the base URL of each call."""
+    left: list[Path] = field(default_factory=list[Path])
+    """What other processes had left, by the last call."""
 
-    async def fetch(self, url: str, to: Path, *, hosts: Sequence[str], base_url: str | None = None) -> Path:
-        if await anyio.Path(to).exists():
-            return to
+    async def fetch(
+        self, url: str, to: Path, *, hosts: Sequence[str], base_url: str | None = None, left: Sequence[Path] = ()
+    ) -> Path:
+        self.left = list(left)
+        for path in (to, *left):
+            if await anyio.Path(path).exists():
+                return path
         self.asked.append(url)
         self.terms.append((tuple(hosts), base_url))
         found = self.files[url]

@@ -5,7 +5,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import pytest
-from helpers_runtime import ACME, LIMIT_S, Rig, again, failing, png, until
+from helpers_runtime import ACME, LIMIT_S, Fetches, Rig, again, failing, png, until
 
 from darkroom.adapters.base import Failed, Made, Pending, Succeeded
 from darkroom.domain.job import Job, LedgerKind, State
@@ -374,3 +374,29 @@ async def test_an_answer_that_holds_what_it_linked_to_before_is_taken_as_no_answ
     rig.adapter.polls = [Succeeded((at("old"),)), Succeeded((Made(png()),)), Succeeded((at("fresh"),))]
     await tried(rig, await again(rig, await rig.begun()))
     assert (await only(rig)).state is State.SUCCEEDED
+
+
+async def test_what_the_provider_left_out_keeps_its_number(rig: Rig) -> None:
+    lies(rig, "one")
+    lies(rig, "three")
+    left_out = FailedOutput(index=2, code="provider_failed", message="not delivered")
+    rig.adapter.polls = [Succeeded((at("one"), at("three")), failed=(left_out,))]
+    job = await rig.add(effective=make_effective(n=3))
+    held = await again(rig, await rig.stepper.advance(await rig.claim()))
+    assert held is None
+    done = await rig.job(job)
+    assert [output.index for output in done.outputs] == [1, 3]
+    assert [item.index for item in done.submissions[0].failed_outputs] == [2]
+
+
+async def test_every_process_fetches_into_a_file_of_its_own(rig: Rig) -> None:
+    lies(rig, "fox", [Overloaded("no room"), png()])
+    held = await ready(rig, at("fox"))
+    assert held is not None
+    scratch = rig.folder / "home" / "scratch" / held.job_id / "0"
+    (scratch / "result-1-1.w_other.part").write_bytes(b"of another process")
+    (scratch / "result-1-1.w_other.json").write_text("{}", encoding="utf-8")
+    assert isinstance(rig.fetcher, Fetches)
+    rig.fetcher.left.clear()
+    assert await again(rig, held) is None
+    assert [path.name for path in rig.fetcher.left] == ["result-1-1.w_other"]

@@ -14,7 +14,7 @@ from darkroom.errors import StorageUnwritable
 from darkroom.runtime import liveness
 from darkroom.runtime.liveness import LEASE_S, Presence
 from darkroom.store.base import Worker
-from factories import FakeClock, make_worker
+from factories import FakeClock
 
 OTHER = """
 import sys
@@ -106,8 +106,33 @@ def test_one_of_an_earlier_boot_is_dead(me: Presence, clock: FakeClock) -> None:
     other.leave()
 
 
-def test_one_on_another_machine_is_never_taken_for_dead(me: Presence, clock: FakeClock) -> None:
-    assert not seen(me, make_worker(id="other", host="elsewhere", lease_until=0.0, boot_id="x"), clock)
+def test_one_on_another_machine_is_judged_by_its_lock_alone(me: Presence, clock: FakeClock) -> None:
+    other = Presence(me._folder, "other")  # pyright: ignore[reportPrivateUsage] because both share a folder
+    row = replace(other.enter(clock), host="elsewhere", lease_until=0.0, boot_id="x")
+    assert not seen(me, row, clock)
+    other.leave()
+    assert seen(me, row, clock)
+
+
+def test_a_machine_whose_name_changed_takes_its_own_work_over(me: Presence, clock: FakeClock) -> None:
+    other = Presence(me._folder, "other")  # pyright: ignore[reportPrivateUsage] because both share a folder
+    row = replace(other.enter(clock), host="its name before")
+    assert not seen(me, row, clock)
+    assert seen(me, replace(row, lease_until=0.0), clock)
+    other.leave()
+    assert seen(me, row, clock)
+
+
+def test_where_boots_have_no_names_the_host_tells(
+    me: Presence, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(liveness, "boot_id", lambda: "")
+    other = Presence(me._folder, "other")  # pyright: ignore[reportPrivateUsage] because both share a folder
+    row = other.enter(clock)
+    assert not seen(me, row, clock)
+    assert seen(me, replace(row, lease_until=0.0), clock)
+    assert not seen(me, replace(row, host="elsewhere", lease_until=0.0), clock)
+    other.leave()
 
 
 def test_a_lock_file_that_cannot_be_opened_proves_nothing(me: Presence, tmp_path: Path, clock: FakeClock) -> None:

@@ -8,7 +8,7 @@ from helpers_runtime import Rig, Scripted, again, lose
 
 from darkroom.adapters.base import Accepted, Follow, Json
 from darkroom.domain.job import Job, LedgerKind, State
-from darkroom.errors import InvalidRequest, UnknownJob, Unsupported
+from darkroom.errors import InvalidRequest, ResultExpired, UnknownJob, Unsupported
 from darkroom.runtime.unknown import Operator
 from factories import make_effective
 
@@ -199,3 +199,12 @@ async def test_what_was_resolved_by_somebody_else_at_that_moment_is_shown_as_it_
     assert resolved.error is not None
     assert resolved.error["code"] == "submit_unknown"
     assert (await rig.money(job))[1:] == [(LedgerKind.SETTLED, 40_000, False)]
+
+
+async def test_an_id_that_the_provider_does_not_know_changes_nothing(rig: Rig, operator: Operator) -> None:
+    job = await lose(rig)
+    rig.adapter.polls = [ResultExpired("Acme no longer has it.")]
+    with pytest.raises(InvalidRequest, match="could not tell of 'r9': Acme no longer has it") as caught:
+        await operator.found(job.id, "local", "r9")
+    assert "Check the id" in str(caught.value.hint)
+    assert (await rig.part(job)).state is State.SUBMIT_UNKNOWN

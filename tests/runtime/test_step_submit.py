@@ -439,3 +439,28 @@ async def test_a_provider_that_delivers_nothing_fails_and_charges_what_it_says(r
     free = await rig.add()
     await rig.stepper.advance(await rig.claim())
     assert (await rig.money(free))[1:] == [(LedgerKind.RELEASED, 40_000, True)], "the provider says: no charge"
+
+
+@pytest.mark.parametrize("error", [ContentBlocked("a celebrity"), RateLimited("not now")])
+async def test_a_provable_refusal_gets_in_though_its_process_was_taken_for_dead(rig: Rig, error: Exception) -> None:
+    async def late(call: Call) -> Accepted:
+        await rig.store.reap([rig.kit.owner], rig.clock.now())
+        raise error
+
+    rig.adapter.submits = [late]
+    job = await rig.add()
+    assert await rig.stepper.advance(await rig.claim()) is None
+    part = await rig.part(job)
+    assert (part.state, (await rig.money(job))[1:]) == (State.FAILED, [(LedgerKind.RELEASED, 40_000, True)])
+
+
+async def test_a_late_refusal_says_nothing_of_what_is_being_asked_for_again(rig: Rig) -> None:
+    async def late(call: Call) -> Accepted:
+        await rig.store.reap([rig.kit.owner], rig.clock.now())
+        assert await rig.store.seek((await rig.part(job)).ref, "w_next") is not None
+        raise ContentBlocked("a celebrity")
+
+    rig.adapter.submits = [late]
+    job = await rig.add()
+    assert await rig.stepper.advance(await rig.claim()) is None
+    assert (await rig.part(job)).state is State.SUBMIT_UNKNOWN

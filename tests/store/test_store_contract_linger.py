@@ -122,7 +122,7 @@ async def test_the_job_that_a_providers_id_belongs_to_is_found(store: JobStore) 
 
 async def test_a_cancel_gives_up_a_lost_one_whose_charge_stays_uncertain(store: JobStore) -> None:
     await store.add(make_job(), [make_ledger_row()])
-    await walk(store, await take(store), [State.SUBMITTING, State.SUBMIT_UNKNOWN])
+    await walk(store, await take(store), [State.SUBMITTING, State.SUBMIT_UNKNOWN], release=True)
     job = await store.request_cancel(JOB_ID, "local", NOW + 50)
     assert job == await get(store)
     assert job is not None
@@ -143,7 +143,7 @@ async def test_a_cancel_gives_up_the_lost_part_of_a_job_and_leaves_the_running_o
 ) -> None:
     await store.add(make_job(parts=[{}, {}, {}]), [make_ledger_row(submission=idx) for idx in range(3)])
     lost, running, _ = [item.submission for item in await claim(store)]
-    await walk(store, lost, [State.SUBMITTING, State.SUBMIT_UNKNOWN])
+    await walk(store, lost, [State.SUBMITTING, State.SUBMIT_UNKNOWN], release=True)
     await walk(store, running, [State.SUBMITTING, State.RUNNING])
     job = await store.request_cancel(JOB_ID, "local", NOW + 50)
     assert job is not None
@@ -154,7 +154,7 @@ async def test_a_cancel_gives_up_the_lost_part_of_a_job_and_leaves_the_running_o
 
 
 async def test_a_late_acceptance_of_a_given_up_one_is_noted_and_moves_nothing(store: JobStore) -> None:
-    part = await bring(store, State.SUBMIT_UNKNOWN)
+    part = await bring(store, State.SUBMIT_UNKNOWN, release=True)
     await store.request_cancel(JOB_ID, "local", NOW + 50)
     late = await store.accept(make_acceptance(submit_key=part.submit_key, provider_job_id="r-9"))
     assert late is not None
@@ -218,3 +218,42 @@ async def test_asking_changes_no_job(store: JobStore) -> None:
     before = await get(store)
     await store.ask(JOB_ID, NOW)
     assert await get(store) == before
+
+
+async def test_a_lost_one_is_sought_by_one_process_at_a_time(store: JobStore) -> None:
+    part = await bring(store, State.SUBMIT_UNKNOWN, release=True)
+    sought = await store.seek(part.ref, OWNER)
+    assert sought is not None
+    assert (sought.state, sought.owner) == (State.SUBMIT_UNKNOWN, OWNER)
+    assert await store.seek(part.ref, OWNER) is None, "another version"
+    assert await store.seek(sought.ref, "worker-2") is None, "somebody else holds it"
+    await store.give_back(sought.ref, "worker-2", NOW + 60)
+    await store.give_back(part.ref, OWNER, NOW + 60)
+    assert (await get(store)).submissions[0].owner == OWNER, "neither was its own"
+    await store.give_back(sought.ref, OWNER, NOW + 60)
+    freed = (await get(store)).submissions[0]
+    assert (freed.state, freed.owner) == (State.SUBMIT_UNKNOWN, None)
+    await store.request_cancel(JOB_ID, "local", NOW + 70)
+    assert await store.seek(freed.ref, OWNER) is None
+
+
+async def test_what_is_being_sought_is_given_up_when_it_is_given_back(store: JobStore) -> None:
+    part = await bring(store, State.SUBMIT_UNKNOWN, release=True)
+    sought = await store.seek(part.ref, OWNER)
+    assert sought is not None
+    job = await store.request_cancel(JOB_ID, "local", NOW + 50)
+    assert job is not None
+    assert job.state is State.SUBMIT_UNKNOWN
+    await store.give_back(sought.ref, OWNER, NOW + 60)
+    assert (await get(store)).state is State.CANCELLED
+
+
+async def test_what_was_found_is_anybodys(store: JobStore) -> None:
+    part = await bring(store, State.SUBMIT_UNKNOWN, release=True)
+    sought = await store.seek(part.ref, OWNER)
+    assert sought is not None
+    found = await store.accept(make_acceptance(submit_key=part.submit_key))
+    assert found is not None
+    assert (found.state, found.owner) == (State.RUNNING, None)
+    await store.give_back(sought.ref, OWNER, NOW + 60)
+    assert (await get(store)).state is State.RUNNING

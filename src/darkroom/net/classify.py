@@ -1,6 +1,5 @@
 """What an answer, or none, means: refused, final, to be asked later, or unknown."""
 
-import json
 import ssl
 from collections.abc import Mapping, Set
 from datetime import UTC, datetime
@@ -26,7 +25,7 @@ from darkroom.errors import (
     UnexpectedAnswer,
     lost_answer,
 )
-from darkroom.net.answer import SHOWN, Answer
+from darkroom.net.answer import SHOWN, Answer, loads
 from darkroom.net.redact import redact
 
 QUOTA = frozenset(
@@ -161,7 +160,7 @@ def retry_after_s(headers: Mapping[str, str], now: int) -> float | None:
 def _told(answer: Answer) -> tuple[list[str], str]:
     """Return the provider's own codes and words, wherever they usually are."""
     try:
-        data = json.loads(answer.body)
+        data = loads(answer.body)
     except (ValueError, RecursionError):
         return [], answer.text(_SAID)
     if not isinstance(data, dict):

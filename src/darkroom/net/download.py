@@ -72,6 +72,7 @@ class Downloader:
         hosts: Sequence[str],
         base_url: str | None = None,
         headers: Mapping[str, str] | None = None,
+        left: Sequence[Path] = (),
     ) -> Path:
         """Bring a file whole into `to`, durably; one that is there already is not fetched again.
 
@@ -84,6 +85,7 @@ class Downloader:
             hosts: Names that may serve it, `*.` for all below one.
             base_url: Of the provider's API; it may serve it too.
             headers: For the place that `url` names, and for none that it leads to.
+            left: Where other processes were bringing the same file to; what came there need not come again.
 
         Raises:
             ResultExpired: If the address no longer holds it.
@@ -91,8 +93,10 @@ class Downloader:
             ProviderError: If it did not come.
             StorageError: If it cannot be kept.
         """
-        if await anyio.Path(to).exists():
-            return to
+        for path in (to, *left):
+            if await anyio.Path(path).exists():
+                return path
+        await anyio.to_thread.run_sync(Part(to).adopt, left)
         wish = _Wish(url, Part(to), tuple(hosts), base_url, dict(headers or {}))
         for _ in range(ROUNDS):
             before = await self._have(wish.part)
@@ -151,7 +155,7 @@ class Downloader:
             if size > comes.size:
                 await anyio.to_thread.run_sync(part.discard)
             raise ProviderFailed(f"The result did not come whole ({size} of {comes.size} bytes).")
-        await anyio.to_thread.run_sync(part.finish)
+        await anyio.to_thread.run_sync(part.finish, size)
 
     async def _write(self, response: httpx2.Response, part: Part, start: int) -> int:
         """Append what comes after the first `start` bytes, and return the size then."""

@@ -3,7 +3,8 @@
 import errno
 import json
 import os
-from collections.abc import Generator
+import shutil
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,20 @@ class Part:
         self.to = to
         self._path = to.with_name(f"{to.name}.part")
         self._note = to.with_name(f"{to.name}.json")
+
+    def adopt(self, others: Sequence[Path]) -> None:
+        """Go on from what another process left of the same file, the longest of them; it may be writing there still.
+
+        Its bytes are copied: each process writes to a file of its own.
+        """
+        if self._path.exists():
+            return
+        left = [part for part in map(Part, others) if part.have()[0]]
+        longest = max(left, key=lambda part: part.have()[0], default=None)
+        if longest is not None:
+            with self._storing():
+                shutil.copyfile(longest._path, self._path)
+                shutil.copyfile(longest._note, self._note)
 
     def have(self) -> tuple[int, str | None, int | None]:
         """Return bytes, version and size of the whole, where known; (0, None, None) where it cannot be gone on with."""
@@ -66,15 +81,27 @@ class Part:
             while left:
                 left = left[os.write(file, left) :]
 
-    def finish(self) -> None:
-        """Give the file its name, durably."""
+    def finish(self, size: int) -> None:
+        """Give the file its name, durably.
+
+        Raises:
+            StorageUnwritable: If it does not hold that many bytes: something else wrote there.
+        """
         with self._storing():
             number = os.open(self._path, os.O_RDWR | _BINARY)
             try:
                 os.fsync(number)
+                held = os.fstat(number).st_size
             finally:
                 os.close(number)
-            self._path.replace(self.to)
+            if held == size:
+                self._path.replace(self.to)
+        if held != size:
+            self.discard()
+            raise StorageUnwritable(
+                f"Something else wrote to {self._path.name} ({held} bytes there, {size} came).",
+                hint="The result is not lost: it stays at its provider and is fetched again.",
+            )
         with suppress(OSError):  # Windows opens no folder; a note that stays is overwritten or ignored
             self._note.unlink(missing_ok=True)
             folder = os.open(self.to.parent, os.O_RDONLY)

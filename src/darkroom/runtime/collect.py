@@ -1,6 +1,9 @@
 """Brings results home: fetched, checked, kept, and asked for anew when their links expired."""
 
+import itertools
 import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
@@ -32,9 +35,9 @@ async def collect(kit: Kit, held: Held, job: Job, part: Submission) -> Held | No
         log.warning("job %s waits for its provider: %s is no longer in the manifests", job.id, part.provider)
         return kit.later(held, schedule.PARKED_S)
     outputs: list[Output] = []
-    failed = list(part.failed_outputs)
     before = sum(other.effective.n for other in job.submissions[: part.idx])
-    numbered = enumerate(part.results, start=before + 1)
+    failed = [item.model_copy(update={"index": before + item.index}) for item in part.failed_outputs]
+    numbered = zip(_numbers(before, failed), part.results, strict=False)
     for index, result in sorted(numbered, key=lambda item: item[1].expires_at or float("inf")):
         try:
             outputs.append(await _kept(kit, job, part, index, result))
@@ -48,6 +51,12 @@ async def collect(kit: Kit, held: Held, job: Job, part: Submission) -> Held | No
                 return kit.trouble(held)
             failed.append(FailedOutput(index=index, code=exc.code, message=exc.message))
     return await _done(kit, part, sorted(outputs, key=lambda item: item.index), failed)
+
+
+def _numbers(before: int, failed: Sequence[FailedOutput]) -> Iterator[int]:
+    """Count a submission's outputs, after those of the ones before it and without those that the provider left out."""
+    missing = {item.index for item in failed}
+    return (number for number in itertools.count(before + 1) if number not in missing)
 
 
 def _may_renew(kit: Kit, held: Held, part: Submission, result: RemoteOutput) -> bool:
@@ -115,9 +124,18 @@ async def _here(kit: Kit, job: Job, part: Submission, index: int, result: Remote
     folder = await anyio.to_thread.run_sync(kit.artifacts.scratch, job.id, part.idx)
     hosts = (*provider.hosts, *provider.download_hosts)
     async with kit.downloads.turn(result.expires_at or float("inf")):
-        to = folder / f"result-{part.attempt}-{index}"
-        path = await kit.fetcher.fetch(result.url, to, hosts=hosts, base_url=kit.accounts.base_url(provider))
+        # A name of this process's own: one that was taken for dead may still be writing.
+        name = f"result-{part.attempt}-{index}"
+        left = await anyio.to_thread.run_sync(_left, folder, name)
+        to, base_url = folder / f"{name}.{kit.owner}", kit.accounts.base_url(provider)
+        path = await kit.fetcher.fetch(result.url, to, hosts=hosts, base_url=base_url, left=left)
     return result.model_copy(update={"path": str(path)})
+
+
+def _left(folder: Path, name: str) -> list[Path]:
+    """Return the files that other processes were bringing a result to."""
+    found = {path.with_suffix("") if path.suffix in (".part", ".json") else path for path in folder.glob(f"{name}.*")}
+    return sorted(found)
 
 
 async def _renew(kit: Kit, held: Held, part: Submission) -> Held | None:

@@ -300,12 +300,7 @@ class Embedded:
                 log.warning("could not look for dead processes: %s", exc.message)
 
     async def _search(self) -> None:
-        while True:
-            try:
-                await self._finder.look()
-            except StorageError as exc:
-                log.warning("could not look for lost answers: %s", exc.message)
-            await self._clock.sleep(SCAN_S)
+        await self._finder.run(SCAN_S)
 
     async def _bury(self) -> None:
         """Free what dead processes held."""

@@ -106,9 +106,11 @@ class Presence:
         return [worker.id for worker in workers if worker.id != self.id and self._is_dead(worker, now_boot)]
 
     def _is_dead(self, worker: Worker, now_boot: float) -> bool:
-        if worker.host != socket.gethostname():
-            return False
-        if worker.boot_id != boot_id() or worker.lease_until < now_boot:
+        # The same boot under another host name is still this machine; from elsewhere, the lock alone can tell.
+        here = worker.boot_id == boot_id() if boot_id() else worker.host == socket.gethostname()
+        if here and worker.lease_until < now_boot:
+            return True
+        if not here and worker.host == socket.gethostname():
             return True
         path = self._path(worker.id)
         try:

@@ -85,12 +85,25 @@ async def _refused(kit: Kit, held: Held, job: Job, part: Submission, exc: Except
     """Store what it means that a call brought no result."""
     match verdict_of(exc):
         case Verdict.FINAL if isinstance(exc, DarkroomError):
-            return await kit.end(part, State.FAILED, exc)
+            await kit.end(part, State.FAILED, exc)
+            return await _late_refusal(kit, part, exc)
         case Verdict.REFUSED if isinstance(exc, DarkroomError):
             pause = schedule.refusal_pause(part.attempt, exc.retry_after_s)
-            return await _queued_again(kit, held, job, part, pause, exc.message)
+            following = await _queued_again(kit, held, job, part, pause, exc.message)
+            return following or await _late_refusal(kit, part, exc)
         case _:
             return await _unknown(kit, held, job, part, exc)
+
+
+async def _late_refusal(kit: Kit, part: Submission, exc: DarkroomError) -> None:
+    """End what became unknown while its process was taken for dead, now that it was provably not accepted.
+
+    Not while its provider is being asked: that may have sent it again with its key.
+    """
+    job = await kit.store.get(part.job_id)
+    late = job.submissions[part.idx] if job else None
+    if late and late.state is State.SUBMIT_UNKNOWN and late.submit_key == part.submit_key and late.owner is None:
+        await kit.end(late, State.FAILED, exc)
 
 
 async def _queued_again(kit: Kit, held: Held, job: Job, part: Submission, pause: float, why: str) -> Held | None:

@@ -3,9 +3,11 @@
 import logging
 from dataclasses import dataclass
 
+import anyio
 import anyio.to_thread
+from pydantic import JsonValue
 
-from darkroom.adapters.base import Accepted, Adapter, Locatable, Reads, Resumable, Succeeded
+from darkroom.adapters.base import Accepted, Adapter, Call, Locatable, Reads, Resumable, Succeeded
 from darkroom.domain.job import Job, LedgerKind, State, Submission
 from darkroom.domain.request import clip
 from darkroom.errors import (
@@ -37,6 +39,7 @@ class _Look:
     attempt: int
     due: float
     looks: int = 0
+    busy: bool = False
 
 
 class Finder:
@@ -46,8 +49,25 @@ class Finder:
         self._kit = kit
         self._looks: dict[tuple[str, int], _Look] = {}
 
+    async def run(self, pause_s: float) -> None:
+        """Look again and again; a provider that hangs keeps nobody else waiting."""
+        async with anyio.create_task_group() as tasks:
+            while True:
+                try:
+                    for look, job, part in await self._due():
+                        tasks.start_soon(self._look, look, job, part)
+                except StorageError as exc:
+                    log.warning("could not look for lost answers: %s", exc.message)
+                await self._kit.clock.sleep(pause_s)
+
     async def look(self) -> None:
         """Look once for everything that is due."""
+        async with anyio.create_task_group() as tasks:
+            for look, job, part in await self._due():
+                tasks.start_soon(self._look, look, job, part)
+
+    async def _due(self) -> list[tuple[_Look, Job, Submission]]:
+        due: list[tuple[_Look, Job, Submission]] = []
         jobs = await self._kit.store.unknown()
         lost = {
             (job.id, part.idx): (job, part)
@@ -60,8 +80,10 @@ class Finder:
             look = self._looks.get(key)
             if look is None or look.attempt != part.attempt:
                 look = self._looks[key] = _Look(part.attempt, self._kit.clock.boot())
-            if look.due <= self._kit.clock.boot() and part.account in self._kit.accounts.all():
-                await self._look(look, job, part)
+            if not look.busy and look.due <= self._kit.clock.boot() and part.account in self._kit.accounts.all():
+                look.busy = True
+                due.append((look, job, part))
+        return due
 
     async def _look(self, look: _Look, job: Job, part: Submission) -> None:
         first = look.looks == 0
@@ -69,13 +91,28 @@ class Finder:
         look.looks, look.due = look.looks + 1, self._kit.clock.boot() + pause
         try:
             adapter = self._kit.adapters.adapter(part.provider)
-            if not (first and await self._read(adapter, job, part)) and self._is_young(part):
-                await self._locate(adapter, job, part)
+            reads, asks = first and isinstance(adapter, Reads), isinstance(adapter, Locatable) and self._is_young(part)
+            if reads or asks:
+                await self._sought(adapter, job, part, first=first)
         except StorageError as exc:
             look.looks = 0  # what was kept, or found, is taken up as soon as that can be stored
             log.warning("job %s: its lost answer waits for the store: %s", job.id, exc.message)
         except Exception as exc:  # because a look-up that fails says nothing; the next one may say more
             log.warning("job %s: its lost answer could not be looked for: %s", job.id, self._kit.plain(exc))
+        finally:
+            look.busy = False
+
+    async def _sought(self, adapter: Adapter, job: Job, part: Submission, *, first: bool) -> None:
+        """Look for an answer while nobody else can say what became of it: asking may send it again with its key."""
+        sought = await self._kit.store.seek(part.ref, self._kit.owner)
+        if sought is None:
+            return
+        try:
+            if not (first and await self._read(adapter, job, sought)) and isinstance(adapter, Locatable):
+                await self._locate(adapter, job, sought)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._kit.store.give_back(sought.ref, self._kit.owner, self._kit.clock.now())
 
     async def _read(self, adapter: Adapter, job: Job, part: Submission) -> bool:
         """Take up an answer that was kept whole; its process ended before it had made anything of it."""
@@ -98,8 +135,8 @@ class Finder:
     def _is_young(self, part: Submission) -> bool:
         return self._kit.clock.now() - (part.sent_at or 0) < LOOK_FOR_S * 1000
 
-    async def _locate(self, adapter: Adapter, job: Job, part: Submission) -> None:
-        if not isinstance(adapter, Locatable):
+    async def _locate(self, adapter: Locatable, job: Job, part: Submission) -> None:
+        if not self._is_young(part):
             return
         call = await self._kit.call(job, part)
         async with self._kit.limit(call.provider, "poll"):
@@ -139,8 +176,20 @@ class Operator:
             )
         call = await self._kit.call(job, part, sending=False)
         operation = adapter.operation_of(provider_job_id, call)
+        await self._ask(adapter, operation, call, provider_job_id)
         await answered(self._kit, call, None, job, part, Accepted(operation, provider_job_id))
-        return await self._fresh(job)
+        return await self._fresh(job, part)
+
+    async def _ask(self, adapter: Adapter, operation: dict[str, JsonValue], call: Call, provider_job_id: str) -> None:
+        """Make sure that the provider knows the id: a mistyped one would be asked for in vain until the deadline."""
+        try:
+            await adapter.poll(operation, call)
+        except Exception as exc:  # because whatever went wrong, the id is not proved
+            raise InvalidRequest(
+                f"{call.provider.title} could not tell of {clip(provider_job_id)!r}: {self._kit.plain(exc)}",
+                field="provider-id",
+                hint="Nothing was changed. Check the id in the provider's own list, or try again later.",
+            ) from exc
 
     async def absent(self, job_id: str, principal: str, idx: int | None = None) -> Job:
         """End it as never accepted: nothing was charged, what was reserved is free again.
@@ -155,7 +204,7 @@ class Operator:
             hint="Nothing was charged. retry_job starts it anew.",
         )
         await self._kit.end(part, State.FAILED, error)
-        return await self._fresh(job)
+        return await self._fresh(job, part)
 
     async def give_up(self, job_id: str, principal: str, idx: int | None = None) -> Job:
         """End it without knowing; its estimate counts as spent, since it may have been charged.
@@ -177,7 +226,7 @@ class Operator:
             ledger=(self._kit.row(part, LedgerKind.SETTLED, part.estimate, certain=False),),
         )
         await self._kit.move(part, move)
-        return await self._fresh(job)
+        return await self._fresh(job, part)
 
     async def _lost(self, job_id: str, principal: str, idx: int | None) -> tuple[Job, Submission]:
         job = await self._kit.store.get(job_id, principal)
@@ -192,7 +241,23 @@ class Operator:
                 else f"{job.id} is {job.state}; only a submission of unknown fate can be resolved.",
                 hint="Nothing was changed. Name one with --submission." if lost else "Nothing was changed.",
             )
+        if lost[0].owner is not None:
+            raise self._sought_now(job)
         return job, lost[0]
 
-    async def _fresh(self, job: Job) -> Job:
-        return await self._kit.store.get(job.id) or job
+    async def _fresh(self, job: Job, part: Submission) -> Job:
+        """Return the job as it now is.
+
+        Raises:
+            InvalidRequest: If nothing could be stored, since its provider is just being asked.
+        """
+        fresh = await self._kit.store.get(job.id) or job
+        if fresh.submissions[part.idx].state is State.SUBMIT_UNKNOWN:
+            raise self._sought_now(job)
+        return fresh
+
+    def _sought_now(self, job: Job) -> InvalidRequest:
+        return InvalidRequest(
+            f"The provider of {job.id} is just being asked what became of it.",
+            hint="Nothing was changed. Try again in a few seconds.",
+        )

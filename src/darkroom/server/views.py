@@ -121,6 +121,8 @@ def _eta_s(job: Job, offer: Offer | None, now: int) -> int | None:
 def next_step(job: Job) -> str:
     """Return in one sentence what to do now."""
     match job.state:
+        case State.SUCCEEDED if job.cancel_requested_at is not None:
+            return f"The cancel came too late: it is done, and {_charged(job)}. Show the file."
         case State.SUCCEEDED if job.submissions[0].provider == DRAFT:
             return "Show the file; set a provider's key for the real thing, or refine it with refine='" + job.id + "'."
         case State.SUCCEEDED:
@@ -128,13 +130,23 @@ def next_step(job: Job) -> str:
         case State.FAILED:
             return _after_failure(job)
         case State.CANCELLED:
-            return f"Nothing more will happen; retry_job('{job.id}') starts it again."
+            return f"It stopped; {_charged(job)}. retry_job('{job.id}') starts it again, as a new job."
         case State.SUBMIT_UNKNOWN:
             return "It was not sent again. Pay for a new attempt only knowingly, with retry_job."
         case State.PARKED:
             return "It is past its deadline and still asked for, less often; check_job again in some minutes."
         case _:
             return f"Call check_job(job_id='{job.id}', wait=25) to wait for it; it goes on by itself."
+
+
+def _charged(job: Job) -> str:
+    """Return in words what a job costs all the same."""
+    if any(part.actual is None for part in job.submissions):
+        estimate = sum(part.estimate or 0 for part in job.submissions)
+        counted = f"; {show_usd(estimate)} is counted as spent" if estimate else ""
+        return f"nobody knows whether its provider charged it{counted}"
+    total = sum(part.actual or 0 for part in job.submissions)
+    return f"{show_usd(total)} was charged" if total else "nothing was charged"
 
 
 def _after_failure(job: Job) -> str:

@@ -176,6 +176,17 @@ class JobStore(Protocol):
         """Return every job that has a submission in `submit_unknown`, oldest first."""
         ...
 
+    async def seek(self, ref: Ref, owner: str) -> Submission | None:
+        """Take a `submit_unknown` that nobody else holds, to ask its provider; nobody may resolve it meanwhile.
+
+        Returns None, and changes nothing, when it is another version, held, of another state, or to be cancelled.
+        """
+        ...
+
+    async def give_back(self, ref: Ref, owner: str, at: int) -> None:
+        """Let go of what `seek` took, unless it moved on meanwhile; what was asked to be cancelled is given up."""
+        ...
+
     async def remote(self, provider: str, provider_job_id: str) -> Job | None:
         """Return the job that has a submission with the provider's own id, or None."""
         ...
@@ -216,6 +227,8 @@ class JobStore(Protocol):
 
     async def request_cancel(self, job_id: str, principal: str, at: int) -> Job | None:
         """Set the cancel flag, which changes no version; cancel what is queued, and give up what is `submit_unknown`.
+
+        What somebody is just asking its provider about is given up after that.
 
         What was reserved is released for the one, and settled with `certain` false for the other: nobody knows.
 

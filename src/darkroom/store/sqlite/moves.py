@@ -149,6 +149,28 @@ def intend(db: sqlite3.Connection, ref: Ref, owner: str, intent: Intent) -> Subm
     return _part(db, ref.job_id, ref.idx)
 
 
+def seek(db: sqlite3.Connection, ref: Ref, owner: str) -> Submission | None:
+    """Take a lost answer, so that nobody resolves it while its provider is asked."""
+    changed = db.execute(
+        """UPDATE submissions SET owner = ?, version = version + 1
+           WHERE job_id = ? AND idx = ? AND version = ? AND (owner IS NULL OR owner = ?)
+           AND state = 'submit_unknown' AND (SELECT cancel_requested_at FROM jobs WHERE id = job_id) IS NULL""",
+        (owner, ref.job_id, ref.idx, ref.version, owner),
+    ).rowcount
+    return _part(db, ref.job_id, ref.idx) if changed else None
+
+
+def give_back(db: sqlite3.Connection, ref: Ref, owner: str, at: int) -> None:
+    """Let go of a lost answer that was not found."""
+    part = _part(db, ref.job_id, ref.idx)
+    if part is None or part.version != ref.version or part.owner != owner:
+        return
+    _update(db, part, {"owner": None}, at)
+    job = load_job(db, ref.job_id)
+    if job is not None and job.cancel_requested_at is not None:
+        request_cancel(db, job.id, job.principal, at)
+
+
 def accept(db: sqlite3.Connection, acceptance: Acceptance) -> Submission | None:
     """Let the acceptance in, whoever owns the submission by now."""
     part = _part(db, acceptance.job_id, acceptance.idx)
@@ -163,6 +185,8 @@ def accept(db: sqlite3.Connection, acceptance: Acceptance) -> Submission | None:
             "deadline_at": acceptance.deadline_at,
             "error": None,
         }
+        if part.state is State.SUBMIT_UNKNOWN:
+            values["owner"] = None  # whoever asked about it holds it no longer: anybody goes on with it
         insert_event(db, part.job_id, part.idx, part.state, State.RUNNING, acceptance.at, part.owner)
     elif part.operation is not None:
         return part
@@ -215,7 +239,7 @@ def request_cancel(db: sqlite3.Connection, job_id: str, principal: str, at: int)
             _update(db, part, {"state": State.CANCELLED, "owner": None, "actual": 0}, at)
             insert_ledger(db, _reserved_as(db, part, LedgerKind.RELEASED, at, certain=True))
             insert_event(db, job_id, part.idx, part.state, State.CANCELLED, at)
-        elif part.state is State.SUBMIT_UNKNOWN:
+        elif part.state is State.SUBMIT_UNKNOWN and part.owner is None:
             _update(db, part, {"state": State.CANCELLED, "owner": None}, at)
             insert_ledger(db, _reserved_as(db, part, LedgerKind.SETTLED, at, certain=False))
             insert_event(db, job_id, part.idx, part.state, State.CANCELLED, at, detail="given up by the caller")

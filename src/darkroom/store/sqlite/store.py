@@ -138,6 +138,13 @@ class SqliteStore:
         self._moved(sent)
         return sent
 
+    async def seek(self, ref: Ref, owner: str) -> Submission | None:
+        return await self._write(partial(moves.seek, ref=ref, owner=owner), intact=True)
+
+    async def give_back(self, ref: Ref, owner: str, at: int) -> None:
+        await self._write(partial(moves.give_back, ref=ref, owner=owner, at=at))
+        self._wrote(ref.job_id)
+
     async def accept(self, acceptance: Acceptance) -> Submission | None:
         part = await self._write(partial(moves.accept, acceptance=acceptance))
         self._moved(part)
