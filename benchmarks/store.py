@@ -12,8 +12,9 @@ import anyio
 
 from darkroom.clock import SystemClock
 from darkroom.domain.job import Job, State, Submission, new_id
+from darkroom.domain.kinds import Kind, Mode
 from darkroom.domain.output import Output
-from darkroom.domain.request import Effective, ImageRequest, Kind, Mode
+from darkroom.domain.request import Effective, ImageRequest
 from darkroom.events import Bus
 from darkroom.store.base import Acceptance, Intent, Move
 from darkroom.store.sqlite import SqliteStore

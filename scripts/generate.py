@@ -8,7 +8,8 @@ import re
 import sys
 from pathlib import Path
 
-from darkroom.catalog.providers import Providers, schema
+from darkroom.adapters.registry import adapter_names
+from darkroom.catalog.providers import Providers, Status, schema
 from darkroom.server.build import publish
 from darkroom.server.tools import TOOLS
 from darkroom.settings import PREFIX, Settings
@@ -35,22 +36,26 @@ def tool_table() -> str:
 
 def provider_table() -> str:
     """Return the README's table of providers."""
-    rows = ["| provider | key | models | what it does |", "|---|---|---|---|"]
+    rows = ["| provider | key | makes | offers | today | what it is |", "|---|---|---|---|---|---|"]
     for provider in Providers().values():
         keys = (
             " or ".join(" and ".join(f"`{name}`" for name in names) for names in provider.credentials) or "none needed"
         )
-        models = ", ".join(f"`{offer.model}`" for offer in provider.offers)
-        rows.append(f"| {provider.title} (`{provider.id}`) | {keys} | {models} | {provider.summary} |")
+        there = [offer for offer in provider.offers if offer.status is not Status.RETIRED]
+        kinds = ", ".join(dict.fromkeys(offer.kind.value for offer in there))
+        today = "works" if provider.adapter_name in adapter_names() else "prices only"
+        name = f"{provider.title} (`{provider.id}`)"
+        rows.append(f"| {name} | {keys} | {kinds} | {len(there)} | {today} | {provider.summary} |")
     return "\n".join(rows)
 
 
 def setting_table() -> str:
     """Return the README's table of settings."""
     rows = ["| variable | default | what it is |", "|---|---|---|"]
-    defaults = {"home": "`~/.darkroom`", "output_dir": "`~/Darkroom`"}
+    defaults = {"home": "`~/.darkroom`", "output_dir": "`~/Darkroom`", "principals": ""}
     for name, field in Settings.model_fields.items():
-        default = defaults.get(name) or (f"`{field.default}`" if field.default not in (None, ()) else "")
+        usual = f"`{field.default}`" if field.default not in (None, ()) else ""
+        default = defaults.get(name, usual)
         rows.append(f"| `{PREFIX}{name.upper()}` | {default} | {field.description} |")
     return "\n".join(rows)
 

@@ -5,9 +5,10 @@ from typing import Any
 from anyio.lowlevel import checkpoint
 
 from darkroom.domain.job import Job, LedgerKind, LedgerRow, State, Submission
+from darkroom.domain.kinds import Kind, Mode
 from darkroom.domain.money import MicroUsd
 from darkroom.domain.output import Output
-from darkroom.domain.request import Effective, ImageRequest, Kind, Mode
+from darkroom.domain.request import Effective, ImageRequest
 from darkroom.store.base import Acceptance, Intent, Move, Worker
 
 NOW = 1_767_225_600_000

@@ -4,7 +4,8 @@ from datetime import date
 from typing import Any
 
 from darkroom.catalog.providers import Offer, Provider
-from darkroom.domain.request import Effective, ImageRequest, Mode, VideoRequest
+from darkroom.domain.kinds import Mode
+from darkroom.domain.request import Effective, ImageRequest, VideoRequest
 
 TODAY = date(2026, 1, 1)
 PRICE: dict[str, Any] = {"unit": "image", "usd": "0.04", "source": "a page", "as_of": TODAY}

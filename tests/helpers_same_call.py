@@ -8,7 +8,8 @@ import anyio.to_thread
 
 from darkroom.app import App
 from darkroom.domain.request import ImageRequest
-from darkroom.services.generation import Started, Terms
+from darkroom.services.caps import Terms
+from darkroom.services.generation import Started
 from darkroom.settings import Settings
 
 CALLS = 17

@@ -17,7 +17,8 @@ from darkroom.clock import Clock
 from darkroom.domain.job import Job, State
 from darkroom.domain.output import Output
 from darkroom.domain.request import ImageRequest, VideoRequest
-from darkroom.services.generation import Plan, Started, Terms
+from darkroom.services.caps import Terms
+from darkroom.services.generation import Proposal, Started
 from darkroom.settings import Settings
 from darkroom.store.base import Intent, Move
 
@@ -101,9 +102,9 @@ async def started(app: App, request: ImageRequest | VideoRequest, terms: Terms =
     return made.job
 
 
-async def planned(app: App, request: ImageRequest | VideoRequest, terms: Terms) -> Plan:
+async def planned(app: App, request: ImageRequest | VideoRequest, terms: Terms) -> Proposal:
     made = await app.generation.start(request, terms)
-    assert isinstance(made, Plan)
+    assert isinstance(made, Proposal)
     return made
 
 

@@ -84,6 +84,27 @@ async def test_a_store_that_cannot_be_opened_at_the_start_is_logged_once_and_tri
 
 
 @pytest.fixture
+def worker(monkeypatch: pytest.MonkeyPatch) -> App:
+    monkeypatch.setenv("DARKROOM_LINGER", "2.5")
+    return App(Settings.load(), lingers=True)
+
+
+async def test_a_lingering_worker_goes_on_for_as_many_minutes_as_the_settings_say(
+    worker: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[float] = []
+
+    async def lingered(*args: Any) -> None:
+        limits.append(args[-1])
+
+    monkeypatch.setattr("darkroom.app.lingered", lingered)
+    with anyio.fail_after(BOUND_S):
+        async with worker.running(advance=False):
+            await worker.linger()
+    assert limits == [2.5 * 60]
+
+
+@pytest.fixture
 def many() -> list[App]:
     return [App(Settings.load()) for _ in range(8)]
 

@@ -298,8 +298,8 @@ def test_a_manifest_is_named_after_its_provider() -> None:
     assert [name for name, manifest in manifests().items() if manifest["id"] != name] == []
 
 
-def test_every_adapter_has_a_manifest_and_every_manifest_an_adapter() -> None:
-    assert {manifest.get("adapter", manifest["id"]) for manifest in manifests().values()} == adapter_modules()
+def test_every_adapter_has_a_manifest() -> None:
+    assert adapter_modules() <= {manifest.get("adapter", manifest["id"]) for manifest in manifests().values()}
 
 
 def test_every_adapter_has_a_test() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from darkroom import errors
-from darkroom.domain.request import Role
+from darkroom.domain.kinds import Role
 from darkroom.errors import DETAILS, DarkroomError, InvalidRequest, ProviderFailed, RateLimited, from_dict
 
 CODES = {

@@ -222,10 +222,10 @@ def test_a_name_that_nobody_knows_warns_with_the_nearest(own: Path, monkeypatch:
 
 
 def test_a_name_of_a_later_version_says_so_and_a_providers_own_names_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DARKROOM_PLAN", "brand")
+    monkeypatch.setenv("DARKROOM_TOOLSETS", "all")
     monkeypatch.setenv("DARKROOM_DRAFT_BASE_URL", "http://127.0.0.1")
     warnings = App(Settings.load()).warnings()
-    assert warnings == ["DARKROOM_PLAN is set, but this version does not use it yet."]
+    assert warnings == ["DARKROOM_TOOLSETS is set, but this version does not use it yet."]
 
 
 def test_nothing_odd_means_no_warning(caplog: pytest.LogCaptureFixture) -> None:

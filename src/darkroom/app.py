@@ -18,6 +18,8 @@ from darkroom.adapters.registry import Registry, adapter_names
 from darkroom.artifacts.inputs import LocalInputs
 from darkroom.artifacts.local import LocalArtifacts
 from darkroom.catalog.accounts import Accounts
+from darkroom.catalog.plans import FILE as PLANS_FILE
+from darkroom.catalog.plans import PlanBook
 from darkroom.catalog.providers import Provider, Providers
 from darkroom.clock import Clock, SystemClock
 from darkroom.domain.job import Event, Job, LedgerRow
@@ -33,8 +35,11 @@ from darkroom.runtime.linger import Linger, lingered, start_worker
 from darkroom.runtime.liveness import Presence
 from darkroom.runtime.step import Stepper
 from darkroom.runtime.unknown import Operator
+from darkroom.services.estimates import Estimates
 from darkroom.services.generation import Generation
 from darkroom.services.jobs import Jobs
+from darkroom.services.pricing import Pricing
+from darkroom.services.usage import UsageBook
 from darkroom.settings import LATER, PREFIX, Settings, known_variables, secrets_of, set_variables
 from darkroom.store.sqlite import SqliteStore
 
@@ -67,7 +72,12 @@ class App:
             accounts=self.accounts,
             settings=settings,
             clock=self.clock,
+            adapters=adapter_names(),
         )
+        self.plans = PlanBook(settings.home / PLANS_FILE)
+        self.pricing = Pricing(self.providers, self.accounts, settings, self.clock, adapter_names())
+        self.estimates = Estimates(self.pricing, self.plans, self.store, settings)
+        self.usage = UsageBook(self.store, settings, lambda: self.plans, self.clock)
         self._accounts: Accounts | None = None
         self.embedded: Embedded | None = None
         self.presence: Presence | None = None
@@ -136,6 +146,7 @@ class App:
         """
         if not self._opened:
             await self.store.open()
+            await anyio.to_thread.run_sync(self.plans.read)
             self._opened = True
 
     async def _advance(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -216,7 +227,14 @@ class App:
                 found.append(f"{name} is set, but this version does not use it yet.")
             else:
                 found.append(f"{name} is set, but darkroom has no such setting.{did_you_mean(name, names)}")
-        return [*found, *self.providers.problems]
+        return [*found, *self.providers.problems, *self._plan_warnings()]
+
+    def _plan_warnings(self) -> list[str]:
+        plans = self.plans.plans
+        named = {self.settings.plan, *(own.plan for own in self.settings.principals.values() if own.plan)}
+        unknown = sorted(name for name in named if name not in plans.plans)
+        found = [f"The plan {name!r} is set, but there is none.{did_you_mean(name, plans.plans)}" for name in unknown]
+        return [*found, *([self.plans.problem] if self.plans.problem else []), *plans.warnings()]
 
     def _input_dirs(self) -> tuple[Path, ...]:
         home = Path("~").expanduser()

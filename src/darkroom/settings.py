@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -21,10 +22,6 @@ PREFIX = "DARKROOM_"
 LATER = frozenset(
     {
         "TOOLSETS",
-        "PLAN",
-        "DAILY_BUDGET",
-        "MONTHLY_BUDGET",
-        "CONFIRM_ABOVE",
         "ALLOWED_HOSTS",
         "SKILLS_DIR",
         "CALLBACK_SECRET",
@@ -76,6 +73,20 @@ Folders = Annotated[tuple[Folder, ...], NoDecode, BeforeValidator(_folders)]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 
 
+Dollars = Annotated[Decimal, Field(ge=0, le=1_000_000)]
+
+
+class PrincipalSettings(BaseModel):
+    """What holds for one principal in place of the common settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    plan: str | None = None
+    max_cost: Dollars | None = None
+    daily_budget: Dollars | None = None
+    monthly_budget: Dollars | None = None
+
+
 class Settings(BaseSettings):
     """Everything that a user can set, checked once at start."""
 
@@ -90,8 +101,17 @@ class Settings(BaseSettings):
     default_image_model: str | None = Field(default=None, description="model when a call names none")
     default_video_model: str | None = Field(default=None, description="model when a call names none")
     prefer: Words = Field(default=(), description="providers to try first, separated by commas")
-    max_cost: Annotated[Decimal, Field(ge=0, le=1_000_000)] | None = Field(
-        default=None, description="most that one call may cost, in US dollars"
+    max_cost: Dollars | None = Field(default=None, description="most that one call may cost, in US dollars")
+    daily_budget: Dollars | None = Field(default=None, description="most that may be spent a day, in US dollars")
+    monthly_budget: Dollars | None = Field(default=None, description="most that may be spent a month, in US dollars")
+    confirm_above: Dollars | None = Field(
+        default=None, description="calls that may cost more need a max_cost of at least that, in US dollars"
+    )
+    plan: str = Field(default="brand", description="billing plan that credits are counted in")
+    timezone: str = Field(default="UTC", description="time zone in which days and months of budgets and usage begin")
+    enable: Words = Field(default=(), description="offers to use that are off by default, as provider/model")
+    principals: dict[str, PrincipalSettings] = Field(
+        default_factory=dict[str, PrincipalSettings], description="plan and caps by principal, in config.toml"
     )
     thumbnails: Literal["always", "auto", "never"] = Field(default="auto", description="small pictures in answers")
     embed_metadata: Literal["full", "minimal", "none"] = Field(default="full", description="what is written into files")
@@ -99,6 +119,15 @@ class Settings(BaseSettings):
         default=15, description="minutes that paid work goes on after the host has closed darkroom; 0 = not at all"
     )
     providers_dir: Folder | None = Field(default=None, description="folder of your own provider manifests")
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("the name of a time zone, such as Europe/Berlin") from None
+        return value
 
     @classmethod
     def settings_customise_sources(
@@ -131,6 +160,11 @@ class Settings(BaseSettings):
             raise SettingsError("\n".join(_explain(cls, error) for error in exc.errors())) from exc
         except (OSError, ValueError) as exc:
             raise SettingsError(f"{_culprit(home_from_environment())} cannot be read: {exc}") from exc
+
+    def plan_of(self, principal: str) -> str:
+        """Return the billing plan of a principal."""
+        own = self.principals.get(principal)
+        return own.plan if own and own.plan else self.plan
 
     @property
     def outputs(self) -> Path:

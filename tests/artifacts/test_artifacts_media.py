@@ -246,3 +246,17 @@ def test_a_locked_temporary_file_is_left(tmp_path: Path) -> None:
     (tmp_path / ".a-1-x.part").mkdir()
     files.discard_temporaries(tmp_path, "a-1")
     assert (tmp_path / ".a-1-x.part").is_dir()
+
+
+async def test_a_clip_that_lacks_its_last_bytes_is_refused(clip: Path, tmp_path: Path) -> None:
+    path = tmp_path / "cut.mp4"
+    path.write_bytes(clip.read_bytes()[:-1])
+    with pytest.raises(media.NotMedia, match="is cut off or damaged"):
+        await media.examine(path)
+
+
+async def test_a_clip_whose_last_box_is_open_or_long_is_whole(clip: Path, tmp_path: Path) -> None:
+    path, data = tmp_path / "whole.mp4", clip.read_bytes()
+    for last in ((0).to_bytes(4) + b"free" + bytes(9), (1).to_bytes(4) + b"free" + (20).to_bytes(8) + bytes(4)):
+        path.write_bytes(data + last)
+        assert (await media.examine(path)).facts.width == 96

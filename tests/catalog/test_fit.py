@@ -7,7 +7,8 @@ import pytest
 
 from darkroom.catalog.fit import fit
 from darkroom.catalog.providers import Offer, Providers
-from darkroom.domain.request import Effective, ImageRequest, Mode, Role, VideoRequest
+from darkroom.domain.kinds import Mode, Role
+from darkroom.domain.request import Effective, ImageRequest, VideoRequest
 from darkroom.errors import InvalidRequest, Unsupported
 from helpers_catalog import image, make_offer, make_video_offer, video
 

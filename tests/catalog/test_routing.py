@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from darkroom.catalog.providers import Provider, Providers
-from darkroom.catalog.routing import Choice, candidates, route
-from darkroom.domain.request import Kind, Mode
+from darkroom.catalog.routing import Candidate, Choice, candidates, obstacle, route
+from darkroom.domain.kinds import Kind, Mode
 from darkroom.errors import ModelRetired, NotConfigured, UnknownModel, Unsupported
 from helpers_catalog import TODAY, make_offer, make_provider, make_video_offer
 
@@ -177,3 +177,108 @@ def test_candidates_are_all_offers_of_a_medium_the_retired_ones_too() -> None:
     found = {item.name for item in candidates(PROVIDERS, Kind.IMAGE)}
     assert {"acme/acme-0", "draft/draft-image", "zed_labs/acme-pro"} <= found
     assert "zed_labs/zed-clip" not in found
+
+
+# Names with a slash of their own
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("acme-pro/v2", ["zed_labs/lab-1"]),
+        ("acme/lab", ["zed_labs/lab-1"]),
+        ("zed_labs/acme/lab", ["zed_labs/lab-1"]),
+        ("acme/acme-1", ["acme/acme-1"]),
+        ("nobody/acme-1", ["acme/acme-1"]),
+    ],
+)
+def test_what_precedes_a_slash_is_a_provider_only_where_there_is_one(name: str, found: list[str]) -> None:
+    providers = {
+        "acme": make_provider("acme"),
+        "zed_labs": make_provider("zed_labs", offers=[make_offer(model="lab-1", aliases=["acme-pro/v2", "acme/lab"])]),
+    }
+    choice = Choice(kind=Kind.IMAGE, mode=Mode.TEXT_TO_IMAGE, model=name)
+    assert [item.name for item in route(providers, choice, set(providers), TODAY)] == found
+
+
+def test_a_model_of_another_provider_than_the_one_before_the_slash_is_unknown() -> None:
+    with pytest.raises(UnknownModel) as caught:
+        names(model="zed_labs/acme-lite")
+    assert caught.value.allowed == ["acme-pro"]
+
+
+# What stands in the way
+
+
+def in_the_way(adapters: set[str] | None = None, enabled: tuple[str, ...] = (), **offer: Any) -> str | None:
+    provider = make_provider("zed_labs", adapter="zed", offers=[make_offer(**offer)])
+    return obstacle(Candidate(provider, provider.offers[0]), adapters, enabled)
+
+
+def test_an_offer_needs_an_adapter_of_this_version() -> None:
+    assert in_the_way(adapters={"zed"}) is None
+    assert in_the_way(adapters=None) is None
+    assert in_the_way(adapters={"draft", "zed_labs"}) == "no adapter yet"
+    assert in_the_way(adapters=set(), enabled=("zed_labs",), off="unlicensed") == "no adapter yet"
+
+
+@pytest.mark.parametrize(
+    ("enabled", "wanted"),
+    [
+        ((), False),
+        (("zed_labs",), True),
+        (("Zed Labs",), True),
+        (("zed_labs/acme-1",), True),
+        (("ZED-LABS/ACME.1",), True),
+        (("zed_labs/acme-2",), False),
+        (("acme-1",), False),
+        (("acme", "zed_labs"), True),
+        (("zed",), False),
+    ],
+)
+def test_what_is_off_is_used_when_its_provider_or_itself_is_enabled(enabled: tuple[str, ...], *, wanted: bool) -> None:
+    assert in_the_way(enabled=enabled, off="unlicensed") == (None if wanted else "off: unlicensed")
+    assert in_the_way(enabled=enabled) is None
+
+
+def blocked() -> dict[str, Provider]:
+    """Return a provider that is off, one without an adapter, and one with both kinds of offers."""
+    dark = make_offer(model="dark-1", off="nobody may use it")
+    return {
+        "draft": PROVIDERS["draft"],
+        "shade": make_provider("shade", adapter="draft", offers=[dark, make_offer(model="light-1", rank=1)]),
+        "later": make_provider("later", offers=[make_offer(model="later-1", rank=90)]),
+    }
+
+
+def chosen(**choice: Any) -> list[str]:
+    values: dict[str, Any] = {"kind": Kind.IMAGE, "mode": Mode.TEXT_TO_IMAGE, "adapters": {"draft"}}
+    return [item.name for item in route(blocked(), Choice(**(values | choice)), set(blocked()), TODAY)]
+
+
+def test_routes_skip_what_is_off_or_has_no_adapter() -> None:
+    assert chosen() == ["shade/light-1"]
+    assert chosen(adapters=None) == ["later/later-1", "shade/light-1"]
+    assert chosen(enabled=["shade/dark-1"]) == ["shade/dark-1", "shade/light-1"]
+    assert chosen(enabled=["shade"], model="dark-1") == ["shade/dark-1"]
+    assert chosen(provider="shade") == ["shade/light-1"]
+
+
+@pytest.mark.parametrize(("choice", "field"), [({"model": "later-1"}, "model"), ({"provider": "later"}, "provider")])
+def test_an_offer_without_an_adapter_is_refused_as_listed_for_its_prices(choice: dict[str, Any], field: str) -> None:
+    with pytest.raises(Unsupported) as caught:
+        chosen(**choice)
+    assert caught.value.field == field
+    assert caught.value.message == (
+        "This version of darkroom cannot use Later yet; later/later-1 is listed for its prices."
+    )
+    assert caught.value.hint == "Nothing was stored or sent. Leave model and provider out to let darkroom choose."
+
+
+def test_an_offer_that_is_off_is_refused_with_the_reason_and_the_way_to_enable_it() -> None:
+    with pytest.raises(Unsupported) as caught:
+        chosen(model="dark-1")
+    assert caught.value.message == "shade/dark-1 is off by default: nobody may use it."
+    assert "DARKROOM_ENABLE=shade/dark-1" in (caught.value.hint or "")
+    assert caught.value.field == "model"
+    assert chosen(model="dark-1", enabled=["shade/dark-1"]) == ["shade/dark-1"]

@@ -145,10 +145,10 @@ def test_doctor_finds_nothing_wrong(run: Run, run_json: RunJson) -> None:
 
 def test_doctor_names_a_setting_that_there_is_not(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DARKROOM_TUMBNAILS", "auto")
-    monkeypatch.setenv("DARKROOM_PLAN", "brand")
+    monkeypatch.setenv("DARKROOM_TOOLSETS", "all")
     text = run("doctor").stdout
     assert "Did you mean 'DARKROOM_THUMBNAILS'?" in text
-    assert "DARKROOM_PLAN is set, but this version does not use it yet." in text
+    assert "DARKROOM_TOOLSETS is set, but this version does not use it yet." in text
 
 
 @pytest.mark.parametrize("command", ["doctor", "jobs"])

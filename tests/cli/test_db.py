@@ -45,7 +45,7 @@ def test_a_sound_database_is_said_to_be_one(run: Run, path: Path) -> None:
     run(*FOX)
     text = run("db", "check").stdout
     assert str(path) in text
-    assert "1 jobs" in text
+    assert ", 1 job\n" in text
     assert "nothing is damaged" in text
 
 
@@ -67,6 +67,19 @@ def test_damage_ends_with_code_one_and_the_way_out(run: Run, path: Path) -> None
     assert "not a database" in run("db", "check", code=1).stdout
 
 
+def test_an_empty_file_is_damage_and_the_newest_backup_is_named(run: Run, path: Path) -> None:
+    run(*FOX)
+    backup = run("db", "backup").stdout.strip()
+    path.write_bytes(b"")
+    result = run("db", "check", code=1)
+    assert "the file is empty, so it holds no jobs" in result.stdout
+    assert "nothing is damaged" not in result.stdout
+    assert backup in result.stderr
+    assert "darkroom db check" in run("db", "backup", code=1).stderr
+    run("db", "restore", backup, "--yes")
+    assert "nothing is damaged" in run("db", "check").stdout
+
+
 def test_no_database_is_said_in_words(run: Run) -> None:
     assert "There is no job database" in run("db", "check", code=1).stderr
     assert "There is no job database" in run("db", "backup", code=1).stderr
@@ -76,7 +89,7 @@ def test_a_backup_prints_its_path_and_never_overwrites(run: Run, tmp_path: Path)
     run(*FOX)
     result = run("db", "backup")
     assert Path(result.stdout.strip()).is_file()
-    assert "1 jobs, 0 of them unfinished" in result.stderr
+    assert "1 job, 0 of them unfinished" in result.stderr
     target = tmp_path / "copy.db"
     assert run("db", "backup", str(target)).stdout.strip() == str(target)
     assert "exists already" in run("db", "backup", str(target), code=1).stderr
@@ -91,7 +104,7 @@ def test_a_backup_is_put_back_and_it_is_said_what_became_of_every_job(run: Run, 
     result = run("db", "restore", str(path.with_name("copy.db")), "--yes")
     assert result.stdout.strip() == str(path)
     for expected in (
-        "1 jobs are there now",
+        "1 job is there now",
         "before-restore",
         "could be read",
         "may have been sent since",
@@ -108,6 +121,7 @@ def test_newer_jobs_are_taken_over(run: Run, path: Path) -> None:
         run("generate", "image", f"fox {number}", "--size", "64x64")
     result = run("db", "restore", backup, "--yes")
     assert "7 newer than the backup, taken over" in result.stderr
+    assert "8 jobs are there now" in result.stderr
     assert "and 2 more" in result.stderr
     path.unlink()
     assert "There was no database before" in run("db", "restore", backup, "--yes").stderr
@@ -129,9 +143,13 @@ def test_nothing_is_replaced_while_a_process_of_ours_runs(run: Run, path: Path) 
     presence = Presence(path.parent / "workers", "w_running")
     presence.enter(SystemClock())
     (path.parent / "workers" / "w_ended.lock").touch()
-    assert "1 darkroom processes use" in run("db", "restore", backup, "--yes", code=1).stderr
+    assert "1 darkroom process uses" in run("db", "restore", backup, "--yes", code=1).stderr
+    second = Presence(path.parent / "workers", "w_second")
+    second.enter(SystemClock())
+    assert "2 darkroom processes use" in run("db", "restore", backup, "--yes", code=1).stderr
     assert path.read_bytes() == data
     presence.leave()
+    second.leave()
     run("db", "restore", backup, "--yes")
 
 

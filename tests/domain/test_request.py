@@ -7,17 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from darkroom.domain.kinds import Kind, Mode, Quality, Role
 from darkroom.domain.request import (
     LATER_OPTIONS,
     MAX_SIDE,
     RESERVED_OPTIONS,
     Effective,
     ImageRequest,
-    Kind,
     MediaInput,
-    Mode,
-    Quality,
-    Role,
     Scene,
     Size,
     VideoRequest,

@@ -83,7 +83,30 @@ def check(
     for prompt, part in by_prompt.items():
         _check_part(verdict, database, prompt, part, accepted.get(prompt), askable)
     _check_files(verdict, folder, database)
+    verdict.wrong += check_sums(database)
     return verdict
+
+
+def check_sums(database: Path) -> list[str]:
+    """Hold every submission's ledger against its cost, and all of it against the view that budgets read."""
+    wrong: list[str] = []
+    total = 0
+    amounts: dict[tuple[str, int], dict[str, int]] = {}
+    for row in rows(database, "SELECT * FROM ledger ORDER BY id"):
+        amounts.setdefault((row["job_id"], row["submission"]), {})[row["kind"]] = row["micro_usd"]
+    for part in rows(database, "SELECT * FROM submissions"):
+        said = amounts.pop((part["job_id"], part["idx"]), {})
+        closed = said.keys() - {"reserved"}
+        cost = said.get("adjusted", said.get("settled", 0 if closed else said.get("reserved", 0)))
+        name = f"{part['job_id']}/{part['idx']}"
+        if State(part["state"]) in ENDED and not closed:
+            wrong.append(f"{name}: money is reserved for what has ended")
+        if part["actual"] is not None and closed and part["actual"] != cost:
+            wrong.append(f"{name}: cost {part['actual']}, and the ledger says {cost}")
+        total += cost
+    wrong += [f"{job}/{idx}: money of nobody" for job, idx in amounts]
+    seen = rows(database, "SELECT COALESCE(SUM(micro_usd), 0) AS total FROM spending")[0]["total"]
+    return wrong if seen == total else [*wrong, f"{seen} spent, and the submissions cost {total}"]
 
 
 def _check_part(

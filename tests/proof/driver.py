@@ -21,8 +21,9 @@ from darkroom.catalog.accounts import Accounts
 from darkroom.catalog.providers import Provider
 from darkroom.clock import SystemClock
 from darkroom.domain.job import ENDED, Job, LedgerKind, LedgerRow, State, Submission, new_id
+from darkroom.domain.kinds import Kind, Mode
 from darkroom.domain.money import MicroUsd
-from darkroom.domain.request import Effective, ImageRequest, Kind, Mode
+from darkroom.domain.request import Effective, ImageRequest
 from darkroom.events import Bus
 from darkroom.net.client import ShardedClient
 from darkroom.net.download import Downloader

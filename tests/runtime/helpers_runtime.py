@@ -13,15 +13,27 @@ import anyio
 import anyio.lowlevel
 from PIL import Image
 
-from darkroom.adapters.base import Accepted, Call, Cancelled, Failed, Follow, Json, Pending, Succeeded, TooLate
+from darkroom.adapters.base import (
+    Absent,
+    Accepted,
+    Call,
+    Cancelled,
+    Failed,
+    Follow,
+    Json,
+    Pending,
+    Succeeded,
+    TooLate,
+    Unsure,
+)
 from darkroom.artifacts.inputs import LocalInputs
 from darkroom.artifacts.local import LocalArtifacts
 from darkroom.catalog.accounts import Accounts
 from darkroom.catalog.providers import Provider
 from darkroom.clock import Clock
 from darkroom.domain.job import Job, LedgerKind, Submission, new_id
+from darkroom.domain.kinds import Kind, Mode
 from darkroom.domain.output import RemoteOutput
-from darkroom.domain.request import Kind, Mode
 from darkroom.events import Bus
 from darkroom.runtime.embedded import Embedded
 from darkroom.runtime.held import Held, due_of, hold
@@ -75,6 +87,18 @@ class Scripted:
     async def poll(self, operation: Json, call: Follow) -> Pending | Succeeded | Failed:
         self.asked.append(call)
         return await answer(self.polls, call)
+
+
+@dataclass
+class Finding(Scripted):
+    """One whose provider can find a submission by our key."""
+
+    finds: list[Any] = field(default_factory=lambda: list[Any]([Absent()]))
+    looked: list[Call] = field(default_factory=list[Call])
+
+    async def locate(self, call: Call) -> Accepted | Succeeded | Absent | Unsure:
+        self.looked.append(call)
+        return await answer(self.finds, call)
 
 
 @dataclass

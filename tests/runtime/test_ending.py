@@ -110,6 +110,35 @@ async def test_an_answer_that_does_not_come_in_time_leaves_its_submission_unknow
     assert await rig.money(job) == [(LedgerKind.RESERVED, 40_000, True)]
 
 
+def test_the_waits_of_an_end_leave_room_within_the_two_seconds_of_the_host() -> None:
+    assert loop.GRACE_S + loop.LEAVE_S < 2
+
+
+async def test_an_end_in_which_a_call_and_the_store_hang_is_over_after_these_waits(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GRACE_S", "LEAVE_S"):
+        monkeypatch.setattr(loop, name, 0.02)
+    called, left = anyio.Event(), anyio.Event()
+
+    async def send(_: Call) -> Accepted:
+        called.set()
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async def give_back(*_: object) -> list[str]:
+        left.set()
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    rig.adapter.submits = [send]
+    await rig.add()
+    async with moving(rig):
+        await called.wait()
+        rig.store.reap = give_back
+    assert left.is_set()
+
+
 async def test_several_answers_are_waited_for(rig: Rig) -> None:
     first, second = Answers(rig, Accepted({"id": "r1"}, "r1")), Answers(rig, Accepted({"id": "r2"}, "r2"))
 

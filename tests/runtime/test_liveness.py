@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -75,6 +76,56 @@ def test_one_that_holds_its_lock_is_alive_and_one_that_let_go_is_dead(me: Presen
     other.leave()
     assert seen(me, worker, clock)
     other.leave()  # a second time does nothing
+
+
+def looked_at(monkeypatch: pytest.MonkeyPatch, *, first: bool) -> list[bool]:
+    """Have the lock file of a starting process found free and unlinked just before, or just after, it locks it.
+
+    Returns what became of each of its tries.
+    """
+    real, tries = liveness._lock, list[bool]()  # pyright: ignore[reportPrivateUsage] because the moment is inside it
+
+    def lock(file: IO[bytes]) -> bool:
+        path = Path(file.name)
+        if tries:
+            tries.append(real(file))
+            return tries[-1]
+        with path.open("rb+") as other:
+            taken = first and real(other)
+            tries.append(real(file))
+            path.unlink()
+        return tries[-1] and not taken
+
+    monkeypatch.setattr(liveness, "_lock", lock)
+    return tries
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["locked by another", "unlinked"])
+def test_one_whose_lock_file_was_tidied_away_as_it_started_is_alive(
+    me: Presence, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, first: bool
+) -> None:
+    other = Presence(me._folder, "other")  # pyright: ignore[reportPrivateUsage] because both share a folder
+    with monkeypatch.context() as patch:
+        tries = looked_at(patch, first=first)
+        worker = other.enter(clock)
+    assert tries == [not first, True]
+    assert not seen(me, worker, clock)
+    other.leave()
+    assert seen(me, worker, clock)
+
+
+def test_a_process_starts_where_the_system_has_no_locks(
+    me: Presence, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: object) -> bool:
+        return False
+
+    monkeypatch.setattr(liveness, "PAUSE_S", 0)
+    monkeypatch.setattr(liveness, "_lock", refused)
+    other = Presence(me._folder, "other")  # pyright: ignore[reportPrivateUsage] because both share a folder
+    assert not seen(me, other.enter(clock), clock)
+    other.leave()
+    me.leave()
 
 
 def test_a_killed_process_is_dead_at_once(me: Presence, tmp_path: Path, clock: FakeClock) -> None:

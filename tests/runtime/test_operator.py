@@ -157,9 +157,26 @@ async def test_the_only_lost_one_of_several_needs_no_number(rig: Rig, operator: 
 
 async def test_a_submission_that_is_not_lost_is_refused_by_its_number(rig: Rig, operator: Operator) -> None:
     job = await several(rig)
-    with pytest.raises(InvalidRequest, match="only a submission of unknown fate"):
-        await operator.absent(job.id, "local", 0)
+    for number in (0, 4):
+        with pytest.raises(InvalidRequest) as caught:
+            await operator.absent(job.id, "local", number)
+        assert caught.value.message == f"{job.id} has no submission {number} of unknown fate, only submissions 1, 2."
+        assert "--submission" in str(caught.value.hint)
     assert await rig.job(job) == job
+
+
+async def test_a_number_that_the_only_submission_does_not_have_is_refused(rig: Rig, operator: Operator) -> None:
+    job = await lose(rig)
+    with pytest.raises(InvalidRequest) as caught:
+        await operator.absent(job.id, "local", 4)
+    assert caught.value.message == f"{job.id} has no submission 4 of unknown fate, only submission 0."
+    assert await rig.job(job) == job
+
+
+async def test_a_number_says_nothing_where_nothing_is_lost(rig: Rig, operator: Operator) -> None:
+    held = await rig.begun()
+    with pytest.raises(InvalidRequest, match="is running; only a submission of unknown fate"):
+        await operator.absent(held.job_id, "local", 0)
 
 
 @ALL

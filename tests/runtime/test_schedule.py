@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from darkroom.catalog.providers import PollBounds
-from darkroom.domain.request import Kind
+from darkroom.domain.kinds import Kind
 from darkroom.runtime import schedule
 
 ANY = PollBounds()
@@ -57,6 +57,12 @@ def test_the_pause_never_shrinks_with_age_and_stays_within_half_a_minute(kind: K
     pause = schedule.poll_interval(kind, age_s, ANY)
     assert schedule.FIRST_S[kind] <= pause <= schedule.OLD_S
     assert pause <= schedule.poll_interval(kind, age_s * 2 + 1, ANY)
+
+
+@given(kind=st.sampled_from(Kind), age_s=st.floats(min_value=0, max_value=1e6))
+def test_parked_work_is_asked_for_less_often_than_running_work_of_any_age(kind: Kind, age_s: float) -> None:
+    longest = schedule.jittered(schedule.poll_interval(kind, age_s, ANY), 1)
+    assert 2 * longest <= schedule.PARKED_S
 
 
 @pytest.mark.parametrize(

@@ -102,11 +102,13 @@ async def test_paid_work_past_its_deadline_is_parked_and_asked_for_less_often(
 ) -> None:
     rig.adapter.polls = [ConnectionResetError() if trouble else Pending(), Pending(), rig.done()]
     held = await rig.begun(**VIDEO)
+    longest = schedule.OLD_S * (1 + schedule.JITTER)
     clock.advance(3_601)
     parked = await rig.stepper.advance(held)
     assert parked is not None
     assert (await rig.part(held)).state is State.PARKED
     assert parked.due == clock.boot() + schedule.PARKED_S
+    assert parked.due > clock.boot() + longest, "the pause of running work"
     parked = await again(rig, parked)
     assert parked is not None
     assert parked.due == clock.boot() + schedule.PARKED_S

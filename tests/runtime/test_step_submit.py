@@ -11,8 +11,9 @@ from helpers_runtime import ACME, KEY, VIDEO, Rig, failing
 
 from darkroom.adapters.base import Accepted, Call, Succeeded
 from darkroom.domain.job import LedgerKind, State
+from darkroom.domain.kinds import Kind, Role
 from darkroom.domain.money import FREE, MicroUsd
-from darkroom.domain.request import Kind, MediaInput, Role, Scene
+from darkroom.domain.request import MediaInput, Scene
 from darkroom.errors import (
     AuthFailed,
     ContentBlocked,

@@ -15,9 +15,9 @@ from PIL import Image
 
 from darkroom.adapters.base import Accepted, Call, Cancelled, Failed, Follow, Json, Pending, Succeeded, TooLate
 from darkroom.app import App
+from darkroom.domain.kinds import Kind
 from darkroom.domain.money import FREE
 from darkroom.domain.output import RemoteOutput
-from darkroom.domain.request import Kind
 from darkroom.server.build import DarkroomServer
 
 ERAS = ("2026-07-28", "legacy")

@@ -8,10 +8,12 @@ import pytest
 
 from darkroom.app import App
 from darkroom.domain.job import LedgerKind, State
+from darkroom.domain.kinds import Mode, Role
 from darkroom.domain.money import FREE, MicroUsd, to_micro
-from darkroom.domain.request import ImageRequest, Mode, Role, VideoRequest
+from darkroom.domain.request import ImageRequest, VideoRequest
 from darkroom.errors import BudgetExceeded, InvalidRequest, PriceUnknown, UnknownJob, Unsupported
-from darkroom.services.generation import Parents, Started, Terms, request_hash
+from darkroom.services.caps import Terms
+from darkroom.services.generation import Parents, Started, request_hash
 from darkroom.settings import Settings
 from factories import FakeClock
 from helpers_services import ME, TERMS, data_uri, image, opened, picture, planned, put, started, succeed, video
@@ -60,7 +62,7 @@ async def test_a_dry_run_stores_nothing(paid: App) -> None:
     plan = await planned(paid, image(n=2), Terms(dry_run=True))
     assert plan.candidate.name == "acme/acme-pro"
     assert plan.quote is not None
-    assert plan.quote.micro_usd == 80_000
+    assert plan.quote.likely == 80_000
     assert await jobs(paid) == 0
 
 

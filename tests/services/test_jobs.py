@@ -11,7 +11,7 @@ from darkroom.domain.job import Job, State
 from darkroom.domain.output import Output
 from darkroom.errors import InvalidRequest, StorageFull, UnknownJob
 from darkroom.events import Progress, Wake
-from darkroom.services.generation import Terms
+from darkroom.services.caps import Terms
 from darkroom.services.jobs import Jobs
 from factories import FakeClock, make_worker
 from helpers_services import ME, image, run_until, started, step, succeed, video

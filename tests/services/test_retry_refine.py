@@ -7,9 +7,11 @@ import pytest
 
 from darkroom.app import App
 from darkroom.domain.job import Job, State
-from darkroom.domain.request import ImageRequest, Mode, Role, VideoRequest
+from darkroom.domain.kinds import Mode, Role
+from darkroom.domain.request import ImageRequest, VideoRequest
 from darkroom.errors import InvalidRequest, UnknownJob, Unsupported
-from darkroom.services.generation import Started, Terms
+from darkroom.services.caps import Terms
+from darkroom.services.generation import Started
 from helpers_services import TERMS, image, picture, put, run_until, started, succeed, video
 
 pytestmark = pytest.mark.anyio

@@ -13,7 +13,8 @@ from darkroom.domain.job import LedgerKind, State
 from darkroom.domain.money import FREE, MicroUsd
 from darkroom.domain.request import ImageRequest, VideoRequest
 from darkroom.errors import InvalidRequest
-from darkroom.services.generation import Started, Terms
+from darkroom.services.caps import Terms
+from darkroom.services.generation import Started
 from factories import FakeClock
 from helpers_same_call import CALLS, SAID_BY
 from helpers_services import TERMS, data_uri, image, picture, put, run_until, started, succeed, video
@@ -120,6 +121,14 @@ async def test_a_key_used_for_another_call_is_answered_with_what_was_said_then_a
     )
     assert caught.value.field == "idempotency_key"
     assert job.id in (caught.value.hint or "")
+
+
+async def test_what_neither_of_two_kinds_was_given_is_no_difference(app: App) -> None:
+    await started(app, image(), Terms(idempotency_key="k1"))
+    with pytest.raises(InvalidRequest) as caught:
+        await call(app, video(), Terms(idempotency_key="k1"))
+    assert "kind ('image' then, 'video' now)" in caught.value.message
+    assert "nothing then, nothing now" not in caught.value.message
 
 
 async def test_a_long_value_is_shortened_where_a_key_was_used_before(app: App) -> None:

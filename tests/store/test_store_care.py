@@ -123,15 +123,31 @@ def test_a_file_of_something_else_is_damage(care: Care, junk: bytes) -> None:
     assert care.path.read_bytes() == junk
 
 
-def test_an_earlier_schema_and_an_empty_file_are_no_damage(care: Care) -> None:
+def test_an_earlier_schema_is_no_damage(care: Care) -> None:
     care.path.unlink()
     with opened(care.path) as db:
         migrate(db, {1: migrations("sqlite")[1]})
     assert "schema 1" in found(care)["version"][1]
+    assert not care.check().damaged
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_file_without_bytes_is_damage_and_the_log_beside_it_stays(care: Care, whole: bool) -> None:
+    log = emptied(care)
+    report = care.check(whole=whole)
+    assert (report.damaged, report.jobs, report.size) == (True, 0, 0)
+    assert "empty" in report.findings[0].says
+    assert log.read_bytes() == b"what is not in the file yet"
+
+
+def emptied(care: Care) -> Path:
+    """Cut a database to nothing, with a log beside it that SQLite would delete when it opens the file."""
     for file in care.path.parent.iterdir():
         file.unlink()
     care.path.touch()
-    assert (care.check().jobs, care.check().damaged) == (0, False)
+    log = care.path.with_name(f"{care.path.name}-wal")
+    log.write_bytes(b"what is not in the file yet")
+    return log
 
 
 def test_no_database_and_a_newer_one_are_named(care: Care) -> None:
@@ -194,10 +210,68 @@ def test_a_damaged_database_is_not_copied(care: Care) -> None:
     with pytest.raises(StorageCorrupt, match="is damaged") as caught:
         care.backup(None, NOW)
     assert "No backup was made" in (caught.value.hint or "")
-    care.path.write_bytes(b"junk")
-    with pytest.raises(StorageCorrupt, match="could not be made"):
-        care.backup(None, NOW)
     assert files(care.backups) == []
+
+
+@pytest.mark.parametrize("size", [0, 1, 50, 99, 100, 1000, 4096, 5000, 8192, 40_000])
+def test_a_backup_of_a_truncated_database_blames_the_database(care: Care, size: int) -> None:
+    for number in range(50):
+        add(care, number)
+    run(care, "PRAGMA wal_checkpoint(TRUNCATE)")
+    whole = care.path.read_bytes()
+    assert size < len(whole)
+    care.path.write_bytes(whole[:size])
+    blames_the_database(care)
+    assert care.path.read_bytes() == whole[:size]
+
+
+@pytest.mark.parametrize("junk", [b"junk", b"SQLite format 3\0" + b"\xff" * 5000, b"\0" * 8192])
+def test_a_backup_of_a_file_of_something_else_blames_the_database(care: Care, junk: bytes) -> None:
+    care.path.write_bytes(junk)
+    blames_the_database(care)
+
+
+def test_a_backup_of_an_empty_file_leaves_the_log_beside_it(care: Care) -> None:
+    log = emptied(care)
+    blames_the_database(care)
+    assert log.read_bytes() == b"what is not in the file yet"
+
+
+def test_a_backup_of_a_database_of_something_else_blames_the_database(care: Care) -> None:
+    care.path.unlink()
+    with opened(care.path) as db:
+        db.execute("CREATE TABLE notes (text)")
+    blames_the_database(care)
+
+
+def test_damage_that_only_copying_meets_is_the_databases(care: Care, monkeypatch: pytest.MonkeyPatch) -> None:
+    def met(*_: object, **__: object) -> None:
+        exc = sqlite3.DatabaseError("database disk image is malformed")
+        exc.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise exc
+
+    monkeypatch.setattr(caring, "structure", met)
+    blames_the_database(care)
+
+
+def blames_the_database(care: Care) -> None:
+    with pytest.raises(StorageCorrupt) as caught:
+        care.backup(None, NOW)
+    assert caught.value.message.startswith(f"The job database {care.path} is damaged (")
+    hint = caught.value.hint or ""
+    assert "No backup was made" in hint
+    assert "darkroom db check" in hint
+    assert "darkroom db restore" in hint
+    assert not care.backups.exists() or files(care.backups) == []
+
+
+def test_a_database_that_cannot_be_opened_is_not_told_as_the_backups_fault(care: Care) -> None:
+    care.path.unlink()
+    (care.path / "a folder in its place").mkdir(parents=True)
+    with pytest.raises(StorageUnwritable) as caught:
+        care.backup(None, NOW)
+    assert str(care.path) in caught.value.message
+    assert "could not be made" not in caught.value.message
 
 
 def test_a_backup_on_a_full_disk_leaves_nothing_behind(care: Care, monkeypatch: pytest.MonkeyPatch) -> None:

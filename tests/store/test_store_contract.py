@@ -6,8 +6,9 @@ import anyio
 import pytest
 
 from darkroom.domain.job import ACTIVE, ENDED, State
+from darkroom.domain.kinds import Kind, Mode, Role
 from darkroom.domain.output import FailedOutput, RemoteOutput
-from darkroom.domain.request import Kind, MediaInput, Mode, Role, VideoRequest
+from darkroom.domain.request import MediaInput, VideoRequest
 from darkroom.errors import InvalidRequest, StorageError
 from darkroom.store.base import JobStore
 from factories import (

@@ -8,9 +8,10 @@ from typing import Protocol, runtime_checkable
 from pydantic import JsonValue
 
 from darkroom.catalog.providers import Offer, Provider
+from darkroom.domain.kinds import Role
 from darkroom.domain.money import MicroUsd
 from darkroom.domain.output import FailedOutput, RemoteOutput
-from darkroom.domain.request import Effective, Role
+from darkroom.domain.request import Effective
 from darkroom.errors import DarkroomError
 from darkroom.net.answer import Answer
 

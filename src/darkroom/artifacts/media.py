@@ -183,7 +183,27 @@ def upright(picture: "Image.Image") -> bytes | None:
     return buffer.getvalue()
 
 
+def _check_boxes(path: Path) -> None:
+    """Refuse an MP4 or MOV whose boxes (ISO/IEC 14496-12, 4.2) go on past its end: players show what is left of it."""
+    size = path.stat().st_size
+    at = 0
+    with path.open("rb") as file:
+        while at < size:
+            file.seek(at)
+            head = file.read(16)
+            length = int.from_bytes(head[:4])
+            if length == 1:
+                length = int.from_bytes(head[8:16])
+            if length == 0:  # up to the end, whatever that is
+                return
+            if length < 8 or at + length > size:
+                raise NotMedia("is cut off or damaged")
+            at += length
+
+
 async def _examine_clip(path: Path, media_type: str) -> Examined:
+    if CLIPS[media_type].decoder == "mov":
+        await anyio.to_thread.run_sync(_check_boxes, path)
     extension = CLIPS[media_type].extensions[0]
     found = await _run_child(path, CLIPS[media_type].decoder)
     if found is None:

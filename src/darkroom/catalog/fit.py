@@ -6,14 +6,13 @@ from typing import TypeVar
 
 from darkroom.catalog.options import check_options
 from darkroom.catalog.providers import DurationRange, Offer, SizeRange
+from darkroom.domain.kinds import Kind, Quality, Role
 from darkroom.domain.request import (
+    CLASSES,
     RESOLUTIONS,
     Effective,
     ImageRequest,
-    Kind,
     MediaInput,
-    Quality,
-    Role,
     Scene,
     Size,
     VideoRequest,
@@ -228,12 +227,14 @@ def _snap_duration(work: _Fitting, have: DurationRange, asked: float | None) -> 
 
 
 def _fit_picture(work: _Fitting, inputs: tuple[MediaInput, ...]) -> tuple[Size, str, str | None]:
-    """Return the size in pixels, the ratio in words, and for videos the height class."""
+    """Return the size in pixels, the ratio in words, and the height class of clips or the size class of pictures."""
     request, have = work.request, work.offer.size
     size = request.size if isinstance(request, ImageRequest) else None
+    if size is not None and request.aspect_ratio not in (None, "auto"):
+        work.warnings.append("size wins over aspect_ratio; the ratio was not used.")
+    if have.classes and work.offer.kind is Kind.IMAGE:
+        return _fit_class(work, have, size, inputs)
     if size is not None:
-        if request.aspect_ratio not in (None, "auto"):
-            work.warnings.append("size wins over aspect_ratio; the ratio was not used.")
         if have.ratios and not have.sizes:
             return _snap_shape(work, have, size)
         fitted = _snap_size(work, have, size)
@@ -248,6 +249,23 @@ def _fit_picture(work: _Fitting, inputs: tuple[MediaInput, ...]) -> tuple[Size, 
     area = DEFAULT_SIDE**2 if short_side is None else short_side**2 * max(value, 1 / value)
     best = min((parse_size(item) for item in have.sizes), key=lambda item: _distance(item, value, area))
     return best, ratio if have.ratios else _made_ratio(work, ratio, best), resolution
+
+
+def _fit_class(
+    work: _Fitting, have: SizeRange, size: Size | None, inputs: tuple[MediaInput, ...]
+) -> tuple[Size, str, str]:
+    """Return size, ratio and size class for an offer that sells pictures by class: the nearest in area, else 1K."""
+    area = DEFAULT_SIDE**2 if size is None else size.width * size.height
+    used = min(have.classes, key=lambda name: abs(math.log(CLASSES[name] ** 2 / area)))
+    if size is None:
+        ratio = _snap_ratio(work, have, _wanted_ratio(work.request, inputs))
+        return _size_for(have, ratio, area=CLASSES[used] ** 2), ratio, used
+    _check_bounds(work, have, size)
+    ratio = _nearest_ratio(have, size)[0] if have.ratios else _ratio_of(size)
+    fitted = _size_for(have, ratio, area=CLASSES[used] ** 2)
+    if fitted != size:
+        work.snap("size", size, f"{fitted} ({used})", f"{', '.join(have.classes)} in {', '.join(have.ratios) or ratio}")
+    return fitted, ratio, used
 
 
 def _made_ratio(work: _Fitting, ratio: str, size: Size) -> str:

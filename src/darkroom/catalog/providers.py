@@ -23,9 +23,13 @@ from pydantic import (
 )
 
 from darkroom.catalog.data import manifests_dir
-from darkroom.domain.request import RESOLUTIONS, Kind, Mode, Quality, Role, parse_ratio, parse_size
+from darkroom.domain.kinds import Kind, Mode, Quality, Role
+from darkroom.domain.request import CLASSES, RESOLUTIONS, parse_ratio, parse_size
 from darkroom.errors import DarkroomError
 from darkroom.settings import LATER, PREFIX, known_variables
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+"""Hosts that are nobody's: servers of the user's own."""
 
 
 class ManifestError(Exception):
@@ -49,13 +53,14 @@ class SizeRange(_Strict):
 
     sizes: tuple[str, ...] = Field(default=(), description="WIDTHxHEIGHT; when given, only these")
     ratios: tuple[str, ...] = Field(default=(), description="W:H; when given, only these")
-    resolutions: tuple[str, ...] = Field(default=(), description="height classes such as 720p")
+    resolutions: tuple[str, ...] = Field(default=(), description="height classes of clips, such as 720p")
+    classes: tuple[str, ...] = Field(default=(), description="size classes of pictures, such as 2K")
     min_side: int = Field(default=16, ge=1, description="pixels")
     max_side: int = Field(default=8192, ge=1, description="pixels")
     max_pixels: int | None = Field(default=None, description="width times height")
     multiple_of: int = Field(default=1, ge=1, description="pixels")
 
-    @field_validator("sizes", "ratios", "resolutions")
+    @field_validator("sizes", "ratios", "resolutions", "classes")
     @classmethod
     def _known(cls, value: tuple[str, ...], info: Any) -> tuple[str, ...]:
         for item in value:
@@ -65,8 +70,8 @@ class SizeRange(_Strict):
                 elif info.field_name == "ratios":
                     if parse_ratio(item) == "auto":
                         raise ValueError("'auto' is no ratio; leave it out")
-                elif item not in RESOLUTIONS:
-                    raise ValueError(f"{item!r} is not one of {', '.join(RESOLUTIONS)}")
+                elif item not in (known := CLASSES if info.field_name == "classes" else RESOLUTIONS):
+                    raise ValueError(f"{item!r} is not one of {', '.join(known)}")
             except DarkroomError as exc:
                 raise ValueError(exc.message) from exc
         return value
@@ -112,7 +117,7 @@ class Option(_Strict):
     gone: str | None = Field(default=None, description="why the provider no longer has it")
 
 
-def _dollars(value: object) -> Decimal:
+def dollars(value: object) -> Decimal:
     """Read an amount; a TOML float counts as the digits that were written."""
     try:
         return Decimal(str(value))
@@ -120,18 +125,54 @@ def _dollars(value: object) -> Decimal:
         raise ValueError("must be an amount in US dollars") from None
 
 
-class Price(_Strict):
-    """What one unit costs while all conditions hold."""
+Dollars = Annotated[Decimal, BeforeValidator(dollars), Field(ge=0)]
 
-    unit: Literal["image", "second", "megapixel", "kchar", "minute", "request", "card", "mtoken_in", "mtoken_out"]
-    usd: Annotated[Decimal, BeforeValidator(_dollars)] = Field(ge=0)
+
+class Unit(StrEnum):
+    """What a price is for."""
+
+    IMAGE = "image"
+    SECOND = "second"
+    MINUTE = "minute"
+    MEGAPIXEL = "megapixel"
+    INPUT_IMAGE = "input_image"
+    INPUT_MEGAPIXEL = "input_megapixel"
+    KCHAR = "kchar"
+    REQUEST = "request"
+    CARD = "card"
+    MTOKEN_IN = "mtoken_in"
+    MTOKEN_OUT = "mtoken_out"
+
+
+class Price(_Strict):
+    """What one unit costs while all conditions hold; of each part of the cost, the first price that holds counts."""
+
+    unit: Unit
+    usd: Dollars = Field(description="US dollars a unit; where it varies, what is likely")
+    low: Dollars | None = Field(default=None, description="the least that it may be, where it varies")
+    high: Dollars | None = Field(default=None, description="the most that it may be, where it varies")
+    part: str = Field(default="", description="parts with different names are added up")
     when: dict[str, JsonValue] = Field(
-        default_factory=dict[str, JsonValue], description="for example {resolution = '1080p'}"
+        default_factory=dict[str, JsonValue],
+        description="all must hold: {resolution = '1080p'}, any of a list, or numbers within {min = 1, max = 2}",
     )
+    beyond: Annotated[Decimal, BeforeValidator(dollars), Field(ge=0)] = Field(
+        default=Decimal(0), description="units that are free; only those beyond are charged"
+    )
+    whole: bool = Field(default=False, description="started units count whole")
     source: str
     as_of: date
-    until: date | None = None
-    since: date | None = None
+    until: date | None = Field(default=None, description="the last day on which it holds")
+    since: date | None = Field(default=None, description="the first day on which it holds")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        low, high = (self.usd if end is None else end for end in (self.low, self.high))
+        if not low <= self.usd <= high:
+            raise ValueError("usd must lie between low and high")
+        if self.since and self.until and self.since > self.until:
+            raise ValueError("since is after until")
+        return self
 
 
 class Offer(_Strict):
@@ -142,7 +183,11 @@ class Offer(_Strict):
     aliases: tuple[str, ...] = ()
     family: str | None = None
     wire: str | None = Field(default=None, description="the provider's own model name, when it differs")
+    wires: dict[Mode, str] = Field(
+        default_factory=dict[Mode, str], description="the provider's own name for each operation, where they differ"
+    )
     operations: tuple[Mode, ...]
+    off: str | None = Field(default=None, description="why it is not used unless DARKROOM_ENABLE names it")
     status: Status = Status.LIVE
     shutdown: date | None = None
     successor: str | None = None
@@ -160,21 +205,24 @@ class Offer(_Strict):
     duration: DurationRange | None = None
     inputs: dict[Role, int] = Field(default_factory=dict[Role, int], description="how many of each role")
     options: dict[str, Option] = Field(default_factory=dict[str, Option])
+    tokens: str | None = Field(
+        default=None, description="provider:model of genai-prices, for what is charged by the token"
+    )
     prices: tuple[Price, ...] = ()
 
     @property
     def kind(self) -> Kind:
         """The medium that it makes."""
-        return (
-            Kind.VIDEO
-            if any("video" in mode or mode in (Mode.TIMELINE, Mode.FIRST_LAST_FRAME) for mode in self.operations)
-            else Kind.IMAGE
-        )
+        return self.operations[0].kind
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if not self.operations:
-            raise ValueError("operations must name at least one")
+        if len({mode.kind for mode in self.operations}) != 1:
+            raise ValueError("operations must name at least one, all of one kind")
+        if not set(self.wires) <= set(self.operations):
+            raise ValueError("wires names an operation that the offer does not have")
+        if any(price.since and self.shutdown and price.since > self.shutdown for price in self.prices):
+            raise ValueError("a price begins after the shutdown date")
         if self.status is Status.RETIRED and self.shutdown is None:
             raise ValueError("a retired offer needs its shutdown date")
         if self.kind is Kind.VIDEO and self.duration is None and self.status is not Status.RETIRED:
@@ -298,7 +346,7 @@ def check_own(provider: Provider, shipped: Mapping[str, Provider], adapters: fro
             raise ManifestError(f"{provider.id}.toml: credentials may only name {prefix}* variables, not {name}")
         if name in known_variables() | {f"{PREFIX}{later}" for later in LATER}:
             raise ManifestError(f"{provider.id}.toml: {name} is a setting of darkroom, no credential; rename the id")
-    taken = {host for other in shipped.values() for host in _hosts(other)}
+    taken = {host for other in shipped.values() for host in _hosts(other)} - LOOPBACK
     for host in _hosts(provider):
         if host in taken:
             raise ManifestError(f"{provider.id}.toml: the host {host} belongs to a shipped provider")

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import date
 
 from darkroom.catalog.providers import Offer, Provider, Status, normal
+from darkroom.domain.kinds import Kind, Mode
 from darkroom.domain.names import did_you_mean, nearest
-from darkroom.domain.request import Kind, Mode, clip
+from darkroom.domain.request import clip
 from darkroom.errors import ModelRetired, NotConfigured, UnknownModel, Unsupported
 
 NOTHING_STORED = "Nothing was stored or sent."
@@ -36,6 +37,10 @@ class Choice:
     provider: str | None = None
     default_model: str | None = None
     prefer: Sequence[str] = ()
+    adapters: Collection[str] | None = None
+    """The adapters that there are; None means that every provider has one."""
+    enabled: Sequence[str] = ()
+    """What the user wants though it is off by default, as provider/model or provider."""
 
 
 def candidates(providers: Mapping[str, Provider], kind: Kind) -> list[Candidate]:
@@ -64,17 +69,20 @@ def route(
         model = choice.default_model
     if model is not None:
         found = _named(found, model)
-    alive = [item for item in found if not _gone(item.offer, today)]
+    alive = [item for item in found if not gone(item.offer, today)]
     if not alive:
         raise _retired(found, choice)
     able = [item for item in alive if choice.mode in item.offer.operations]
     if not able:
         raise _unable(
-            alive, [item for item in candidates(providers, choice.kind) if not _gone(item.offer, today)], choice
+            alive, [item for item in candidates(providers, choice.kind) if not gone(item.offer, today)], choice
         )
-    configured = [item for item in able if item.provider.id in ready]
+    usable = [item for item in able if obstacle(item, choice.adapters, choice.enabled) is None]
+    if not usable:
+        raise _unusable(able, choice)
+    configured = [item for item in usable if item.provider.id in ready]
     if not configured:
-        raise _unconfigured(able)
+        raise _unconfigured(usable)
     chosen_by_name = choice.provider is not None or model is not None
     if not chosen_by_name:
         paid = [item for item in configured if item.provider.id != DRAFT]
@@ -82,12 +90,23 @@ def route(
     return tuple(sorted(configured, key=lambda item: _order(item, choice.prefer)))
 
 
+def obstacle(item: Candidate, adapters: Collection[str] | None, enabled: Sequence[str]) -> str | None:
+    """Return why this version or the settings do not use an offer, whatever keys there are; None when they do."""
+    if adapters is not None and item.provider.adapter_name not in adapters:
+        return "no adapter yet"
+    wanted = {normal(name) for name in enabled}
+    if item.offer.off and not wanted & {normal(item.name), normal(item.provider.id)}:
+        return f"off: {item.offer.off}"
+    return None
+
+
 def _order(item: Candidate, prefer: Sequence[str]) -> tuple[int, int, str]:
     liking = prefer.index(item.provider.id) if item.provider.id in prefer else len(prefer)
     return liking, -item.offer.rank, item.name
 
 
-def _gone(offer: Offer, today: date) -> bool:
+def gone(offer: Offer, today: date) -> bool:
+    """Return whether an offer has ended."""
     return offer.status is Status.RETIRED or (offer.shutdown is not None and offer.shutdown < today)
 
 
@@ -120,16 +139,19 @@ def _providers(item: Candidate) -> set[str]:
 
 
 def _named(found: Iterable[Candidate], model: str) -> list[Candidate]:
-    """Return the offers of that model id, else of that alias, else of that family or provider, best ranked first."""
-    pool = list(found)
-    wanted = normal(model.partition("/")[2] or model)
-    named_provider = model.partition("/")[0] if "/" in model else None
-    if named_provider is not None:
-        pool = [item for item in pool if normal(item.provider.id) == normal(named_provider)] or pool
-    for names_of in (_ids, _aliases, _families, _providers):
-        hits = [item for item in pool if wanted in names_of(item)]
-        if hits:
-            return hits
+    """Return the offers of that model id, else of that alias, else of that family or provider, best ranked first.
+
+    Some names have a slash of their own, so that what precedes it is a provider only where there is one.
+    """
+    everyone = list(found)
+    before, _, rest = model.partition("/")
+    theirs = [item for item in everyone if rest and normal(item.provider.id) == normal(before)]
+    pool = theirs or everyone
+    for among, wanted in ((theirs, normal(rest)), (everyone, normal(model)), (pool, normal(rest))):
+        for names_of in (_ids, _aliases, _families, _providers):
+            hits = [item for item in among if wanted in names_of(item)]
+            if hits:
+                return hits
     names = {item.offer.model for item in pool} | {alias for item in pool for alias in item.offer.aliases}
     raise UnknownModel(
         f"There is no model {clip(model)!r} for this.{did_you_mean(model, names)}",
@@ -146,7 +168,7 @@ def _retired(found: Sequence[Candidate], choice: Choice) -> ModelRetired | Unsup
             field="provider",
             hint=f"{NOTHING_STORED} Leave provider out to let darkroom choose.",
         )
-    last = found[0].offer
+    last = min(found, key=lambda item: item.offer.shutdown or date.max).offer
     follow = f" Use {last.successor!r} instead." if last.successor else ""
     when = f" on {last.shutdown.isoformat()}" if last.shutdown else ""
     return ModelRetired(
@@ -166,6 +188,20 @@ def _unable(alive: Sequence[Candidate], everyone: Sequence[Candidate], choice: C
         allowed=others[:10],
         hint=f"{NOTHING_STORED} Name one of the allowed models.",
     )
+
+
+def _unusable(able: Sequence[Candidate], choice: Choice) -> Unsupported:
+    item = able[0]
+    why = obstacle(item, choice.adapters, choice.enabled)
+    if why == "no adapter yet":
+        message = (
+            f"This version of darkroom cannot use {item.provider.title} yet; {item.name} is listed for its prices."
+        )
+        hint = "Leave model and provider out to let darkroom choose."
+    else:
+        message = f"{item.name} is off by default: {item.offer.off}."
+        hint = f"Set DARKROOM_ENABLE={item.name} to use it all the same."
+    return Unsupported(message, field="model" if choice.model else "provider", hint=f"{NOTHING_STORED} {hint}")
 
 
 def _unconfigured(able: Sequence[Candidate]) -> NotConfigured:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from darkroom import __version__
-from darkroom.cli import db, doctor, generate, jobs, worker
+from darkroom.cli import db, doctor, generate, jobs, models, money, worker
 from darkroom.cli.console import out
 
 cli = typer.Typer(
@@ -18,6 +18,10 @@ cli.add_typer(generate.group, name="generate")
 cli.add_typer(jobs.group, name="jobs")
 cli.command()(jobs.check)
 cli.command()(jobs.cancel)
+cli.command()(money.estimate)
+cli.command()(money.usage)
+cli.command()(models.models)
+cli.command()(models.providers)
 cli.add_typer(db.group, name="db")
 cli.command()(doctor.doctor)
 cli.command(hidden=True)(worker.worker)

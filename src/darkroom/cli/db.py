@@ -25,7 +25,7 @@ def check() -> None:
     app = App(load_settings())
     found = _told(app.store.care.check)
     schema = "" if found.version is None else f", schema {found.version}"
-    jobs = "" if found.jobs is None else f", {found.jobs} jobs"
+    jobs = "" if found.jobs is None else f", {_count(found.jobs, 'job')}"
     out.print(f"{found.path}: {found.size / 1e6:.1f} MB{schema}{jobs}", markup=False)
     for finding in found.findings:
         colour, level = ("red", "damage") if finding.damage else ("yellow", "note")
@@ -46,7 +46,9 @@ def backup(
     app = App(load_settings())
     saved = _told(lambda: app.store.care.backup(path, app.clock.now()))
     out.print(str(saved.path), markup=False)
-    err.print(f"{saved.jobs} jobs, {saved.unfinished} of them unfinished, {saved.size / 1e6:.1f} MB", markup=False)
+    err.print(
+        f"{_count(saved.jobs, 'job')}, {saved.unfinished} of them unfinished, {saved.size / 1e6:.1f} MB", markup=False
+    )
 
 
 @group.command()
@@ -63,7 +65,8 @@ def restore(
     running = _running(app)
     if running:
         fail(
-            f"{len(running)} darkroom processes use {app.settings.database}.\nNothing was changed. "
+            f"{_count(len(running), 'darkroom process', 'es')} {'uses' if len(running) == 1 else 'use'} "
+            f"{app.settings.database}.\nNothing was changed. "
             "End the programs that run darkroom, then try again."
         )
     if not yes:
@@ -74,7 +77,7 @@ def restore(
     done = _told(lambda: app.store.care.restore(file, app.clock.now()))
     out.print(str(done.path), markup=False)
     lines = [
-        f"{done.jobs} jobs are there now.",
+        f"{_count(done.jobs, 'job')} {'is' if done.jobs == 1 else 'are'} there now.",
         "There was no database before." if done.aside is None else f"The database before is kept as {done.aside}.",
     ]
     if done.aside is not None and not done.readable:
@@ -112,6 +115,10 @@ def _running(app: App) -> list[str]:
 
 def _interactive() -> bool:
     return sys.stdin.isatty()
+
+
+def _count(number: int, thing: str, ending: str = "s") -> str:
+    return f"{number} {thing}{'' if number == 1 else ending}"
 
 
 def _named(ids: Sequence[str]) -> str:

@@ -14,8 +14,9 @@ from darkroom.domain.money import parse_usd
 from darkroom.domain.request import ImageRequest, VideoRequest
 from darkroom.errors import DarkroomError
 from darkroom.server.tools.shared import build
-from darkroom.server.views import error_text, job_view, plan_view
-from darkroom.services.generation import Plan, Terms
+from darkroom.server.views import error_text, job_view, proposal_view
+from darkroom.services.caps import Terms
+from darkroom.services.generation import Proposal
 
 group = typer.Typer(no_args_is_help=True, help="Make a picture or a clip and wait for it.")
 LONGEST_S = 24 * 3600.0
@@ -138,13 +139,13 @@ def _generate(
     async def work(app: App) -> None:
         request = build(kind, {"prompt": prompt, "options": _options(pairs or ()), **fields})
         started = await app.generation.start(request, terms)
-        if isinstance(started, Plan):
-            _show(plan_view(started), as_json)
+        if isinstance(started, Proposal):
+            _show(proposal_view(started), as_json)
             return
         if not started.created:
             err.print("An equal job is under way or just done; this is it (--again forces a new one).", style="yellow")
         job = await follow(app, started.job, LONGEST_S)
-        _show(job_view(job, now=app.clock.now()), as_json)
+        _show(job_view(job, plans=app.plans.plans, now=app.clock.now()), as_json)
         if job.state is not State.SUCCEEDED:
             raise SystemExit(EXIT_FAILED)
 

@@ -116,7 +116,7 @@ def cancel(job_ids: Ids) -> None:
 
 
 async def _view(app: App, job: Job) -> dict[str, Any]:
-    return job_view(job, now=app.clock.now(), progress=await app.jobs.progress(job))
+    return job_view(job, plans=app.plans.plans, now=app.clock.now(), progress=await app.jobs.progress(job))
 
 
 def _table(found: list[tuple[Job, dict[str, Any]]]) -> Table:

@@ -7,9 +7,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from darkroom.domain.kinds import Kind, Mode
 from darkroom.domain.money import MicroUsd
 from darkroom.domain.output import FailedOutput, Output, RemoteOutput
-from darkroom.domain.request import Effective, Kind, Mode, Request
+from darkroom.domain.request import Effective, Request
 
 
 class State(StrEnum):
@@ -199,6 +200,8 @@ class Job(BaseModel):
     warnings: tuple[str, ...] = ()
     retry_of: str | None = None
     parent_job_id: str | None = None
+    plan: str | None = None
+    """The billing plan that its credits are counted in."""
     cancel_requested_at: int | None = None
     delivered_at: int | None = None
     created_at: int

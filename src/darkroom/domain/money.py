@@ -1,5 +1,6 @@
 """Money: Decimal dollars for reckoning, integer micro-dollars for keeping, never a float."""
 
+from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import NewType
 
@@ -21,6 +22,41 @@ def to_micro(usd: Decimal) -> MicroUsd:
 def to_usd(micro: int) -> Decimal:
     """Return micro-dollars as exact dollars."""
     return Decimal(micro) / 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """What is left of a price after its cost; exact."""
+
+    cost: Decimal
+    price: Decimal
+
+    @property
+    def usd(self) -> Decimal:
+        """Price minus cost."""
+        return self.price - self.cost
+
+    @property
+    def percent(self) -> Decimal | None:
+        """The margin in percent of the price; None where the price is nothing."""
+        return self.usd * 100 / self.price if self.price else None
+
+
+def credits_for(cost: Decimal, multiplier: Decimal, *, per_usd: Decimal = Decimal(100), minimum: int = 1) -> int:
+    """Return the credits of one output that costs so many dollars: half-up, and nothing only where it is free."""
+    if cost == 0:
+        return 0
+    return max(minimum, int((cost * per_usd * multiplier).to_integral_value(rounding=ROUND_HALF_UP)))
+
+
+def client_price(cost: Decimal, markup_percent: Decimal, minimum: Decimal) -> Decimal:
+    """Return what to ask of a client: the cost with its markup, and no less than the minimum."""
+    return max(cost * (100 + markup_percent) / 100, minimum)
+
+
+def rounded(value: Decimal, places: int) -> Decimal:
+    """Return a number half-up with so many places; for showing only."""
+    return value.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_UP)
 
 
 def parse_usd(value: object, field: str) -> MicroUsd:

@@ -3,11 +3,11 @@
 import math
 import re
 from collections.abc import Callable
-from enum import StrEnum
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, TypeAdapter
 
+from darkroom.domain.kinds import Kind, Mode, Quality, Role
 from darkroom.errors import InvalidRequest, Unsupported
 
 MAX_PROMPT = 32_000
@@ -18,54 +18,21 @@ MAX_INPUTS = 30
 MAX_SCENES = 20
 
 
-class Kind(StrEnum):
-    """The medium that a job makes."""
-
-    IMAGE = "image"
-    VIDEO = "video"
-
-
-class Mode(StrEnum):
-    """What the job turns into what; the `operations` of an offer."""
-
-    TEXT_TO_IMAGE = "text_to_image"
-    EDIT_IMAGE = "edit_image"
-    REFERENCE_TO_IMAGE = "reference_to_image"
-    TEXT_TO_VIDEO = "text_to_video"
-    IMAGE_TO_VIDEO = "image_to_video"
-    FIRST_LAST_FRAME = "first_last_frame"
-    REFERENCE_TO_VIDEO = "reference_to_video"
-    TIMELINE = "timeline"
-
-
-class Role(StrEnum):
-    """What an input picture is for."""
-
-    SOURCE = "source"
-    REFERENCE = "reference"
-    MASK = "mask"
-    STYLE = "style"
-    LOGO = "logo"
-    CHARACTER = "character"
-    FACE = "face"
-    PRODUCT = "product"
-    FIRST_FRAME = "first_frame"
-    LAST_FRAME = "last_frame"
-
-
-class Quality(StrEnum):
-    """How much effort the provider spends."""
-
-    LOW = "low"
-    MEDIUM = "medium"
-    HIGH = "high"
-    MAX = "max"
-    AUTO = "auto"
-
-
 QUALITY_WORDS = {"standard": Quality.MEDIUM, "hd": Quality.HIGH}
 RATIO_WORDS = {"square": "1:1", "portrait": "9:16", "landscape": "16:9", "auto": "auto"}
-RESOLUTIONS = {"360p": 360, "480p": 480, "540p": 540, "720p": 720, "1080p": 1080, "1440p": 1440, "4k": 2160}
+CLASSES = {"0.5K": 512, "1K": 1024, "1.5K": 1536, "2K": 2048, "3K": 3072, "4K": 4096}
+"""Size classes of pictures that providers sell: side in pixels of a square of the same area."""
+RESOLUTIONS = {
+    "360p": 360,
+    "480p": 480,
+    "512p": 512,
+    "540p": 540,
+    "720p": 720,
+    "768p": 768,
+    "1080p": 1080,
+    "1440p": 1440,
+    "4k": 2160,
+}
 """Height class in pixels: the shorter side of the picture."""
 
 

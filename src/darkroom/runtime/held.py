@@ -6,7 +6,7 @@ from pydantic import JsonValue
 
 from darkroom.clock import Clock
 from darkroom.domain.job import Job, State, Submission
-from darkroom.domain.request import Kind
+from darkroom.domain.kinds import Kind
 
 LONGEST_S = 3600.0
 """A due time further off than that comes from a clock that was wrong."""

@@ -17,8 +17,8 @@ from darkroom.catalog.accounts import Accounts
 from darkroom.catalog.providers import Offer, Provider
 from darkroom.clock import Clock
 from darkroom.domain.job import ENDED, Job, LedgerKind, LedgerRow, State, Submission
+from darkroom.domain.kinds import Kind, Role
 from darkroom.domain.money import FREE, MicroUsd
-from darkroom.domain.request import Kind, Role
 from darkroom.errors import DarkroomError, NotConfigured, StorageError
 from darkroom.events import Bus
 from darkroom.net.redact import redact

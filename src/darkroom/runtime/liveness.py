@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from threading import Event
 from typing import IO
 
 from darkroom.clock import Clock
@@ -14,6 +15,10 @@ from darkroom.store.base import Worker
 
 LEASE_S = 15.0
 """A process that has not said so long that it lives is hung; it says so three times as often."""
+TRIES = 10
+"""How often a starting process tries to take its lock."""
+PAUSE_S = 0.02
+"""Between two tries: far longer than another process looks at a lock file."""
 
 if sys.platform == "win32":  # pragma: no cover - the tests of this file run on POSIX systems
     import msvcrt
@@ -43,6 +48,27 @@ def boot_id() -> str:
         return ""
 
 
+def _locked(path: Path) -> IO[bytes]:
+    """Return the file of that path with its lock taken, where the system has locks."""
+    for _ in range(TRIES):
+        file = path.open("wb")
+        # Between the two steps, whoever looks for ended processes may have locked the file and unlinked it.
+        if _lock(file) and _is_named(file, path):
+            return file
+        file.close()
+        Event().wait(PAUSE_S)  # until that one has let go; this blocks a thread of its own
+    file = path.open("wb")
+    _lock(file)  # where this never succeeds, nobody else can lock it either: only the lease says then who is dead
+    return file
+
+
+def _is_named(file: IO[bytes], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
 class Presence:
     """This process among those that share one database; blocks briefly on files."""
 
@@ -70,14 +96,12 @@ class Presence:
         """
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            file = self._path(self.id).open("wb")
+            self._file = _locked(self._path(self.id))
         except OSError as exc:
             raise StorageUnwritable(
                 f"The folder {self._folder} cannot be written: {exc.strerror}.",
                 hint="Nothing was changed. Make it writable, or set DARKROOM_HOME to another folder.",
             ) from exc
-        _lock(file)
-        self._file = file
         return self.renew(clock)
 
     def renew(self, clock: Clock) -> Worker:

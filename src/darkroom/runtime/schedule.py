@@ -8,7 +8,7 @@ from itertools import count
 import anyio
 
 from darkroom.catalog.providers import PollBounds
-from darkroom.domain.request import Kind
+from darkroom.domain.kinds import Kind
 
 FIRST_S = {Kind.IMAGE: 2.0, Kind.VIDEO: 5.0}
 DEADLINE_S = {Kind.IMAGE: 15 * 60.0, Kind.VIDEO: 60 * 60.0}

@@ -1,6 +1,7 @@
 """The one call that may cost money: intent before it, and whatever comes of it stored."""
 
 import logging
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -210,12 +211,19 @@ def _write(kit: Kit, scratch: Path, part: Submission, answer: Succeeded) -> tupl
 
 
 async def _late(kit: Kit, part: Submission, move: Move) -> None:
-    """Let in a synchronous answer whose process was taken for dead meanwhile; anybody then goes on with it."""
-    job = await kit.store.get(part.job_id)
-    late = job.submissions[part.idx] if job else None
-    if late and late.state is State.SUBMIT_UNKNOWN and late.submit_key == part.submit_key:
-        await kit.stored(late, None, partial(kit.store.move, late.ref, late.owner, move))
-        kit.bus.work()
+    """Let in a synchronous answer whose process was taken for dead meanwhile; anybody then goes on with it.
+
+    Whoever is just asking its provider about it moves its version, so it is tried until it is in.
+    """
+    while True:
+        job = await kit.store.get(part.job_id)
+        late = job.submissions[part.idx] if job else None
+        if late is None or late.state is not State.SUBMIT_UNKNOWN or late.submit_key != part.submit_key:
+            return
+        let_in = partial(kit.store.move, late.ref, late.owner, replace(move, release=True))
+        if await kit.stored(late, None, let_in) is not None:
+            kit.bus.work()
+            return
 
 
 def own_deadline(job: Job) -> int | None:

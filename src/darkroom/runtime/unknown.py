@@ -232,18 +232,22 @@ class Operator:
         job = await self._kit.store.get(job_id, principal)
         if job is None:
             raise UnknownJob(f"There is no job {clip(job_id)!r}.", hint="darkroom jobs --status unknown lists them.")
-        lost = [part for part in job.submissions if part.state is State.SUBMIT_UNKNOWN and idx in (None, part.idx)]
-        if len(lost) != 1:
-            numbers = ", ".join(str(part.idx) for part in lost)
-            raise InvalidRequest(
-                f"{job.id} has {len(lost)} submissions of unknown fate ({numbers})."
-                if lost
-                else f"{job.id} is {job.state}; only a submission of unknown fate can be resolved.",
-                hint="Nothing was changed. Name one with --submission." if lost else "Nothing was changed.",
-            )
-        if lost[0].owner is not None:
+        lost = [part for part in job.submissions if part.state is State.SUBMIT_UNKNOWN]
+        named = [part for part in lost if idx in (None, part.idx)]
+        if len(named) == 1 and named[0].owner is not None:
             raise self._sought_now(job)
-        return job, lost[0]
+        if len(named) == 1:
+            return job, named[0]
+        numbers = ", ".join(str(part.idx) for part in lost)
+        if not lost:
+            text = f"{job.id} is {job.state}; only a submission of unknown fate can be resolved."
+        elif named:
+            text = f"{job.id} has {len(lost)} submissions of unknown fate ({numbers})."
+        else:
+            which = "submission" if len(lost) == 1 else "submissions"
+            text = f"{job.id} has no submission {idx} of unknown fate, only {which} {numbers}."
+        hint = "Nothing was changed. Name one with --submission." if lost else "Nothing was changed."
+        raise InvalidRequest(text, hint=hint)
 
     async def _fresh(self, job: Job, part: Submission) -> Job:
         """Return the job as it now is.

@@ -10,8 +10,8 @@ from mcp_types import CallToolResult, ContentBlock, ImageContent, ResourceLink, 
 from darkroom.domain.job import Job, State
 from darkroom.errors import DarkroomError
 from darkroom.server.context import ToolCall
-from darkroom.server.views import error_text, error_view, job_text, job_view, plan_view
-from darkroom.services.generation import Plan, Started
+from darkroom.server.views import error_text, error_view, job_text, job_view, proposal_view
+from darkroom.services.generation import Proposal, Started
 
 THUMBNAILS = 4
 """Small pictures in one answer."""
@@ -52,7 +52,8 @@ async def _shown(job: Job, call: ToolCall, thumbnails: int) -> tuple[dict[str, A
     """Return a job's view, its thumbnails (once a job, unless always) and links; remember that it was shown."""
     program = call.program
     progress = await program.jobs.progress(job)
-    view = job_view(job, now=program.clock.now(), progress=progress, offer=call.offer(job))
+    plans = program.plans.plans
+    view = job_view(job, now=program.clock.now(), progress=progress, offer=call.offer(job), plans=plans)
     blocks: list[ContentBlock] = []
     setting = program.settings.thumbnails
     if setting == "always" or (setting == "auto" and job.delivered_at is None):
@@ -71,9 +72,9 @@ async def _shown(job: Job, call: ToolCall, thumbnails: int) -> tuple[dict[str, A
     return view, blocks
 
 
-def plan_answer(plan: Plan) -> CallToolResult:
+def proposal_answer(proposal: Proposal) -> CallToolResult:
     """Answer a dry run."""
-    view = plan_view(plan)
+    view = proposal_view(proposal)
     return CallToolResult(content=[_text(view["next"])], structured_content=view)
 
 
@@ -82,10 +83,10 @@ def error_answer(error: DarkroomError) -> CallToolResult:
     return CallToolResult(content=[_text(error_text(error))], structured_content=error_view(error), is_error=True)
 
 
-async def started_answer(started: Started | Plan, call: ToolCall, wait: float) -> CallToolResult:
+async def started_answer(started: Started | Proposal, call: ToolCall, wait: float) -> CallToolResult:
     """Answer a generate or retry call: with the plan, or with the job after waiting for it."""
-    if isinstance(started, Plan):
-        return plan_answer(started)
+    if isinstance(started, Proposal):
+        return proposal_answer(started)
     jobs = await awaited([started.job.id], call, wait)
     answer = await job_answer(jobs[0], call)
     if not started.created:

@@ -7,12 +7,16 @@ from typing import Any, Protocol
 from mcp_types import CallToolResult, ToolAnnotations
 
 from darkroom.artifacts.base import ArtifactStore
+from darkroom.catalog.plans import PlanBook
 from darkroom.catalog.providers import Offer, Provider
 from darkroom.clock import Clock
 from darkroom.domain.job import Event, Job, LedgerRow
 from darkroom.server.schema import ToolArgs
+from darkroom.services.estimates import Estimates
 from darkroom.services.generation import Generation
 from darkroom.services.jobs import Jobs
+from darkroom.services.pricing import Pricing
+from darkroom.services.usage import UsageBook
 from darkroom.settings import Settings
 
 LOCAL = "local"
@@ -39,6 +43,26 @@ class Program(Protocol):
     @property
     def generation(self) -> Generation:
         """Makes jobs of requests."""
+        ...
+
+    @property
+    def pricing(self) -> Pricing:
+        """Prices work at offers."""
+        ...
+
+    @property
+    def plans(self) -> PlanBook:
+        """The billing plans."""
+        ...
+
+    @property
+    def estimates(self) -> Estimates:
+        """Answers what things cost."""
+        ...
+
+    @property
+    def usage(self) -> UsageBook:
+        """Answers what was spent."""
         ...
 
     @property

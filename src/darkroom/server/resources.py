@@ -5,12 +5,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+import anyio.to_thread
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp_types import Resource, ResourceTemplate
 
 from darkroom.domain.output import Output
-from darkroom.errors import ResultExpired
+from darkroom.errors import ResultExpired, UnknownModel
+from darkroom.server import catalogue
+from darkroom.server.catalogue import Catalogue
 from darkroom.server.context import LOCAL, Program
+from darkroom.server.money_views import usage_view
 from darkroom.server.views import job_view, output_view, record
 
 INLINE_BYTES = 700_000
@@ -19,6 +23,7 @@ PAGE = 20
 SCHEME = "darkroom://"
 
 RESOURCES = (
+    *catalogue.RESOURCES,
     Resource(
         uri="darkroom://jobs",
         name="jobs",
@@ -28,6 +33,7 @@ RESOURCES = (
     ),
 )
 TEMPLATES = (
+    *catalogue.TEMPLATES,
     ResourceTemplate(
         uri_template="darkroom://jobs/{job_id}",
         name="job",
@@ -82,18 +88,33 @@ class Reader:
             ("jobs", 1): lambda: self._jobs(query.removeprefix("before=") or None),
             ("jobs", 2): lambda: self._job(parts[1]),
             ("outputs", 2): lambda: self._output(parts[1]),
+            ("usage", 2): lambda: self._usage(parts[1]),
         }
         if parts[0] == "outputs" and parts[2:] == ["thumbnail"]:
             return await self._thumbnail(parts[1])
         handler = handlers.get((parts[0], len(parts)))
+        listed = self.catalogue.handler(parts, query) if uri.startswith(SCHEME) else None
+        if listed is not None:
+            try:
+                return _json(await anyio.to_thread.run_sync(listed))
+            except UnknownModel as exc:
+                raise UnknownResource(uri) from exc
         if handler is None or not uri.startswith(SCHEME):
             raise UnknownResource(uri)
         return await handler()
 
+    @property
+    def catalogue(self) -> Catalogue:
+        """The part of it that comes from the manifests."""
+        return Catalogue(self.program)
+
+    async def _usage(self, month: str) -> ReadResourceContents:
+        return _json(usage_view(await self.program.usage.month(month, self.principal)))
+
     async def _jobs(self, before: str | None) -> ReadResourceContents:
         jobs = await self.program.jobs.find(self.principal, limit=PAGE, before=before)
         now = self.program.clock.now()
-        page: dict[str, Any] = {"jobs": [job_view(job, now=now) for job in jobs]}
+        page: dict[str, Any] = {"jobs": [job_view(job, now=now, plans=self.program.plans.plans) for job in jobs]}
         if len(jobs) == PAGE:
             page["older"] = f"darkroom://jobs?before={jobs[-1].id}"
         return _json(page)
@@ -101,7 +122,7 @@ class Reader:
     async def _job(self, job_id: str) -> ReadResourceContents:
         job = (await self.program.jobs.get([job_id], self.principal))[0]
         events, ledger = await self.program.history(job)
-        return _json(record(job, events, ledger, now=self.program.clock.now()))
+        return _json(record(job, events, ledger, now=self.program.clock.now(), plans=self.program.plans.plans))
 
     async def _output(self, output_id: str) -> ReadResourceContents:
         output = await self.program.jobs.output(output_id, self.principal)

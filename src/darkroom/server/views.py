@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from darkroom.catalog.plans import Plans
+from darkroom.catalog.prices import Quote
 from darkroom.catalog.providers import Offer
 from darkroom.domain.job import Event, Job, LedgerRow, State, Submission
 from darkroom.domain.money import json_usd, show_usd
@@ -10,7 +12,8 @@ from darkroom.domain.output import Output
 from darkroom.domain.request import clip
 from darkroom.errors import DarkroomError
 from darkroom.events import Progress
-from darkroom.services.generation import Plan
+from darkroom.services.estimates import job_cost
+from darkroom.services.generation import Proposal
 
 DRAFT = "draft"
 JOB_SCHEMA: dict[str, Any] = {
@@ -49,8 +52,10 @@ def output_view(output: Output) -> dict[str, Any]:
     )
 
 
-def job_view(job: Job, *, now: int, progress: Progress | None = None, offer: Offer | None = None) -> dict[str, Any]:
-    """Return the lean view of a job; `offer` gives the typical time."""
+def job_view(
+    job: Job, *, now: int, progress: Progress | None = None, offer: Offer | None = None, plans: Plans | None = None
+) -> dict[str, Any]:
+    """Return the lean view of a job; `offer` gives the typical time, `plans` the credits."""
     part = _leading(job)
     waiting = not job.ended and job.state is not State.SUBMIT_UNKNOWN
     eta_s = _eta_s(job, offer, now) if waiting else None
@@ -66,7 +71,7 @@ def job_view(job: Job, *, now: int, progress: Progress | None = None, offer: Off
             "message": (progress.message if waiting and progress else None) or _message(job, part),
             "seed": part.notes.get("seed", part.effective.seed),
             "outputs": [output_view(output) for output in job.outputs],
-            "cost": _cost(job),
+            "cost": _cost(job, plans),
             "error": job.error if job.state in (State.FAILED, State.SUBMIT_UNKNOWN) else None,
             "warnings": [*job.warnings, *(f"output {item.index}: {item.message}" for item in part.failed_outputs)],
             "draft": True if part.provider == DRAFT else None,
@@ -101,13 +106,15 @@ def _heard(part: Submission) -> str:
     return "".join(words)
 
 
-def _cost(job: Job) -> dict[str, Any]:
-    estimates = [part.estimate for part in job.submissions if part.estimate is not None]
-    actuals = [part.actual for part in job.submissions if part.actual is not None]
+def _cost(job: Job, plans: Plans | None) -> dict[str, Any]:
+    cost = job_cost(job)
+    plan = job.plan if plans and job.plan in plans.plans else None
     return without_none(
         {
-            "estimate_usd": json_usd(sum(estimates)) if estimates else None,
-            "actual_usd": json_usd(sum(actuals)) if actuals else None,
+            "estimate_usd": None if cost.estimate is None else json_usd(cost.estimate),
+            "actual_usd": None if cost.actual is None else json_usd(cost.actual),
+            "credits": cost.credits(plans, plan) if plans and plan else None,
+            "plan": plan,
         }
     )
 
@@ -170,27 +177,39 @@ def job_text(view: dict[str, Any]) -> str:
     return ". ".join(str(part).rstrip(".") for part in parts if part) + "."
 
 
-def plan_view(plan: Plan) -> dict[str, Any]:
+def proposal_view(proposal: Proposal) -> dict[str, Any]:
     """Return what a dry run says: the offer, the effective request and the price; nothing was stored."""
-    request = plan.effective
-    price = "of unknown price" if plan.quote is None else "free" if plan.quote.free else show_usd(plan.quote.micro_usd)
+    request = proposal.effective
+    price = (
+        "of unknown price"
+        if proposal.quote is None
+        else "free"
+        if proposal.quote.free
+        else show_usd(proposal.quote.likely)
+    )
     return without_none(
         {
             "status": "estimate",
             "kind": request.kind.value,
-            "provider": plan.candidate.provider.id,
-            "model": plan.candidate.offer.model,
+            "provider": proposal.candidate.provider.id,
+            "model": proposal.candidate.offer.model,
             "mode": request.mode.value,
             "effective": {
                 **without_none({"n": request.n, "duration": request.duration, "resolution": request.resolution}),
                 "size": f"{request.width}x{request.height}",
             },
-            "cost": {"estimate_usd": json_usd(plan.quote.micro_usd)} if plan.quote else None,
-            "warnings": list(plan.warnings),
-            "draft": True if plan.candidate.provider.id == DRAFT else None,
+            "cost": _planned_cost(proposal.quote) if proposal.quote else None,
+            "warnings": list(proposal.warnings),
+            "draft": True if proposal.candidate.provider.id == DRAFT else None,
             "next": f"Nothing was stored. This would be {price}; call again without dry_run to start it.",
         }
     )
+
+
+def _planned_cost(quote: Quote) -> dict[str, Any]:
+    """Return a price before the work: what is likely, and what it may be where that varies."""
+    spread = {"low_usd": json_usd(quote.low), "high_usd": json_usd(quote.high)} if quote.low != quote.high else {}
+    return {"estimate_usd": json_usd(quote.likely), **spread}
 
 
 def error_view(error: DarkroomError) -> dict[str, Any]:
@@ -205,10 +224,12 @@ def error_text(error: DarkroomError) -> str:
     return " ".join(part if part.endswith((".", "!", "?")) else f"{part}." for part in parts if part)
 
 
-def record(job: Job, events: Sequence[Event], ledger: Sequence[LedgerRow], *, now: int) -> dict[str, Any]:
+def record(
+    job: Job, events: Sequence[Event], ledger: Sequence[LedgerRow], *, now: int, plans: Plans | None = None
+) -> dict[str, Any]:
     """Return everything that is known of a job, except secrets and file contents."""
     return {
-        **job_view(job, now=now),
+        **job_view(job, now=now, plans=plans),
         "created_at": job.created_at,
         "finished_at": job.finished_at,
         "labels": list(job.labels),

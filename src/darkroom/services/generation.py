@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -17,19 +17,12 @@ from darkroom.catalog.providers import Provider
 from darkroom.catalog.routing import Candidate, Choice, route
 from darkroom.clock import Clock
 from darkroom.domain.job import Job, LedgerKind, LedgerRow, State, Submission, new_id
-from darkroom.domain.money import FREE, MicroUsd, show_usd, to_micro
+from darkroom.domain.kinds import Kind
+from darkroom.domain.money import FREE, MicroUsd
 from darkroom.domain.names import did_you_mean
-from darkroom.domain.request import (
-    Effective,
-    ImageRequest,
-    Kind,
-    MediaInput,
-    VideoRequest,
-    clip,
-    mode_of,
-    split_options,
-)
-from darkroom.errors import BudgetExceeded, InvalidRequest, PriceUnknown, UnknownJob
+from darkroom.domain.request import Effective, ImageRequest, MediaInput, VideoRequest, clip, mode_of, split_options
+from darkroom.errors import InvalidRequest, UnknownJob
+from darkroom.services.caps import Caps, Terms
 from darkroom.services.refine import continue_from
 from darkroom.settings import Settings
 from darkroom.store.base import JobStore
@@ -41,21 +34,7 @@ AnyRequest = ImageRequest | VideoRequest
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """What a caller says about the call rather than about the picture."""
-
-    principal: str = "local"
-    local: bool = True
-    """Whether paths of this machine may be named."""
-    max_cost: MicroUsd | None = None
-    dry_run: bool = False
-    save_as: str | None = None
-    idempotency_key: str | None = None
-    again: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Proposal:
     """What would be done, and for how much."""
 
     candidate: Candidate
@@ -93,7 +72,9 @@ class Generation:
         accounts: Callable[[], Accounts],
         settings: Settings,
         clock: Clock,
+        adapters: Collection[str] | None = None,
     ) -> None:
+        self._adapters = adapters
         self._store = store
         self._artifacts = artifacts
         self._inputs = inputs
@@ -101,8 +82,9 @@ class Generation:
         self._accounts = accounts
         self._settings = settings
         self._clock = clock
+        self._caps = Caps(settings)
 
-    async def start(self, request: AnyRequest, terms: Terms) -> Started | Plan:
+    async def start(self, request: AnyRequest, terms: Terms) -> Started | Proposal:
         """Store a job for the request, or return the plan when only that is asked.
 
         Raises:
@@ -118,7 +100,7 @@ class Generation:
             parents = Parents(parent_job_id=parent)
         return await self._start(request, terms, parents)
 
-    async def retry(self, job_id: str, changes: Mapping[str, JsonValue], terms: Terms) -> Started | Plan:
+    async def retry(self, job_id: str, changes: Mapping[str, JsonValue], terms: Terms) -> Started | Proposal:
         """Store a new job for the request of an earlier one, with changes laid over it.
 
         Raises:
@@ -141,24 +123,25 @@ class Generation:
         request = _with_our_options(_changed(job.request, changes))
         return await self._start(request, terms, Parents(job.id, job.parent_job_id))
 
-    async def _start(self, request: AnyRequest, terms: Terms, parents: Parents) -> Started | Plan:
+    async def _start(self, request: AnyRequest, terms: Terms, parents: Parents) -> Started | Proposal:
         _check_prompt(request)
         # Refuses whatever can be refused before a file is taken; the first one reads keys and manifests.
-        await anyio.to_thread.run_sync(self._plan, request)
+        await anyio.to_thread.run_sync(self._propose, request)
         request = await self._with_inputs(request, terms)
-        plan = self._plan(request)
-        cap = self._check_caps(plan, request, terms)
+        proposal = self._propose(request)
+        cap = self._caps.check(proposal.quote, proposal.candidate.name, terms, unpriced=request.allow_unpriced)
         await anyio.to_thread.run_sync(self._artifacts.check_target, terms.save_as)
         if terms.dry_run:
-            return plan
-        job, ledger = self._job(request, plan, terms, parents, cap)
-        added = await self._store.add(job, ledger, again=terms.again)
+            return proposal
+        job, ledger = self._job(request, proposal, terms, parents, cap)
+        limits = self._caps.limits(terms.principal, self._clock.now())
+        added = await self._store.add(job, ledger, again=terms.again, limits=limits)
         return Started(added.job, added.created)
 
     def _today(self) -> date:
         return datetime.fromtimestamp(self._clock.now() / 1000, UTC).date()
 
-    def _plan(self, request: AnyRequest) -> Plan:
+    def _propose(self, request: AnyRequest) -> Proposal:
         settings = self._settings
         default = settings.default_image_model if request.kind is Kind.IMAGE else settings.default_video_model
         choice = Choice(
@@ -168,10 +151,12 @@ class Generation:
             provider=request.provider,
             default_model=default,
             prefer=settings.prefer,
+            adapters=self._adapters,
+            enabled=settings.enable,
         )
         best = route(self._providers, choice, self._accounts().ready(), self._today())[0]
         effective, warnings = fit(request, best.offer)
-        return Plan(best, effective, warnings, quote(best.offer, effective, self._today()))
+        return Proposal(best, effective, warnings, quote(best.offer, effective, self._today()))
 
     async def _with_inputs(self, request: AnyRequest, terms: Terms) -> AnyRequest:
         images = tuple([await self._take(item, terms) for item in request.images])
@@ -210,42 +195,19 @@ class Generation:
             }
         )
 
-    def _check_caps(self, plan: Plan, request: AnyRequest, terms: Terms) -> MicroUsd | None:
-        """Hold the price against the caller's cap and the setting's; return the cap that holds."""
-        own = self._settings.max_cost
-        caps = [cap for cap in (terms.max_cost, None if own is None else to_micro(own)) if cap is not None]
-        if not caps:
-            return None
-        cap, name = min(caps), plan.candidate.name
-        if plan.quote is None:
-            if request.allow_unpriced:
-                return cap
-            raise PriceUnknown(
-                f"The price of {name} is not known, and a cap of {show_usd(cap)} is set.",
-                field="max_cost",
-                hint=f"{NOTHING} Pass options={{'allow_unpriced': true}} to run it anyway, or name another model.",
-            )
-        if plan.quote.micro_usd > cap:
-            raise BudgetExceeded(
-                f"{name} would cost {show_usd(plan.quote.micro_usd)}; the cap is {show_usd(cap)}.",
-                field="max_cost",
-                hint=f"{NOTHING} Raise max_cost, make it smaller, or name a cheaper model.",
-            )
-        return cap
-
     def _job(
-        self, request: AnyRequest, plan: Plan, terms: Terms, parents: Parents, cap: MicroUsd | None
+        self, request: AnyRequest, proposal: Proposal, terms: Terms, parents: Parents, cap: MicroUsd | None
     ) -> tuple[Job, list[LedgerRow]]:
         now = self._clock.now()
         job_id = new_id("job", now)
-        provider, offer = plan.candidate.provider, plan.candidate.offer
-        estimate = plan.quote.micro_usd if plan.quote else None
+        provider, offer = proposal.candidate.provider, proposal.candidate.offer
+        estimate = proposal.quote.likely if proposal.quote else None
         submission = Submission(
             job_id=job_id,
             idx=0,
             provider=provider.id,
             model=offer.model,
-            effective=plan.effective,
+            effective=proposal.effective,
             replayable=offer.replayable,
             synchronous=offer.synchronous,
             account=self._accounts().account(provider),
@@ -257,7 +219,7 @@ class Generation:
             id=job_id,
             principal=terms.principal,
             kind=request.kind,
-            mode=plan.effective.mode,
+            mode=proposal.effective.mode,
             request=request,
             request_hash=request_hash(request, parents),
             idempotency_key=terms.idempotency_key,
@@ -265,9 +227,10 @@ class Generation:
             save_as=terms.save_as,
             labels=request.labels,
             priority=request.priority,
-            warnings=plan.warnings,
+            warnings=proposal.warnings,
             retry_of=parents.retry_of,
             parent_job_id=parents.parent_job_id,
+            plan=self._settings.plan_of(terms.principal),
             created_at=now,
             updated_at=now,
             submissions=(submission,),
@@ -276,7 +239,7 @@ class Generation:
             job_id=job_id,
             submission=0,
             kind=LedgerKind.RESERVED,
-            micro_usd=estimate or FREE,
+            micro_usd=proposal.quote.high if proposal.quote else FREE,
             at=now,
             certain=estimate is not None,
         )

@@ -1,8 +1,9 @@
 """Continues from an earlier job or output."""
 
 from darkroom.domain.job import Job, State
+from darkroom.domain.kinds import Kind, Role
 from darkroom.domain.output import Output
-from darkroom.domain.request import ImageRequest, Kind, MediaInput, Role, VideoRequest, clip
+from darkroom.domain.request import ImageRequest, MediaInput, VideoRequest, clip
 from darkroom.errors import InvalidRequest, UnknownJob, Unsupported
 from darkroom.store.base import JobStore
 

@@ -87,6 +87,49 @@ class Worker:
 
 
 @dataclass(frozen=True, slots=True)
+class Limit:
+    """The most that may be spent or reserved since a moment."""
+
+    name: str
+    """As a person says it: daily budget."""
+    setting: str
+    """Where it can be raised."""
+    period: str
+    """What to wait for: day, month."""
+    cap: MicroUsd
+    since: int
+    """Milliseconds; what was reserved from then on counts."""
+    principal: str | None = None
+    """Whose spending counts; None means everybody's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What one submission costs, by the newest word of the ledger."""
+
+    job_id: str
+    submission: int
+    principal: str
+    kind: str
+    provider: str
+    model: str
+    plan: str | None
+    labels: tuple[str, ...]
+    state: State
+    at: int
+    """When it was reserved."""
+    outputs: int
+    """How many were asked for."""
+    estimate: MicroUsd | None
+    """None where no price was known."""
+    micro_usd: MicroUsd
+    """Adjusted, else settled, else nothing where released, else what is reserved."""
+    certain: bool
+    open: bool
+    """Whether it is still only reserved."""
+
+
+@dataclass(frozen=True, slots=True)
 class Claimed:
     """A submission that is now the claimer's, with its job."""
 
@@ -114,7 +157,13 @@ class JobStore(Protocol):
         ...
 
     async def add(
-        self, job: Job, ledger: Sequence[LedgerRow] = (), *, again: bool = False, fresh_for_ms: int = 120_000
+        self,
+        job: Job,
+        ledger: Sequence[LedgerRow] = (),
+        *,
+        again: bool = False,
+        fresh_for_ms: int = 120_000,
+        limits: Sequence[Limit] = (),
     ) -> Added:
         """Add a job with its submissions and ledger rows, unless it is a repetition, looked up in the same transaction.
 
@@ -122,9 +171,11 @@ class JobStore(Protocol):
         `again`, so is the newest job of the principal with the same `request_hash` that has not ended, or has
         succeeded and was not delivered, or was delivered at most `fresh_for_ms` before `job.created_at`.
         A failed or cancelled job is never returned by its hash.
+        A new job is held against `limits` in the same transaction: what it reserves and all that counts there.
 
         Raises:
             InvalidRequest: If the key was used for another request; the message names that job and what differs.
+            BudgetExceeded: If a limit would be passed; nothing is stored.
         """
         ...
 
@@ -154,6 +205,27 @@ class JobStore(Protocol):
 
     async def ledger(self, job_id: str) -> list[LedgerRow]:
         """Return the ledger rows of a job, oldest first."""
+        ...
+
+    async def spent(self, since: int, until: int, principal: str | None = None) -> list[Spent]:
+        """Return what was reserved from `since` until before `until` (milliseconds), oldest first; None: everyone's."""
+        ...
+
+    async def adjust(self, job_id: str, submission: int, amount: MicroUsd, at: int) -> bool:
+        """Set what an ended submission cost after all; False where it is not ended, unknown, or adjusted before."""
+        ...
+
+    async def reroute(
+        self, ref: Ref, owner: str, move: Move, instead: Submission, row: LedgerRow, limits: Sequence[Limit] = ()
+    ) -> Submission | None:
+        """End a refused submission with `move` and put another in its place in the same transaction.
+
+        What the first had reserved is free for the second, which is held against `limits`. Returns the new one, or
+        None, with nothing changed, when version or owner differ or a cancel is asked for.
+
+        Raises:
+            BudgetExceeded: If a limit would be passed; nothing is changed.
+        """
         ...
 
     async def claim(

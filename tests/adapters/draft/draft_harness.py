@@ -13,8 +13,9 @@ from PIL import Image
 from darkroom.adapters.base import Accepted, Blob, Call, Failed, Json, Pending, Succeeded
 from darkroom.adapters.draft.adapter import DraftAdapter
 from darkroom.catalog.providers import DurationRange, Offer, Provider
+from darkroom.domain.kinds import Kind, Mode, Role
 from darkroom.domain.output import RemoteOutput
-from darkroom.domain.request import Effective, Kind, MediaInput, Mode, Role
+from darkroom.domain.request import Effective, MediaInput
 
 LIMIT_S = 50
 """Bound of every wait; far above what the work takes."""

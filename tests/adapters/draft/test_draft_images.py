@@ -13,7 +13,7 @@ from PIL import Image
 
 from darkroom.adapters.base import Failed
 from darkroom.adapters.draft.marks import SOURCE_TYPE
-from darkroom.domain.request import Mode, Quality, Role
+from darkroom.domain.kinds import Mode, Quality, Role
 from darkroom.errors import InvalidRequest
 
 pytestmark = pytest.mark.anyio

@@ -9,7 +9,8 @@ import pytest
 from draft_harness import Harness, paint, paths_of
 
 from darkroom.adapters.draft.marks import SOURCE_TYPE
-from darkroom.domain.request import MediaInput, Mode, Role, Scene
+from darkroom.domain.kinds import Mode, Role
+from darkroom.domain.request import MediaInput, Scene
 from darkroom.errors import InvalidRequest
 
 pytestmark = pytest.mark.anyio

@@ -15,8 +15,8 @@ from draft_harness import LIMIT_S, Harness, alive, harness
 
 from darkroom.adapters.base import Cancelled, Failed, Pending, Succeeded, TooLate
 from darkroom.adapters.draft.worker import explain
+from darkroom.domain.kinds import Mode
 from darkroom.domain.money import MicroUsd
-from darkroom.domain.request import Mode
 from darkroom.errors import ProviderFailed, StorageFull
 
 pytestmark = pytest.mark.anyio

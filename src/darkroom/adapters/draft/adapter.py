@@ -10,9 +10,9 @@ from darkroom.adapters.base import Accepted, Call, Cancelled, Failed, Json, Pend
 from darkroom.adapters.draft.client import State, WorkerClient
 from darkroom.adapters.draft.intake import job_of
 from darkroom.adapters.draft.job import IDLE_S
+from darkroom.domain.kinds import Kind
 from darkroom.domain.money import MicroUsd
 from darkroom.domain.output import RemoteOutput
-from darkroom.domain.request import Kind
 from darkroom.errors import DarkroomError, ProviderFailed, from_dict
 
 POLL_S = {Kind.IMAGE.value: 0.1, Kind.VIDEO.value: 0.3}

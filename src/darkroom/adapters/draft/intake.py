@@ -6,7 +6,8 @@ from typing import NoReturn
 
 from darkroom.adapters.base import Call
 from darkroom.adapters.draft.job import Job, Part, Picture
-from darkroom.domain.request import Effective, Kind, Mode, Role
+from darkroom.domain.kinds import Kind, Mode, Role
+from darkroom.domain.request import Effective
 from darkroom.errors import InvalidRequest
 
 LEAST_SIDE, MOST_SIDE = 64, 2048

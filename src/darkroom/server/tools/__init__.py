@@ -1,6 +1,20 @@
 """The tools, in the order in which clients see them."""
 
 from darkroom.server.context import Tool
-from darkroom.server.tools import cancel_job, check_job, generate_image, generate_video, retry_job
+from darkroom.server.tools import (
+    cancel_job,
+    check_job,
+    estimate_credits,
+    generate_image,
+    generate_video,
+    retry_job,
+)
 
-TOOLS: tuple[Tool, ...] = (generate_image.TOOL, generate_video.TOOL, check_job.TOOL, cancel_job.TOOL, retry_job.TOOL)
+TOOLS: tuple[Tool, ...] = (
+    generate_image.TOOL,
+    generate_video.TOOL,
+    check_job.TOOL,
+    cancel_job.TOOL,
+    retry_job.TOOL,
+    estimate_credits.TOOL,
+)

@@ -11,7 +11,7 @@ from darkroom.server.context import LOCAL, Tool, ToolCall
 from darkroom.server.schema import ToolArgs
 from darkroom.server.tools.shared import Amount, Options, checked_key
 from darkroom.server.views import JOB_SCHEMA
-from darkroom.services.generation import Terms
+from darkroom.services.caps import Terms
 
 
 class RetryJobArgs(ToolArgs):

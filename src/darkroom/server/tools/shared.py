@@ -7,7 +7,8 @@ from pydantic import BaseModel, JsonValue, ValidationError, WithJsonSchema
 from darkroom.domain.money import parse_usd
 from darkroom.errors import InvalidRequest
 from darkroom.server.context import ToolCall
-from darkroom.services.generation import Terms, invalid
+from darkroom.services.caps import Terms
+from darkroom.services.generation import invalid
 
 Strings = Annotated[list[Any] | str, WithJsonSchema({"type": "array", "items": {"type": "string"}})]
 Objects = Annotated[list[dict[str, Any]], WithJsonSchema({"type": "array", "items": {"type": "object"}})]

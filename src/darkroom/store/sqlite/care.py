@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from darkroom.errors import StorageCorrupt, StorageMissing, StorageUnwritable
-from darkroom.store.sqlite.faults import explain
+from darkroom.store.sqlite.faults import explain, explained
 from darkroom.store.sqlite.restore import Restored, restore, sync_folder
-from darkroom.store.sqlite.soundness import Checked, check, reading, structure
+from darkroom.store.sqlite.soundness import Checked, check, is_empty, reading, structure
 
 STAMPED = "darkroom-%Y%m%dT%H%M%SZ.sqlite3"
 """The usual name of a backup, with the time when it was made."""
@@ -64,10 +64,11 @@ class Care:
         """
         if not self.path.exists():
             raise StorageMissing(f"There is no job database {self.path}.", hint="The first job makes it.")
-        with _writing(target or self.backups):
-            target = self._target(target, now)
-        with _writing(target), _reserved(target) as fresh:
-            return self._copied(fresh, target)
+        with closing(_source(self.path)) as source:
+            with _writing(target or self.backups):
+                target = self._target(target, now)
+            with _writing(target), _reserved(target) as fresh:
+                return self._copied(source, fresh, target)
 
     def _target(self, target: Path | None, now: int) -> Path:
         if target is None:
@@ -77,16 +78,14 @@ class Care:
             return target
         return target / datetime.fromtimestamp(now / 1000, UTC).strftime(STAMPED)
 
-    def _copied(self, fresh: Path, target: Path) -> Saved:
-        with closing(reading(self.path)) as source, closing(sqlite3.connect(fresh, isolation_level=None)) as copy:
+    def _copied(self, source: sqlite3.Connection, fresh: Path, target: Path) -> Saved:
+        # The copy is new: damage that shows in it came with what was copied.
+        with _damage_of(self.path), closing(sqlite3.connect(fresh, isolation_level=None)) as copy:
             source.backup(copy)
             copy.execute("PRAGMA journal_mode = DELETE")  # one file, which can be read from a disk that is read-only
             found = structure(copy, whole=True)
             if found:
-                raise StorageCorrupt(
-                    f"The job database {self.path} is damaged ({found[0].says[:80]}).",
-                    hint="No backup was made. See 'darkroom db check'; 'darkroom db restore' puts an earlier one back.",
-                )
+                raise _damaged(self.path, found[0].says)
             [jobs, open_jobs] = copy.execute("SELECT count(*), count(*) - count(finished_at) FROM jobs").fetchone()
         with fresh.open("rb+") as file:
             os.fsync(file.fileno())
@@ -98,6 +97,45 @@ class Care:
     def restore(self, source: Path, now: int) -> Restored:
         """Put a backup in place of the database; see `restore.restore`."""
         return restore(self.path, source, now)
+
+
+def _source(path: Path) -> sqlite3.Connection:
+    """Return a connection to the database that is copied, once it has answered.
+
+    Raises:
+        StorageError: If it cannot be read: what fails here is not the backup's fault.
+    """
+    if is_empty(path):
+        raise _damaged(path, "the file is empty")
+    with explained(path):
+        source = reading(path)
+    try:
+        with explained(path), _damage_of(path):
+            ours = source.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'jobs'").fetchone()
+        if ours is None:
+            raise _damaged(path, "it has no table of jobs")
+    except BaseException:
+        source.close()
+        raise
+    return source
+
+
+@contextmanager
+def _damage_of(path: Path) -> Generator[None]:
+    """Say of damage met in the block that it is the database's; other failures pass."""
+    try:
+        yield
+    except sqlite3.Error as exc:
+        if isinstance(explain(exc, path), StorageCorrupt):
+            raise _damaged(path, str(exc)) from exc
+        raise
+
+
+def _damaged(path: Path, found: str) -> StorageCorrupt:
+    return StorageCorrupt(
+        f"The job database {path} is damaged ({found[:80]}).",
+        hint="No backup was made. See 'darkroom db check'; 'darkroom db restore' puts an earlier one back.",
+    )
 
 
 @contextmanager

@@ -19,13 +19,15 @@ from darkroom.domain.job import (
 )
 from darkroom.domain.request import clip
 from darkroom.errors import InvalidRequest, lost_answer
-from darkroom.store.base import Acceptance, Added, Claimed, Intent, Move
+from darkroom.store.base import Acceptance, Added, Claimed, Intent, Limit, Move
+from darkroom.store.sqlite.money import check_limits, reserved
 from darkroom.store.sqlite.rows import (
     failures_json,
     insert_event,
     insert_job,
     insert_ledger,
     insert_outputs,
+    insert_submission,
     ledger_of,
     load_job,
     load_jobs,
@@ -39,15 +41,26 @@ LOUDNESS = f"CASE state {_RANKS} END"
 """The order of `derive` in SQL."""
 FOUND = frozenset({State.RUNNING, State.DOWNLOADING})
 """Where a submission goes whose fate is known after all; its error goes then."""
+NOTHING: tuple[Any, ...] = (None, "", [], {})
+"""What an argument holds that was not given; which of them depends on the kind of the request."""
 
 
-def add(db: sqlite3.Connection, job: Job, ledger: Sequence[LedgerRow], *, again: bool, fresh_for_ms: int) -> Added:
+def add(
+    db: sqlite3.Connection,
+    job: Job,
+    ledger: Sequence[LedgerRow],
+    *,
+    again: bool,
+    fresh_for_ms: int,
+    limits: Sequence[Limit] = (),
+) -> Added:
     """Insert a job unless an equal one stands for it."""
     earlier = _by_key(db, job) if job.idempotency_key is not None else None
     if earlier is None and job.idempotency_key is None and not again:
         earlier = _by_hash(db, job, fresh_for_ms)
     if earlier is not None:
         return Added(earlier, created=False)
+    check_limits(db, limits, reserved(ledger))
     insert_job(db, job)
     insert_ledger(db, ledger)
     for part in job.submissions:
@@ -75,7 +88,7 @@ def _differences(then: Job, now: Job) -> list[str]:
     return [
         f"{name} ({_shown(name, before, then)} then, {_shown(name, after, now)} now)"
         for name in {**before, **after}
-        if before.get(name) != after.get(name)
+        if before.get(name) != after.get(name) and not (before.get(name) in NOTHING and after.get(name) in NOTHING)
     ]
 
 
@@ -89,7 +102,7 @@ def _arguments(job: Job) -> dict[str, Any]:
 def _shown(name: str, arguments: dict[str, Any], job: Job) -> str:
     """Return one argument for people; pictures by role, name and the start of their hash."""
     value = arguments.get(name)
-    if value in (None, "", [], {}):
+    if value in NOTHING:
         return "nothing"
     if name == "images":
         known = [(item.role, item.name, (item.sha256 or "")[:8]) for item in job.request.images]
@@ -217,12 +230,39 @@ def move(db: sqlite3.Connection, ref: Ref, owner: str | None, change: Move) -> S
         values["owner"] = None
     _update(db, part, values, change.at)
     insert_outputs(db, change.outputs)
-    insert_ledger(db, change.ledger)
+    for row in change.ledger:
+        freed = _reserved_as(db, part, row.kind, row.at, certain=row.certain) if row.kind is LedgerKind.RELEASED else ()
+        insert_ledger(db, freed or [row])
     if not same:
         insert_event(db, part.job_id, part.idx, part.state, change.target, change.at, owner, change.detail)
     if change.target in ENDED:
         _finish(db, part.job_id, change.at)
     return _part(db, part.job_id, part.idx)
+
+
+def reroute(
+    db: sqlite3.Connection,
+    ref: Ref,
+    owner: str,
+    *,
+    change: Move,
+    instead: Submission,
+    row: LedgerRow,
+    limits: Sequence[Limit],
+) -> Submission | None:
+    """Put another submission in the place of a refused one, with its own reservation."""
+    part = _part(db, ref.job_id, ref.idx)
+    asked = db.execute("SELECT cancel_requested_at FROM jobs WHERE id = ?", (ref.job_id,)).fetchone()
+    if part is None or part.version != ref.version or part.owner != owner or asked["cancel_requested_at"] is not None:
+        return None
+    last = db.execute("SELECT MAX(idx) AS idx FROM submissions WHERE job_id = ?", (ref.job_id,)).fetchone()["idx"]
+    placed = instead.model_copy(update={"job_id": ref.job_id, "idx": last + 1})
+    insert_submission(db, placed, row.at)  # first, so that the job does not end
+    move(db, ref, owner, change)
+    insert_event(db, ref.job_id, placed.idx, None, placed.state, row.at, owner, change.detail)
+    check_limits(db, limits, row.micro_usd)  # by now the first one's money is free, in each limit that it counted in
+    insert_ledger(db, [row.model_copy(update={"job_id": ref.job_id, "submission": placed.idx})])
+    return _part(db, ref.job_id, placed.idx)
 
 
 def request_cancel(db: sqlite3.Connection, job_id: str, principal: str, at: int) -> Job | None:

@@ -8,8 +8,9 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter
 
 from darkroom.domain.job import ENDED, Event, Job, LedgerKind, LedgerRow, State, Submission, derive
+from darkroom.domain.kinds import Kind, Mode
 from darkroom.domain.output import FailedOutput, Output, RemoteOutput
-from darkroom.domain.request import Effective, ImageRequest, Kind, MediaInput, Mode, VideoRequest, request_adapter
+from darkroom.domain.request import Effective, ImageRequest, MediaInput, VideoRequest, request_adapter
 from darkroom.store.base import Worker
 
 _deferred = ConfigDict(defer_build=True)
@@ -131,6 +132,7 @@ def job_of(row: sqlite3.Row, parts: Sequence[sqlite3.Row], files: Sequence[sqlit
         warnings=tuple(json.loads(row["warnings"])),
         retry_of=row["retry_of"],
         parent_job_id=row["parent_job_id"],
+        plan=row["plan"],
         cancel_requested_at=row["cancel_requested_at"],
         delivered_at=row["delivered_at"],
         created_at=row["created_at"],
@@ -177,18 +179,23 @@ def insert_job(db: sqlite3.Connection, job: Job) -> None:
     }
     insert(db, "jobs", values)
     for part in job.submissions:
-        plain = part.model_dump(exclude={"effective", "operation", "results", "failed_outputs", "notes", "error"})
-        packed = {
-            "effective": part.effective.model_dump_json(exclude_none=True),
-            "operation": None if part.operation is None else to_json(part.operation),
-            "results": results_json(part.results),
-            "failed_outputs": failures_json(part.failed_outputs),
-            "notes": to_json(part.notes),
-            "error": None if part.error is None else to_json(part.error),
-            "updated_at": job.updated_at,
-        }
-        flags = {"replayable": int(part.replayable), "synchronous": int(part.synchronous)}
-        insert(db, "submissions", {**plain, **flags, **packed})
+        insert_submission(db, part, job.updated_at)
+
+
+def insert_submission(db: sqlite3.Connection, part: Submission, at: int) -> None:
+    """Insert a submission of a job that is there."""
+    plain = part.model_dump(exclude={"effective", "operation", "results", "failed_outputs", "notes", "error"})
+    packed = {
+        "effective": part.effective.model_dump_json(exclude_none=True),
+        "operation": None if part.operation is None else to_json(part.operation),
+        "results": results_json(part.results),
+        "failed_outputs": failures_json(part.failed_outputs),
+        "notes": to_json(part.notes),
+        "error": None if part.error is None else to_json(part.error),
+        "updated_at": at,
+    }
+    flags = {"replayable": int(part.replayable), "synchronous": int(part.synchronous)}
+    insert(db, "submissions", {**plain, **flags, **packed})
 
 
 def insert_outputs(db: sqlite3.Connection, outputs: Iterable[Output]) -> None:

@@ -19,6 +19,7 @@ GLANCE_BYTES = 256 * 2**20
 BUSY_S = 30.0
 SHOWN = 3
 """Jobs named in one finding."""
+EMPTY = "the file is empty, so it holds no jobs; the next start makes a new database of it"
 OPS = 10_000
 """Steps of SQLite's machine between two looks at the clock."""
 _ENDED = "('succeeded', 'failed', 'cancelled')"
@@ -103,6 +104,16 @@ def reading(path: Path) -> sqlite3.Connection:
     return db
 
 
+def is_empty(path: Path) -> bool:
+    """Return whether the file has no bytes; to be asked before it is opened, since SQLite deletes the log beside such.
+
+    Raises:
+        StorageError: If the file cannot be looked at.
+    """
+    with explained(path):
+        return path.stat().st_size == 0
+
+
 def glance(path: Path, monotonic: Callable[[], float], db: sqlite3.Connection) -> str | None:
     """Return the first damage that a short look finds, None when there is none or the time was up."""
     if path.stat().st_size > GLANCE_BYTES:
@@ -132,7 +143,8 @@ def structure(db: sqlite3.Connection, *, whole: bool) -> list[Finding]:
 def check(path: Path, *, whole: bool = True) -> Checked:
     """Return everything that is wrong with a database, which may be in use; changes nothing.
 
-    Without `whole` only the quick half of SQLite's own check is made.
+    Without `whole` only the quick half of SQLite's own check is made. An empty file is damage: a start that was broken
+    off leaves one too, but nothing else of ours does, and whoever had jobs must hear of it.
 
     Raises:
         StorageMissing: If there is no such file.
@@ -144,6 +156,8 @@ def check(path: Path, *, whole: bool = True) -> Checked:
             f"There is no job database {path}.",
             hint="The first job makes it. If there was one, put it back or use 'darkroom db restore'.",
         )
+    if is_empty(path):
+        return Checked(path, 0, None, 0, (Finding(True, "empty", EMPTY),))
     steps = migrations(FAMILY)
     with explained(path), closing(reading(path)) as db:
         found = structure(db, whole=whole)

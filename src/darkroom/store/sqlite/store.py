@@ -14,12 +14,13 @@ import anyio.to_thread
 
 from darkroom.clock import Clock
 from darkroom.domain.job import CLAIMABLE, ENDED, Event, Job, LedgerRow, Ref, State, Submission
+from darkroom.domain.money import MicroUsd
 from darkroom.domain.output import Output
 from darkroom.errors import StorageError
 from darkroom.events import Bus
-from darkroom.store.base import Acceptance, Added, Claimed, Intent, Move, Worker
+from darkroom.store.base import Acceptance, Added, Claimed, Intent, Limit, Move, Spent, Worker
 from darkroom.store.migrate import migrate, migrations, refuse_newer
-from darkroom.store.sqlite import moves
+from darkroom.store.sqlite import money, moves
 from darkroom.store.sqlite.care import Care
 from darkroom.store.sqlite.checkpoints import Checkpoints
 from darkroom.store.sqlite.connections import Connection, Writer, connect
@@ -117,9 +118,15 @@ class SqliteStore:
     # ------------------------------------------------------------------ writing
 
     async def add(
-        self, job: Job, ledger: Sequence[LedgerRow] = (), *, again: bool = False, fresh_for_ms: int = 120_000
+        self,
+        job: Job,
+        ledger: Sequence[LedgerRow] = (),
+        *,
+        again: bool = False,
+        fresh_for_ms: int = 120_000,
+        limits: Sequence[Limit] = (),
     ) -> Added:
-        work = partial(moves.add, job=job, ledger=ledger, again=again, fresh_for_ms=fresh_for_ms)
+        work = partial(moves.add, job=job, ledger=ledger, again=again, fresh_for_ms=fresh_for_ms, limits=limits)
         added = await self._write(work, intact=True, new=True)
         if added.created:
             self._bus.work()
@@ -154,6 +161,21 @@ class SqliteStore:
         part = await self._write(partial(moves.move, ref=ref, owner=owner, change=move))
         self._moved(part)
         return part
+
+    async def reroute(
+        self, ref: Ref, owner: str, move: Move, instead: Submission, row: LedgerRow, limits: Sequence[Limit] = ()
+    ) -> Submission | None:
+        work = partial(moves.reroute, ref=ref, owner=owner, change=move, instead=instead, row=row, limits=limits)
+        part = await self._write(work)
+        self._moved(part)
+        if part is not None:
+            self._bus.work()
+        return part
+
+    async def adjust(self, job_id: str, submission: int, amount: MicroUsd, at: int) -> bool:
+        set_ = await self._write(partial(money.adjust, job_id=job_id, submission=submission, amount=amount, at=at))
+        self._forget(job_id)
+        return set_
 
     async def request_cancel(self, job_id: str, principal: str, at: int) -> Job | None:
         job = await self._write(partial(moves.request_cancel, job_id=job_id, principal=principal, at=at))
@@ -257,6 +279,9 @@ class SqliteStore:
             return [event_of(row) for row in rows]
 
         return await self._read(work)
+
+    async def spent(self, since: int, until: int, principal: str | None = None) -> list[Spent]:
+        return await self._read(partial(money.spent, since=since, until=until, principal=principal))
 
     async def ledger(self, job_id: str) -> list[LedgerRow]:
         def work(db: sqlite3.Connection) -> list[LedgerRow]:

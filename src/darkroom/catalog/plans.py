@@ -1,0 +1,279 @@
+"""Plans: what credits are worth, what clients pay, and which plan fits a month."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from darkroom.catalog.data import resource_text
+from darkroom.catalog.providers import dollars
+from darkroom.domain.kinds import Kind
+from darkroom.domain.money import Margin, client_price, credits_for, rounded
+from darkroom.domain.names import did_you_mean, nearest
+from darkroom.domain.request import clip
+from darkroom.errors import InvalidRequest
+
+FILE = "plans.toml"
+Usd = Annotated[Decimal, BeforeValidator(dollars), Field(ge=0, le=1_000_000)]
+Factor = Annotated[Decimal, BeforeValidator(dollars), Field(gt=0, le=1000)]
+
+
+class PlansError(Exception):
+    """A plans file cannot be used; the message names the file, the field and what it may hold."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Plan(_Strict):
+    """One billing plan."""
+
+    title: str
+    multiplier: Factor
+    """Credits for a dollar's worth of work, as a part of `credits_per_usd`."""
+    credit_price_usd: Usd
+    """What a credit brings in."""
+    price_usd: Usd
+    """A month."""
+    credits: int = Field(ge=0, le=10**9)
+    users: int = Field(ge=1, le=10**6)
+    overage_usd: Usd
+    """A credit beyond the included ones."""
+    modules: tuple[str, ...] = ()
+
+
+class Client(_Strict):
+    """What to ask of clients."""
+
+    markup_percent: Factor
+    minimum_price_usd: Usd
+
+
+class Piece(_Strict):
+    """One piece of work in words that an estimate understands."""
+
+    operation: Kind
+    model: str | None = None
+    provider: str | None = None
+    n: int = Field(default=1, ge=1)
+    duration: float | None = None
+    size: str | None = None
+    aspect_ratio: str | None = None
+    resolution: str | None = None
+    quality: str | None = None
+    audio: bool | None = None
+    characters: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """Which plan fits, and why."""
+
+    plan: str
+    plan_credits: int
+    overage_credits: int
+    monthly_usd: Decimal
+    reason: str
+
+
+class Plans(_Strict):
+    """All plans, and the rules that turn costs into credits."""
+
+    credits_per_usd: Factor
+    minimum_credits: int = Field(ge=0, le=1000)
+    client: Client
+    modules: dict[str, tuple[Kind, ...]]
+    plans: dict[str, Plan] = Field(min_length=1)
+    month: dict[str, Piece]
+    common: dict[str, Piece]
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        for name, plan in self.plans.items():
+            unknown = set(plan.modules) - set(self.modules)
+            if unknown:
+                raise ValueError(f"plan {name} names the module {sorted(unknown)[0]!r}; there are {list(self.modules)}")
+        return self
+
+    def plan(self, name: str) -> Plan:
+        """Return a plan by its name.
+
+        Raises:
+            InvalidRequest: If there is none; the message names the nearest.
+        """
+        found = self.plans.get(name.strip().lower())
+        if found is None:
+            raise InvalidRequest(
+                f"There is no plan {clip(name)!r}.{did_you_mean(name, self.plans)}",
+                field="plan",
+                allowed=nearest(name, self.plans) or list(self.plans),
+                hint="Nothing was stored. darkroom://pricing/plans lists the plans.",
+            )
+        return found
+
+    def credits(self, cost: Decimal, plan: str) -> int:
+        """Return the credits of one output with that cost in US dollars."""
+        multiplier = self.plan(plan).multiplier
+        return credits_for(cost, multiplier, per_usd=self.credits_per_usd, minimum=self.minimum_credits)
+
+    def credits_of_many(self, cost: Decimal, count: int, plan: str) -> int:
+        """Return the credits of so many equal outputs with that cost together: rounded for one, then multiplied."""
+        return count * self.credits(cost / count, plan)
+
+    def revenue(self, credits: int, plan: str) -> Decimal:
+        """Return what credits bring in, in US dollars, exact."""
+        return credits * self.plan(plan).credit_price_usd
+
+    def margin(self, cost: Decimal, credits: int, plan: str) -> Margin:
+        """Return what is left of the credits' revenue after the cost."""
+        return Margin(cost, self.revenue(credits, plan))
+
+    def client_price(
+        self, cost: Decimal, markup_percent: Decimal | None = None, minimum: Decimal | None = None
+    ) -> Margin:
+        """Return what to ask of a client for work with that cost, with its margin."""
+        markup = self.client.markup_percent if markup_percent is None else markup_percent
+        least = self.client.minimum_price_usd if minimum is None else minimum
+        return Margin(cost, client_price(cost, markup, least))
+
+    def full_use(self, plan: str) -> Margin:
+        """Return the margin of a plan whose included credits are all used, each at the cost that made it."""
+        held = self.plan(plan)
+        return Margin(held.credits / (self.credits_per_usd * held.multiplier), held.price_usd)
+
+    def warnings(self) -> list[str]:
+        """Name the plans that lose money when all their credits are used, or with every further credit."""
+        found: list[str] = []
+        for name, plan in self.plans.items():
+            margin = self.full_use(name)
+            if margin.usd < 0:
+                found.append(
+                    f"Plan {name} loses ${-rounded(margin.usd, 2)} a month when all {plan.credits:,} credits are used."
+                )
+            each = 1 / (self.credits_per_usd * plan.multiplier)
+            for what, price in (("credit sold", plan.credit_price_usd), ("credit beyond them", plan.overage_usd)):
+                if price < each:
+                    found.append(f"Plan {name} loses money on every {what}: it costs ${rounded(each, 5)}.")
+        return found
+
+    def advise(self, credits: int, *, kinds: tuple[Kind, ...] = (), users: int = 1) -> Advice:
+        """Return the smallest plan that covers so many credits, these operations and users.
+
+        Where none is large enough, the largest of those with the modules and users, with what it lacks as overage.
+        """
+        fitting = {
+            name: plan
+            for name, plan in self.plans.items()
+            if plan.users >= users and all(self._opens(plan, kind) for kind in kinds)
+        }
+        pool = fitting or self.plans
+        covering = {name: plan for name, plan in pool.items() if plan.credits >= credits}
+        if covering:
+            name = min(covering, key=lambda item: (covering[item].credits, covering[item].price_usd))
+        else:
+            name = max(pool, key=lambda item: pool[item].credits)
+        plan = self.plans[name]
+        over = max(credits - plan.credits, 0)
+        reason = f"{plan.credits:,} credits included" + (f", {over:,} more at ${plan.overage_usd:f}" if over else "")
+        if not fitting:
+            reason += "; no plan has all of these operations and users"
+        return Advice(name, plan.credits, over, plan.price_usd + over * plan.overage_usd, reason)
+
+    def opens(self, plan: str, kind: Kind) -> bool:
+        """Return whether a plan includes an operation."""
+        return self._opens(self.plan(plan), kind)
+
+    def _opens(self, plan: Plan, kind: Kind) -> bool:
+        return kind is Kind.CHAT or any(kind in self.modules[module] for module in plan.modules)
+
+    def updated(self, changes: Mapping[str, Any]) -> Self:
+        """Return the plans with some values replaced, checked as a whole.
+
+        Raises:
+            PlansError: If the result breaks a rule; these plans stay as they are.
+        """
+        return self._checked(_merged(self.model_dump(), changes), "the update")
+
+    @classmethod
+    def _checked(cls, data: Mapping[str, Any], where: str) -> Self:
+        try:
+            return cls.model_validate(data)
+        except ValidationError as exc:
+            error = exc.errors(include_url=False)[0]
+            name = ".".join(str(part) for part in error["loc"])
+            raise PlansError(f"{where}: {clip(name)}: {error['msg']}. The plans used before are kept.") from exc
+
+    @classmethod
+    def read(cls, own: Path | None = None) -> Self:
+        """Return the shipped plans with a user's file laid over them; blocks.
+
+        Raises:
+            PlansError: If that file cannot be read or breaks a rule.
+        """
+        shipped = tomllib.loads(resource_text(FILE))
+        if own is None or not own.exists():
+            return cls._checked(shipped, FILE)
+        try:
+            changes = tomllib.loads(own.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+            raise PlansError(f"{own}: {exc}. The plans used before are kept.") from exc
+        return cls._checked(_merged(shipped, changes), str(own))
+
+
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a mapping with another laid over it, table by table."""
+    merged = dict(base)
+    for key, value in changes.items():
+        old = merged.get(key)
+        merged[key] = _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value  # pyright: ignore[reportUnknownArgumentType] because TOML is untyped
+    return merged
+
+
+class PlanBook:
+    """The plans in use: read when first asked for, read again on request, changed by code."""
+
+    def __init__(self, own: Path | None = None) -> None:
+        self._own = own
+        self._plans: Plans | None = None
+        self.problem: str | None = None
+        """Why the user's own file is not used."""
+
+    @property
+    def plans(self) -> Plans:
+        """The plans; reading them first blocks."""
+        return self._plans or self.read()
+
+    def read(self) -> Plans:
+        """Read the files, or those shipped alone while the user's own cannot be used; blocks."""
+        try:
+            return self.reload()
+        except PlansError as exc:
+            self.problem = str(exc)
+            self._plans = Plans.read()
+            return self._plans
+
+    def reload(self) -> Plans:
+        """Read the files again; blocks.
+
+        Raises:
+            PlansError: If they cannot be used; the plans used before are kept.
+        """
+        self._plans = Plans.read(self._own)
+        self.problem = None
+        return self._plans
+
+    def update(self, changes: Mapping[str, Any]) -> Plans:
+        """Replace some values, until the files are read again.
+
+        Raises:
+            PlansError: If the result breaks a rule; the plans used before are kept.
+        """
+        self._plans = self.plans.updated(changes)
+        return self._plans

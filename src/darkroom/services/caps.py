@@ -1,0 +1,116 @@
+"""What may be spent: by one call, a day, a month, everybody together or one principal."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from darkroom.catalog.prices import Quote
+from darkroom.domain.money import MicroUsd, show_usd, to_micro, to_usd
+from darkroom.errors import BudgetExceeded, PriceUnknown
+from darkroom.settings import PREFIX, Settings
+from darkroom.store.base import Limit
+
+NOTHING = "Nothing was stored or sent."
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a caller says about the call rather than about the picture."""
+
+    principal: str = "local"
+    local: bool = True
+    """Whether paths of this machine may be named."""
+    max_cost: MicroUsd | None = None
+    dry_run: bool = False
+    save_as: str | None = None
+    idempotency_key: str | None = None
+    again: bool = False
+
+
+class Caps:
+    """The caps of the settings, and of the caller."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def check(self, quote: Quote | None, name: str, terms: Terms, *, unpriced: bool) -> MicroUsd | None:
+        """Hold a price against every cap of one call; return the cap that its job keeps.
+
+        Raises:
+            PriceUnknown: If there is any cap or budget, and no price.
+            BudgetExceeded: If it may cost more than the cap, or more than may be spent without being asked.
+        """
+        caps = [cap for cap in (terms.max_cost, self._own_cap(terms.principal)) if cap is not None]
+        cap = min(caps) if caps else None
+        if quote is None:
+            if not unpriced and (cap is not None or self._guards(terms.principal)):
+                limit = f"a cap of {show_usd(cap)}" if cap is not None else "a budget or DARKROOM_CONFIRM_ABOVE"
+                raise PriceUnknown(
+                    f"The price of {name} is not known, and {limit} is set.",
+                    field="max_cost",
+                    hint=f"{NOTHING} Pass options={{'allow_unpriced': true}} to run it anyway, or name another model.",
+                )
+            return cap
+        if cap is not None and quote.high > cap:
+            raise BudgetExceeded(
+                f"{name} would cost {_span(quote)}; the cap is {show_usd(cap)}.",
+                field="max_cost",
+                hint=f"{NOTHING} Raise max_cost, make it smaller, or name a cheaper model.",
+            )
+        self._ask(quote, name, terms)
+        return cap
+
+    def _own_cap(self, principal: str) -> MicroUsd | None:
+        own = self._settings.principals.get(principal)
+        caps = [cap for cap in (self._settings.max_cost, own.max_cost if own else None) if cap is not None]
+        return to_micro(min(caps)) if caps else None
+
+    def _guards(self, principal: str) -> bool:
+        return self._settings.confirm_above is not None or bool(self.limits(principal, 0))
+
+    def _ask(self, quote: Quote, name: str, terms: Terms) -> None:
+        """Refuse what may cost more than the settings allow without a word, unless the caller said how much."""
+        above = self._settings.confirm_above
+        if above is None or terms.dry_run or terms.max_cost is not None or quote.high <= to_micro(above):
+            return
+        raise BudgetExceeded(
+            f"{name} would cost {_span(quote)}; above {show_usd(to_micro(above))} the user is to agree first.",
+            field="max_cost",
+            allowed=f"max_cost of {to_usd(quote.high):f} or more",
+            hint=f"{NOTHING} Ask the user; if they agree, repeat the call with max_cost={to_usd(quote.high):f}.",
+        )
+
+    def limits(self, principal: str, now: int) -> tuple[Limit, ...]:
+        """Return the budgets that a new job of a principal is held against, from `now` (milliseconds)."""
+        settings = self._settings
+        own = settings.principals.get(principal)
+        day, month = (begin_of(period, now, settings.timezone) for period in ("day", "month"))
+        found: list[Limit] = []
+
+        def limit(period: str, since: int, cap: Decimal | None, setting: str, whose: str | None) -> None:
+            if cap is not None:
+                name = f"{'daily' if period == 'day' else 'monthly'} budget" + (f" of {whose}" if whose else "")
+                found.append(Limit(name, setting, period, to_micro(cap), since, whose))
+
+        limit("day", day, settings.daily_budget, f"{PREFIX}DAILY_BUDGET", None)
+        limit("month", month, settings.monthly_budget, f"{PREFIX}MONTHLY_BUDGET", None)
+        if own is not None:
+            own_name = f"principals.{principal}"
+            limit("day", day, own.daily_budget, f"{own_name}.daily_budget in config.toml", principal)
+            limit("month", month, own.monthly_budget, f"{own_name}.monthly_budget in config.toml", principal)
+        return tuple(found)
+
+
+def begin_of(period: str, now: int, timezone: str) -> int:
+    """Return when the day or month of a moment began in that time zone, in milliseconds."""
+    then = datetime.fromtimestamp(now / 1000, UTC).astimezone(ZoneInfo(timezone))
+    begin = then.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)  # a day may have two midnights
+    return int((begin.replace(day=1) if period == "month" else begin).timestamp() * 1000)
+
+
+def _span(quote: Quote) -> str:
+    """Return what it would cost in words."""
+    if quote.low == quote.high:
+        return show_usd(quote.high)
+    return f"{show_usd(quote.low)} to {show_usd(quote.high)}"

@@ -1,0 +1,90 @@
+"""The ledger's transactions: limits that hold whoever adds, what was spent, later words on a bill."""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+
+from darkroom.domain.job import LedgerKind, LedgerRow, State
+from darkroom.domain.money import MicroUsd, show_usd
+from darkroom.errors import BudgetExceeded
+from darkroom.store.base import Limit, Spent
+from darkroom.store.sqlite.rows import insert_ledger
+
+
+def check_limits(db: sqlite3.Connection, limits: Sequence[Limit], amount: int) -> None:
+    """Hold a new reservation, which is not stored yet, against every limit.
+
+    Raises:
+        BudgetExceeded: If one would be passed; the message says what is spent, open and left.
+    """
+    if amount == 0:
+        return
+    for limit in limits:
+        row = db.execute(
+            """SELECT COALESCE(SUM(micro_usd), 0) AS spent, COALESCE(SUM(CASE WHEN open THEN micro_usd END), 0) AS open
+               FROM spending WHERE at >= ?1 AND (?2 IS NULL OR principal = ?2)""",
+            (limit.since, limit.principal),
+        ).fetchone()
+        if row["spent"] + amount > limit.cap:
+            left = max(limit.cap - row["spent"], 0)
+            raise BudgetExceeded(
+                f"This may cost {show_usd(amount)}; of the {limit.name} of {show_usd(limit.cap)} only "
+                f"{show_usd(left)} is left ({show_usd(row['spent'])} used, {show_usd(row['open'])} of it by jobs "
+                "that are not done).",
+                field="max_cost",
+                hint=f"Nothing was stored or sent. Wait for the next {limit.period}, make it cheaper, or raise "
+                f"{limit.setting}.",
+            )
+
+
+def reserved(rows: Sequence[LedgerRow]) -> int:
+    """Return what these rows reserve."""
+    return sum(row.micro_usd for row in rows if row.kind is LedgerKind.RESERVED)
+
+
+def spent(db: sqlite3.Connection, since: int, until: int, principal: str | None) -> list[Spent]:
+    """Return what was reserved from `since` until before `until`, with what it costs by now, oldest first."""
+    rows = db.execute(
+        """SELECT spending.*, jobs.kind, jobs.labels, jobs.plan, submissions.state, submissions.estimate,
+               COALESCE(json_extract(submissions.effective, '$.n'), 1) AS outputs
+           FROM spending JOIN jobs ON jobs.id = spending.job_id
+           JOIN submissions ON submissions.job_id = spending.job_id AND submissions.idx = spending.submission
+           WHERE at >= ?1 AND at < ?2 AND (?3 IS NULL OR spending.principal = ?3)
+           ORDER BY at, spending.job_id, spending.submission""",
+        (since, until, principal),
+    )
+    return [
+        Spent(
+            job_id=row["job_id"],
+            submission=row["submission"],
+            principal=row["principal"],
+            kind=row["kind"],
+            provider=row["provider"],
+            model=row["model"],
+            plan=row["plan"],
+            labels=tuple(json.loads(row["labels"])),
+            state=State(row["state"]),
+            at=row["at"],
+            outputs=row["outputs"],
+            estimate=row["estimate"],
+            micro_usd=MicroUsd(row["micro_usd"]),
+            certain=bool(row["certain"]),
+            open=bool(row["open"]),
+        )
+        for row in rows
+    ]
+
+
+def adjust(db: sqlite3.Connection, job_id: str, submission: int, amount: MicroUsd, at: int) -> bool:
+    """Set what a submission cost after all, once; return whether it was set."""
+    row = db.execute("SELECT open FROM spending WHERE job_id = ? AND submission = ?", (job_id, submission)).fetchone()
+    if row is None or row["open"]:
+        return False
+    before = db.total_changes
+    insert_ledger(
+        db, [LedgerRow(job_id=job_id, submission=submission, kind=LedgerKind.ADJUSTED, micro_usd=amount, at=at)]
+    )
+    if db.total_changes == before:
+        return False
+    db.execute("UPDATE submissions SET actual = ? WHERE job_id = ? AND idx = ?", (amount, job_id, submission))
+    return True
