@@ -350,3 +350,28 @@ def test_the_wheel_holds_the_package_and_its_data_and_nothing_else(tmp_path: Pat
     assert [name for name in held if re.search(r"/migrations/.*\.sql$", name)] != []
     assert [name for name in held if name.startswith("darkroom/adapters/draft/data/")] != []
     assert [name for name in held if "test_" in name or "conftest" in name] == []
+
+
+MONEY = (
+    "domain/money.py", "catalog/prices.py", "catalog/plans.py", "catalog/tokens.py", "services/caps.py",
+    "services/usage.py", "services/estimates.py", "services/pricing.py", "store/sqlite/money.py",
+)  # fmt: skip
+SHOWN_ONLY = {"json_usd", "_facts", "_piece"}
+"""Functions of these modules that make JSON numbers, or sizes and seconds that prices are compared with."""
+
+
+@pytest.mark.parametrize("name", MONEY)
+def test_no_float_touches_a_price(name: str) -> None:
+    tree = ast.parse((ROOT / "src" / "darkroom" / name).read_text("utf-8"))
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    apart = {id(node) for function in functions if function.name in SHOWN_ONLY for node in ast.walk(function)}
+    floats = [
+        f"line {node.lineno}"
+        for node in ast.walk(tree)
+        if id(node) not in apart
+        and (
+            (isinstance(node, ast.Constant) and isinstance(node.value, float))
+            or (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "float")
+        )
+    ]
+    assert floats == []

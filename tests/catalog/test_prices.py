@@ -404,3 +404,18 @@ def test_no_float_is_left_in_a_cost(seconds: float, count: int, usd: float) -> N
     assert len(held(found)) == 5 + 2 * 4
     tokens = worked(offer(tokens=MODEL), mtoken_in=str(count), mtoken_out="0.1")
     assert {type(part) for part in held(tokens)} <= {int, Decimal, str, Unit, date}
+
+
+@pytest.mark.parametrize(
+    ("price", "one", "three"), [({"whole": True}, 80_000, 240_000), ({"beyond": "1"}, 20_000, 60_000)]
+)
+def test_free_and_started_units_count_for_every_output(price: dict[str, Any], one: int, three: int) -> None:
+    size: dict[str, Any] = {"width": 1500, "height": 1000}
+    assert cost([{"unit": "megapixel", **price}], **size) == one
+    assert cost([{"unit": "megapixel", **price}], **size, n=3) == three
+
+
+def test_what_costs_next_to_nothing_is_not_free() -> None:
+    found = quote(make_offer(prices=[PRICE | {"usd": "0.0000004"}]), effective(), TODAY)
+    assert found is not None
+    assert (found.likely, found.high, found.free) == (0, 1, False)

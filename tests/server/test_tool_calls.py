@@ -70,6 +70,18 @@ async def test_thumbnails_are_shown_once_a_job(client: Client, quick: QuickDraft
     first = await client.call_tool("check_job", {"job_id": job["job_id"], "wait": 45})
     second = await client.call_tool("check_job", {"job_id": job["job_id"]})
     assert [sum(isinstance(block, ImageContent) for block in item.content) for item in (first, second)] == [1, 0]
+    assert first.meta is not None
+    own = {"estimate": 0, "actual": 0, "model": "draft-image", "provider": "draft"}
+    assert first.meta["cost"] == {"job_id": job["job_id"], **own}
+
+
+async def test_the_costs_of_several_jobs_are_told_one_by_one(client: Client) -> None:
+    jobs = [await call(client, "generate_image", **{**FOX, "prompt": text}) for text in ("a fox", "a hare")]
+    listed = await client.call_tool("check_job", {})
+    assert listed.meta is not None
+    assert {cost["job_id"] for cost in listed.meta["cost"]} == {job["job_id"] for job in jobs}
+    nothing = await client.call_tool("check_job", {"status": "failed"})
+    assert "cost" not in (nothing.meta or {})
 
 
 @pytest.mark.parametrize(("setting", "expected"), [("always", [1, 1]), ("never", [0, 0])])

@@ -171,6 +171,8 @@ def test_what_has_no_price_is_in_no_sum_and_is_named(book: Estimates) -> None:
         ({"vidoes": 1}, "Did you mean 'videos'"),
         ({"videos": -1}, "usage.videos must be a number from 0"),
         ({"videos": {"count": 1, "colour": "red"}}, "colour"),
+        ({"videos": {"count": 1, "duration": -5}}, "duration"),
+        ({"videos": {"count": 1, "duration": "nan"}}, "duration"),
         ({"users": 0, "videos": 1}, "usage.users"),
     ],
 )

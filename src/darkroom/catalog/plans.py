@@ -19,6 +19,7 @@ from darkroom.errors import InvalidRequest
 
 FILE = "plans.toml"
 Usd = Annotated[Decimal, BeforeValidator(dollars), Field(ge=0, le=1_000_000)]
+Amount = Annotated[int, Field(ge=0, le=10**9)]
 Factor = Annotated[Decimal, BeforeValidator(dollars), Field(gt=0, le=1000)]
 
 
@@ -60,16 +61,16 @@ class Piece(_Strict):
     operation: Kind
     model: str | None = None
     provider: str | None = None
-    n: int = Field(default=1, ge=1)
-    duration: float | None = None
+    n: int = Field(default=1, ge=1, le=1_000_000)
+    duration: Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)] | None = None
     size: str | None = None
     aspect_ratio: str | None = None
     resolution: str | None = None
     quality: str | None = None
     audio: bool | None = None
-    characters: int | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
+    characters: Amount | None = None
+    input_tokens: Amount | None = None
+    output_tokens: Amount | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from darkroom.catalog.providers import Offer, Price, Unit
 from darkroom.catalog.tokens import token_cost
-from darkroom.domain.money import MicroUsd, to_micro
+from darkroom.domain.money import FREE, MICRO, MicroUsd, to_micro
 from darkroom.domain.request import Effective, Size
 
 TOKEN_UNITS = (Unit.MTOKEN_IN, Unit.MTOKEN_OUT)
@@ -23,6 +23,8 @@ class Work:
     amounts: Mapping[Unit, Decimal]
     """A unit that is missing is not known before the work is done."""
     facts: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+    count: int = 1
+    """How many outputs the amounts are for; free and started units are counted for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ def work_of(request: Effective) -> Work:
         amounts[Unit.INPUT_MEGAPIXEL] = count * sum(
             (Decimal((item.width or 0) * (item.height or 0)) / MILLION for item in shown), Decimal(0)
         )
-    return Work(amounts, _facts(request))
+    return Work(amounts, _facts(request), request.n)
 
 
 def _facts(request: Effective) -> dict[str, JsonValue]:
@@ -127,7 +129,9 @@ def price(offer: Offer, work: Work, today: date) -> Quote | None:
         low, likely, high = low + tokens.usd, likely + tokens.usd, high + tokens.usd
         lines.append(tokens)
         source = source or tokens.label
-    return Quote(to_micro(low), to_micro(likely), to_micro(high), source, as_of, tuple(lines)) if lines else None
+    # The highest is rounded up to one micro-dollar: what costs next to nothing is not free.
+    most = max(to_micro(high), to_micro(MICRO)) if high else FREE
+    return Quote(to_micro(low), to_micro(likely), most, source, as_of, tuple(lines)) if lines else None
 
 
 def _parts(offer: Offer) -> dict[str, list[Price]]:
@@ -147,11 +151,11 @@ def _token_line(name: str, work: Work, today: date) -> Line | None:
 
 def _units(item: Price, work: Work) -> Decimal | None:
     """Return how many units are charged, or None for a unit that only the finished work can tell."""
-    count = work.amounts.get(item.unit)
-    if count is None:
+    amount = work.amounts.get(item.unit)
+    if amount is None:
         return None
-    count = max(count - item.beyond, Decimal(0))
-    return count.to_integral_value(rounding=ROUND_CEILING) if item.whole else count
+    each = max(amount / work.count - item.beyond, Decimal(0))
+    return work.count * (each.to_integral_value(rounding=ROUND_CEILING) if item.whole else each)
 
 
 def _in_time(item: Price, today: date) -> bool:

@@ -125,7 +125,7 @@ def dollars(value: object) -> Decimal:
         raise ValueError("must be an amount in US dollars") from None
 
 
-Dollars = Annotated[Decimal, BeforeValidator(dollars), Field(ge=0)]
+Dollars = Annotated[Decimal, BeforeValidator(dollars), Field(ge=0, le=1_000_000)]
 
 
 class Unit(StrEnum):

@@ -2,10 +2,10 @@
 
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
-from functools import cache
+from functools import lru_cache
 
 
-@cache
+@lru_cache(4096)
 def token_cost(name: str, input_tokens: int, output_tokens: int, day: date) -> Decimal | None:
     """Return US dollars for so many tokens at `provider:model`, or None when the tables do not know the model."""
     from genai_prices import Usage, calc_price

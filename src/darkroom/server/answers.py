@@ -23,16 +23,19 @@ TELL_EVERY_S = 1.0
 async def job_answer(job: Job, call: ToolCall) -> CallToolResult:
     """Answer with one job."""
     view, extras = await _shown(job, call, THUMBNAILS)
-    cost = view.get("cost", {})
-    meta = {
-        "cost": {
-            "estimate": cost.get("estimate_usd"),
-            "actual": cost.get("actual_usd"),
-            "model": view["model"],
-            "provider": view["provider"],
-        }
-    }
+    meta = {"cost": _cost_meta(view)}
     return CallToolResult(content=[_text(job_text(view)), *extras], structured_content=view, _meta=meta)
+
+
+def _cost_meta(view: dict[str, Any]) -> dict[str, Any]:
+    """Return what a host may add up of a job."""
+    cost = view.get("cost", {})
+    return {
+        "estimate": cost.get("estimate_usd"),
+        "actual": cost.get("actual_usd"),
+        "model": view["model"],
+        "provider": view["provider"],
+    }
 
 
 async def jobs_answer(jobs: Sequence[Job], call: ToolCall) -> CallToolResult:
@@ -45,7 +48,9 @@ async def jobs_answer(jobs: Sequence[Job], call: ToolCall) -> CallToolResult:
         views.append(view)
         blocks += extras
     texts = "\n".join(job_text(view) for view in views) or "There is no such job yet. Start one with generate_image."
-    return CallToolResult(content=[_text(texts), *blocks], structured_content={"jobs": views})
+    costs = [{"job_id": view["job_id"], **_cost_meta(view)} for view in views]
+    meta = {"cost": costs[0] if len(costs) == 1 else costs} if costs else None
+    return CallToolResult(content=[_text(texts), *blocks], structured_content={"jobs": views}, _meta=meta)
 
 
 async def _shown(job: Job, call: ToolCall, thumbnails: int) -> tuple[dict[str, Any], list[ContentBlock]]:
