@@ -332,6 +332,19 @@ async def test_a_process_that_cannot_register_says_so_and_leaves_no_lock(rig: Ri
     assert list((rig.folder / "home" / "workers").iterdir()) == []
 
 
+async def test_an_end_in_the_midst_of_the_start_ends(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    scope = anyio.CancelScope()
+
+    async def bury(_: loop.Embedded) -> None:  # the last thing before it begins to move jobs
+        scope.cancel()
+
+    monkeypatch.setattr(loop.Embedded, "_bury", bury)
+    with anyio.fail_after(30), scope:
+        await embedded_of(rig).run()
+    assert scope.cancelled_caught
+    assert await rig.store.workers() == []
+
+
 # Asking
 
 

@@ -86,7 +86,8 @@ class Embedded:
             self._bus.worker = worker.id
             await self._bury()
             async with anyio.create_task_group() as outer:
-                work = await outer.start(self._moves)
+                with anyio.CancelScope(shield=True):  # else an end at this moment would wait for moves that never end
+                    work = await outer.start(self._moves)
                 try:
                     await self._live(work, task_status)
                 finally:

@@ -10,8 +10,10 @@ import anyio
 from darkroom.catalog.providers import PollBounds
 from darkroom.domain.kinds import Kind
 
-FIRST_S = {Kind.IMAGE: 2.0, Kind.VIDEO: 5.0}
-DEADLINE_S = {Kind.IMAGE: 15 * 60.0, Kind.VIDEO: 60 * 60.0}
+LONG = frozenset({Kind.VIDEO, Kind.MUSIC, Kind.RESEARCH, Kind.SLIDES})
+"""What takes minutes rather than seconds."""
+FIRST_S = {kind: 5.0 if kind in LONG else 2.0 for kind in Kind}
+DEADLINE_S = {kind: (60 if kind in LONG else 15) * 60.0 for kind in Kind}
 GROWTH = 1.5
 LONGEST_S = 10.0
 OLD_AFTER_S = 120.0
@@ -25,8 +27,9 @@ REFUSED_S = (2.0, 60.0)
 def poll_interval(kind: Kind, age_s: float, bounds: PollBounds, hint_s: float | None = None) -> float:
     """Return the seconds from one poll to the next, for work of that age.
 
-    Pictures from 2 s, clips from 5 s, growing by half with each interval of age to 10 s, and 30 s after two minutes;
-    held within the manifest's bounds. A provider's own hint is longer than the interval or has no effect below it.
+    From 2 s (5 s for what takes minutes, as clips do), growing by half with each interval of age to 10 s, and 30 s
+    after two minutes; held within the manifest's bounds. A provider's own hint is longer than the interval or has
+    no effect below it.
     """
     interval = bounds.first_s or FIRST_S[kind]
     reached = interval
