@@ -109,6 +109,59 @@ def test_config_may_hold_lists(own: Path, home: Path) -> None:
     assert settings.max_cost == Decimal("0.1")
 
 
+# Money and time
+
+
+def test_without_any_source_nothing_limits_money_and_days_are_those_of_utc() -> None:
+    settings = Settings.load()
+    assert (settings.daily_budget, settings.monthly_budget, settings.confirm_above) == (None, None, None)
+    assert (settings.plan, settings.timezone, settings.principals, settings.enable) == ("brand", "UTC", {}, ())
+
+
+def test_budgets_are_exact_amounts_from_any_source(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (own / "config.toml").write_text("daily_budget = 0.1\nmonthly_budget = 5\nconfirm_above = '0.30'\n", "utf-8")
+    monkeypatch.setenv("DARKROOM_MONTHLY_BUDGET", "0.000001")
+    settings = Settings.load()
+    assert settings.daily_budget == Decimal("0.1")
+    assert (settings.monthly_budget, settings.confirm_above) == (Decimal("0.000001"), Decimal("0.30"))
+    monkeypatch.setenv("DARKROOM_DAILY_BUDGET", "0")
+    assert Settings.load().daily_budget == 0, "nothing may be spent, which is not the same as no budget"
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Asia/Kolkata", "Etc/GMT+12"])
+def test_a_time_zone_is_known_by_its_name(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DARKROOM_TIMEZONE", zone)
+    assert Settings.load().timezone == zone
+
+
+def test_config_may_say_what_holds_for_one_principal(own: Path) -> None:
+    text = """
+        plan = "starter"
+        [principals.ann]
+        plan = "agency"
+        max_cost = 0.1
+        daily_budget = "2.50"
+        [principals."bob@example.test"]
+        monthly_budget = 0
+    """
+    (own / "config.toml").write_text(text, "utf-8")
+    settings = Settings.load()
+    ann, bob = settings.principals["ann"], settings.principals["bob@example.test"]
+    assert (ann.plan, ann.max_cost, ann.daily_budget, ann.monthly_budget) == (
+        "agency",
+        Decimal("0.1"),
+        Decimal("2.50"),
+        None,
+    )
+    assert (bob.plan, bob.max_cost, bob.daily_budget, bob.monthly_budget) == (None, None, None, 0)
+    assert [settings.plan_of(name) for name in ("ann", "bob@example.test", "carl")] == ["agency", "starter", "starter"]
+
+
+def test_what_holds_for_one_principal_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DARKROOM_PRINCIPALS", '{"ann": {"daily_budget": "2"}}')
+    assert Settings.load().principals["ann"].daily_budget == 2
+
+
 # Wrong values
 
 
@@ -119,6 +172,16 @@ def test_config_may_hold_lists(own: Path, home: Path) -> None:
         ("MAX_COST", "-1", "greater than or equal to 0"),
         ("MAX_COST", "nan", "a finite number"),
         ("MAX_COST", "1000001", "less than or equal to 1000000"),
+        ("DAILY_BUDGET", "-0.01", "greater than or equal to 0"),
+        ("MONTHLY_BUDGET", "lots", "a valid decimal"),
+        ("MONTHLY_BUDGET", "infinity", "a finite number"),
+        ("CONFIRM_ABOVE", "-1", "greater than or equal to 0"),
+        ("CONFIRM_ABOVE", "1000001", "less than or equal to 1000000"),
+        ("TIMEZONE", "Mars/Base", "the name of a time zone, such as Europe/Berlin"),
+        ("TIMEZONE", "Europe", "the name of a time zone, such as Europe/Berlin"),
+        ("TIMEZONE", "../UTC", "the name of a time zone, such as Europe/Berlin"),
+        ("TIMEZONE", "/etc/passwd", "the name of a time zone, such as Europe/Berlin"),
+        ("TIMEZONE", "+01:00", "the name of a time zone, such as Europe/Berlin"),
         ("THUMBNAILS", "sometimes", "'always', 'auto' or 'never'"),
         ("EMBED_METADATA", "yes", "'full', 'minimal' or 'none'"),
         ("OUTPUT_DIR", "  ", "the path of a folder"),
@@ -153,6 +216,26 @@ def test_every_wrong_value_is_named_at_once_and_long_ones_are_cut(monkeypatch: p
     ],
 )
 def test_a_wrong_value_of_config_is_explained_the_same_way(text: str, complaint: str, own: Path) -> None:
+    (own / "config.toml").write_text(text, "utf-8")
+    assert complaint in refused()
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("timezone = ''", "DARKROOM_TIMEZONE (time zone in which days and months of budgets and usage begin) holds ''"),
+        ("timezone = 1", "DARKROOM_TIMEZONE"),
+        ("daily_budget = -1", "holds '-1' and must be greater than or equal to 0."),
+        ("principals = 5", "DARKROOM_PRINCIPALS (plan and caps by principal, in config.toml) holds '5' and must be"),
+        ("[principals]\nann = 5", "DARKROOM_PRINCIPALS (plan and caps by principal, in config.toml) holds '5'"),
+        ("[principals.ann]\nmax_cost = -1", "holds '-1' and must be greater than or equal to 0."),
+        ("[principals.ann]\ndaily_budget = 'nan'", "holds 'nan' and must be a finite number."),
+        ("[principals.ann]\nmonthly_budget = 1000001", "must be less than or equal to 1000000."),
+        ("[principals.ann]\nplan = 5", "holds '5' and must be a valid string."),
+        ("[principals.ann]\ndayly_budget = 1", "DARKROOM_PRINCIPALS (plan and caps by principal, in config.toml)"),
+    ],
+)
+def test_wrong_money_and_time_zones_of_config_are_explained_the_same_way(text: str, complaint: str, own: Path) -> None:
     (own / "config.toml").write_text(text, "utf-8")
     assert complaint in refused()
 

@@ -12,6 +12,9 @@ from typing import Any
 from darkroom.domain.job import ENDED, State, may_move
 from fake_provider.server import FakeProvider, picture
 
+MOMENTS = 16
+"""How many moments, about, the ledger is asked for what was spent since."""
+
 
 @dataclass
 class Verdict:
@@ -84,6 +87,7 @@ def check(
         _check_part(verdict, database, prompt, part, accepted.get(prompt), askable)
     _check_files(verdict, folder, database)
     verdict.wrong += check_sums(database)
+    verdict.wrong += ledger_faults(database)
     return verdict
 
 
@@ -173,6 +177,69 @@ def _check_money(verdict: Verdict, database: Path, prompt: str, part: sqlite3.Ro
         verdict.wrong.append(f"{prompt}: nothing was reserved")
     if (wanted is not None and closed != wanted) or (state in ENDED and len(closed) != 1):
         verdict.wrong.append(f"{prompt}: {state}, and its ledger says {kinds}")
+
+
+def ledger_faults(database: Path) -> list[str]:
+    """Return how the ledger breaks its rules; it alone must tell what every submission costs, and so every budget."""
+    parts = {(part["job_id"], part["idx"]): part for part in rows(database, "SELECT * FROM submissions")}
+    entries: dict[tuple[str, int], dict[str, list[sqlite3.Row]]] = {key: {} for key in parts}
+    faults: list[str] = []
+    for row in rows(database, "SELECT * FROM ledger ORDER BY id"):
+        key = (row["job_id"], row["submission"])
+        if key not in entries:
+            faults.append(f"{key} has {row['kind']} money, and there is no such submission")
+        entries.setdefault(key, {}).setdefault(row["kind"], []).append(row)
+    for key, part in parts.items():
+        faults += [f"{key} {fault}" for fault in _faults_of_entries(State(part["state"]), entries[key])]
+    faults += _faults_of_sums(database, {key: _cost(part, entries[key]) for key, part in parts.items()}, entries)
+    return faults
+
+
+def _faults_of_entries(state: State, entries: dict[str, list[sqlite3.Row]]) -> list[str]:
+    """Return what is wrong with the entries of one submission."""
+    faults = [f"has {len(found)} rows that are {kind}" for kind, found in entries.items() if len(found) > 1]
+    if "reserved" not in entries:
+        return [*faults, "has nothing reserved"]
+    closed = entries.keys() & {"settled", "released"}
+    if state in ENDED and not closed:
+        faults.append(f"is {state}, and its money is still only reserved")
+    if state not in ENDED and entries.keys() != {"reserved"}:
+        faults.append(f"is {state}, and its ledger says {list(entries)}")
+    if len(closed) > 1:
+        faults.append("is both settled and released")
+    if "released" in entries and entries["released"][0]["micro_usd"] != entries["reserved"][0]["micro_usd"]:
+        faults.append("released another amount than it had reserved")
+    return faults
+
+
+def _cost(part: sqlite3.Row, entries: dict[str, list[sqlite3.Row]]) -> int:
+    """Return what a submission costs: as it says itself, else as settled, else nothing where given back, else all."""
+    if part["actual"] is not None and State(part["state"]) in ENDED:
+        return int(part["actual"])
+    if "settled" in entries:
+        return int(entries["settled"][0]["micro_usd"])
+    return 0 if "released" in entries or "reserved" not in entries else int(entries["reserved"][0]["micro_usd"])
+
+
+def _faults_of_sums(
+    database: Path, costs: dict[tuple[str, int], int], entries: dict[tuple[str, int], dict[str, list[sqlite3.Row]]]
+) -> list[str]:
+    """Return where the ledger says another amount than the submissions: of each, and since some moments."""
+    spending = rows(database, "SELECT * FROM spending")
+    said = {(row["job_id"], row["submission"]): row["micro_usd"] for row in spending}
+    faults = [
+        f"{key} costs {cost}, and the ledger says {said.get(key)}"
+        for key, cost in costs.items()
+        if said.get(key) != cost
+    ]
+    begins = {key: found["reserved"][0]["at"] for key, found in entries.items() if "reserved" in found}
+    moments = sorted(set(begins.values()))
+    for since in moments[:: max(1, len(moments) // MOMENTS)]:
+        wanted = sum(cost for key, cost in costs.items() if begins.get(key, since - 1) >= since)
+        sums = rows(database, "SELECT SUM(micro_usd) AS spent FROM spending WHERE at >= ?", since)
+        if sums[0]["spent"] != wanted:
+            faults.append(f"since {since} {wanted} were spent, and the ledger says {sums[0]['spent']}")
+    return faults
 
 
 def _check_files(verdict: Verdict, folder: Path, database: Path) -> None:

@@ -187,7 +187,13 @@ def job_of(parts: tuple[Wanted, ...], accounts: Accounts, providers: dict[str, P
 def reserved(job: Job) -> list[LedgerRow]:
     """Return what is reserved for a job."""
     return [
-        LedgerRow(job_id=job.id, submission=part.idx, kind=LedgerKind.RESERVED, micro_usd=part.estimate or PRICE, at=0)
+        LedgerRow(
+            job_id=job.id,
+            submission=part.idx,
+            kind=LedgerKind.RESERVED,
+            micro_usd=part.estimate or PRICE,
+            at=job.created_at,
+        )
         for part in job.submissions
     ]
 
