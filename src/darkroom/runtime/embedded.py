@@ -85,9 +85,10 @@ class Embedded:
             await self._store.register(worker)
             self._bus.worker = worker.id
             await self._bury()
+            work = anyio.create_task_group()
             async with anyio.create_task_group() as outer:
                 with anyio.CancelScope(shield=True):  # else an end at this moment would wait for moves that never end
-                    work = await outer.start(self._moves)
+                    await outer.start(self._moves, work)
                 try:
                     await self._live(work, task_status)
                 finally:
@@ -97,11 +98,11 @@ class Embedded:
         finally:
             await self._leave()
 
-    async def _moves(self, *, task_status: anyio.abc.TaskStatus[anyio.abc.TaskGroup]) -> None:
+    async def _moves(self, work: anyio.abc.TaskGroup, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         """Hold the group of all moves, shielded, so that an end can tell those apart that must not be broken off."""
         with anyio.CancelScope(shield=True):
-            async with anyio.create_task_group() as work:
-                task_status.started(work)
+            async with work:
+                task_status.started()
                 await anyio.sleep_forever()
 
     async def _live(self, work: anyio.abc.TaskGroup, task_status: anyio.abc.TaskStatus[None]) -> None:
