@@ -1,5 +1,6 @@
 """The contract between the runtime and a provider's adapter."""
 
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ Json = dict[str, JsonValue]
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """One input file, checked and kept by us."""
+    """One input picture, checked and kept by us."""
 
     path: Path
     role: Role
@@ -29,6 +30,22 @@ class Blob:
     width: int
     height: int
     name: str | None = None
+    url: str | None = None
+    """Its own https address, where the caller gave one."""
+    content: bytes = field(default=b"", repr=False)
+    """The file, within the offer's limits; loaded by the runtime for whoever sends it."""
+    uploaded: JsonValue = None
+    """What `Uploads.upload` returned for it."""
+
+    @property
+    def base64(self) -> str:
+        """The file as base64."""
+        return b64encode(self.content).decode("ascii")
+
+    @property
+    def data_uri(self) -> str:
+        """The file as a data URI."""
+        return f"data:{self.media_type};base64,{self.base64}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,9 +155,9 @@ class Unsure:
 class Health:
     """What a free authenticated request showed."""
 
-    ok: bool
-    latency_s: float
+    ok: bool = True
     balance: str | None = None
+    """What is left, with its unit, where the provider says it."""
     problem: str | None = None
 
 
@@ -165,8 +182,8 @@ class Adapter(Protocol):
 class Uploads(Protocol):
     """An adapter that brings inputs to its provider before the submission."""
 
-    async def upload(self, blob: Blob, call: Call) -> Json:
-        """Upload one file and return what `submit` needs to name it."""
+    async def upload(self, blob: Blob, call: Call) -> JsonValue:
+        """Upload one picture and return what `submit` needs to name it; kept, and used again for the same account."""
         ...
 
 
@@ -219,7 +236,12 @@ class Checkable(Protocol):
     """An adapter that can test a credential for free."""
 
     async def check(self, call: Follow) -> Health:
-        """Send one free authenticated request."""
+        """Send one free authenticated request; who asks measures how long it takes.
+
+        Raises:
+            AuthFailed: If the key is not accepted.
+            ProviderError: If the provider has trouble.
+        """
         ...
 
 

@@ -17,6 +17,7 @@ from darkroom.domain.request import (
     Size,
     VideoRequest,
     mode_of,
+    named_ratio,
     parse_ratio,
     parse_size,
     ratio_value,
@@ -142,6 +143,11 @@ def _fit_inputs(work: _Fitting) -> tuple[MediaInput, ...]:
     for role in {item.role for item in fitted if item.role}:
         if sum(item.role is role for item in fitted) > have[role]:
             raise _too_many(work, role, have[role])
+    most = work.offer.inputs_max
+    if most is not None and len(fitted) > most:
+        raise work.refuse(
+            f"{work.offer.model} takes at most {most} pictures in all, not {len(fitted)}.", "images", f"up to {most}"
+        )
     return tuple(fitted)
 
 
@@ -291,7 +297,7 @@ def _wanted_ratio(request: ImageRequest | VideoRequest, inputs: tuple[MediaInput
 
 def _ratio_of(size: Size) -> str:
     divisor = math.gcd(*size)
-    return f"{size.width // divisor}:{size.height // divisor}"
+    return named_ratio(f"{size.width // divisor}:{size.height // divisor}")
 
 
 def _nearest_ratio(have: SizeRange, size: Size) -> tuple[str, float]:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -23,6 +24,7 @@ from pydantic import (
 )
 
 from darkroom.catalog.data import manifests_dir
+from darkroom.catalog.wires import ErrorRule, Fields, Form, PictureLimits, check_names
 from darkroom.domain.kinds import Kind, Mode, Quality, Role
 from darkroom.domain.request import CLASSES, RESOLUTIONS, parse_ratio, parse_size
 from darkroom.errors import DarkroomError
@@ -204,6 +206,18 @@ class Offer(_Strict):
     size: SizeRange = SizeRange()
     duration: DurationRange | None = None
     inputs: dict[Role, int] = Field(default_factory=dict[Role, int], description="how many of each role")
+    inputs_max: int | None = Field(default=None, ge=1, description="how many of all roles together")
+    fields: Annotated[Fields, AfterValidator(check_names)] = Field(
+        default_factory=dict, description="where values go in the body, before the provider's own"
+    )
+    fields_of: dict[Mode, Annotated[Fields, AfterValidator(check_names)]] = Field(
+        default_factory=dict[Mode, Fields], description="where they go for one operation, before the offer's own"
+    )
+    constants: dict[str, JsonValue] = Field(
+        default_factory=dict[str, JsonValue], description="what its body always holds; dots nest"
+    )
+    pictures: Form | None = Field(default=None, description="instead of the provider's")
+    picture: PictureLimits | None = Field(default=None, description="instead of the provider's")
     options: dict[str, Option] = Field(default_factory=dict[str, Option])
     tokens: str | None = Field(
         default=None, description="provider:model of genai-prices, for what is charged by the token"
@@ -281,6 +295,13 @@ class Provider(_Strict):
     idempotency: Literal["none", "key"] = "none"
     lookup: Literal["none", "key", "list"] = "none"
     failures_billed: bool = False
+    fields: Annotated[Fields, AfterValidator(check_names)] = Field(
+        default_factory=dict, description="where values of a request go in the body; offers may have their own"
+    )
+    pictures: Form = Field(default=Form.DATA_URI, description="in which form input pictures go out")
+    picture: PictureLimits = PictureLimits()
+    uploads_kept_s: float = Field(default=3600, gt=0, description="how long an uploaded picture can be named again")
+    errors: tuple[ErrorRule, ...] = Field(default=(), description="its own errors; the first row that fits counts")
     offers: tuple[Offer, ...] = Field(min_length=1)
 
     @property

@@ -20,6 +20,8 @@ MAX_SCENES = 20
 
 QUALITY_WORDS = {"standard": Quality.MEDIUM, "hd": Quality.HIGH}
 RATIO_WORDS = {"square": "1:1", "portrait": "9:16", "landscape": "16:9", "auto": "auto"}
+_CALLED = {"7:3": "21:9", "3:7": "9:21"}
+"""Ratios that nobody names in lowest terms."""
 CLASSES = {"0.5K": 512, "1K": 1024, "1.5K": 1536, "2K": 2048, "3K": 3072, "4K": 4096}
 """Size classes of pictures that providers sell: side in pixels of a square of the same area."""
 RESOLUTIONS = {
@@ -78,13 +80,19 @@ def parse_ratio(text: str) -> str:
         width, height = float(match[1]), float(match[2] or 1)
         if width and height and 1 / 8 <= width / height <= 8:
             divisor = math.gcd(int(width), int(height)) if width.is_integer() and height.is_integer() else 1
-            return f"{width / divisor:g}:{height / divisor:g}"
+            ratio = f"{width / divisor:g}:{height / divisor:g}"
+            return named_ratio(ratio)
     raise InvalidRequest(
         f"aspect_ratio {clip(text)!r} is not a ratio.",
         field="aspect_ratio",
         allowed="W:H from 1:8 to 8:1, square, portrait, landscape, auto",
         hint="Nothing was stored. Give for example aspect_ratio='16:9'.",
     )
+
+
+def named_ratio(ratio: str) -> str:
+    """Return a ratio in lowest terms as people call it: 21:9, not 7:3."""
+    return _CALLED.get(ratio, ratio)
 
 
 def ratio_value(ratio: str) -> float:

@@ -1,7 +1,9 @@
 """What an answer, or none, means: refused, final, to be asked later, or unknown."""
 
+import re
 import ssl
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
@@ -10,12 +12,14 @@ from typing import Any, cast
 import httpx2
 
 from darkroom.catalog.providers import Provider
+from darkroom.catalog.wires import Means
 from darkroom.errors import (
     AuthFailed,
     ContentBlocked,
     DarkroomError,
     InsufficientCredits,
     InvalidRequest,
+    ModelRetired,
     NotConfigured,
     Overloaded,
     ProviderFailed,
@@ -23,6 +27,7 @@ from darkroom.errors import (
     RequestError,
     ResultExpired,
     UnexpectedAnswer,
+    Unsupported,
     lost_answer,
 )
 from darkroom.net.answer import SHOWN, Answer, loads
@@ -41,6 +46,7 @@ CODE_SHOWN = 80
 REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "cf-ray")
 LONGEST_S = 86_400.0
 """Seconds that a provider may ask us to wait: longer is cut to this."""
+_WAIT = re.compile(r"(?i)\b(?:try again|retry|wait)[a-z ]{0,30}? (\d{1,6}(?:\.\d{1,6})?) ?(s\b|sec|m\b|min)")
 _SAID = 10_000
 """Characters of an answer that are looked through before they are cut: redaction must see whole credentials."""
 NO_ANSWER = (httpx2.HTTPError, httpx2.InvalidURL, ssl.SSLError)
@@ -51,6 +57,22 @@ NOTHING_SENT = (
     httpx2.PoolTimeout,
     httpx2.ProxyError,
 )
+
+
+_WORDS: dict[Means, tuple[type[DarkroomError], str]] = {
+    Means.INVALID_REQUEST: (InvalidRequest, "refused the request"),
+    Means.UNSUPPORTED: (Unsupported, "does not have that for this account"),
+    Means.MODEL_RETIRED: (ModelRetired, "no longer has that model"),
+    Means.AUTH_FAILED: (AuthFailed, "did not accept the key"),
+    Means.INSUFFICIENT_CREDITS: (InsufficientCredits, "says that the account has no credit left"),
+    Means.CONTENT_BLOCKED: (ContentBlocked, "refused the content"),
+    Means.RATE_LIMITED: (RateLimited, "asks for fewer calls"),
+    Means.OVERLOADED: (Overloaded, "has no room now; nothing was accepted"),
+    Means.PROVIDER_FAILED: (ProviderFailed, "has trouble"),
+    Means.RESULT_EXPIRED: (ResultExpired, "no longer has it"),
+}
+_FINAL_OF_WORK = frozenset({Means.INVALID_REQUEST, Means.INSUFFICIENT_CREDITS, Means.RESULT_EXPIRED, Means.UNSUPPORTED})
+"""What accepted work may still end as; the rest is of calls, and would be misleading."""
 
 
 class Verdict(StrEnum):
@@ -73,54 +95,110 @@ def verdict_of(error: BaseException) -> Verdict:
     return Verdict.UNKNOWN
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a provider says of an error in its own words, wherever it says it."""
+
+    codes: tuple[str, ...] = ()
+    message: str = ""
+    status: int | None = None
+    """As of HTTP, where an envelope names one instead of the answer's own."""
+
+
 def explain(
-    answer: Answer, provider: Provider, *, submitting: bool, now: int, secrets: tuple[str, ...] = ()
+    answer: Answer,
+    provider: Provider,
+    *,
+    submitting: bool,
+    now: int,
+    secrets: tuple[str, ...] = (),
+    told: Told | None = None,
 ) -> DarkroomError:
     """Return the error of an answer that is no success.
 
     Args:
         answer: With its status.
-        provider: Whose manifest lists the statuses that prove that nothing was accepted.
+        provider: Whose manifest has its own errors, and the statuses that prove that nothing was accepted.
         submitting: Whether it answers the one call that may cost money.
         now: Milliseconds since 1970, for a Retry-After that is a date.
         secrets: Values that must not be shown.
+        told: What the adapter read of it; else it is looked for where it usually is.
     """
-    codes, message = _told(answer)
-    ids = (f"request {answer.headers[name]}" for name in REQUEST_IDS if name in answer.headers)
-    said = (redact(item, secrets)[:SHOWN] for item in (message, *ids))
-    code = next((item for item in codes if not item.isdecimal()), next(iter(codes), None))
-    kind, text = _kind(answer.status, {item.lower() for item in codes}, provider, submitting=submitting)
-    error = lost_answer(provider.title) if kind is None else kind(f"{provider.title} {text} (status {answer.status}).")
-    error.provider_code = code and redact(code, secrets)[:CODE_SHOWN]
-    error.provider_message = "; ".join(item for item in said if item) or None
-    error.retry_after_s = retry_after_s(answer.headers, now) if kind is not None else None
+    told = told or _told(answer)
+    status = told.status if told.status is not None else answer.status
+    kind, text = _kind(status, told, provider, submitting=submitting)
+    error = lost_answer(provider.title) if kind is None else kind(f"{provider.title} {text} (status {status}).")
+    _quote(error, told, answer.headers, secrets)
+    if kind is not None:
+        error.retry_after_s = retry_after_s(answer.headers, now) or _asked_to_wait(told.message, error)
     return error
 
 
-def _kind(
-    status: int, codes: Set[str], provider: Provider, *, submitting: bool
-) -> tuple[type[DarkroomError] | None, str]:
-    """Return the class of an error and its words; quota comes before rate limit, content before invalid."""
+def ended(provider: Provider, told: Told, secrets: tuple[str, ...] = ()) -> DarkroomError:
+    """Return the error of accepted work that its provider says failed."""
+    codes = {item.lower() for item in told.codes}
+    rule = next((item for item in provider.errors if item.fits(told.status, codes, told.message)), None)
+    if (rule and rule.means is Means.CONTENT_BLOCKED) or (rule is None and codes & CONTENT):
+        error: DarkroomError = ContentBlocked(f"{provider.title} {_WORDS[Means.CONTENT_BLOCKED][1]}.")
+    elif rule is None or rule.means not in _FINAL_OF_WORK:
+        error = ProviderFailed(f"{provider.title} could not finish it.")
+    else:
+        kind, text = _WORDS[rule.means]
+        error = kind(f"{provider.title} {text}.")
+    _quote(error, told, {}, secrets)
+    return error
+
+
+def _quote(error: DarkroomError, told: Told, headers: Mapping[str, str], secrets: tuple[str, ...]) -> None:
+    """Note in an error what its provider said, and the ids that its support asks for, without secrets."""
+    ids = (f"request {headers[name]}" for name in REQUEST_IDS if name in headers)
+    said = (redact(item, secrets)[:SHOWN] for item in (told.message, *ids))
+    code = next((item for item in told.codes if not item.isdecimal()), next(iter(told.codes), None))
+    error.provider_code = code and redact(code, secrets)[:CODE_SHOWN]
+    error.provider_message = "; ".join(item for item in said if item) or None
+
+
+def _asked_to_wait(message: str, error: DarkroomError) -> float | None:
+    """Return the seconds that a provider names in words, such as `try again in 5.2s`."""
+    found = _WAIT.search(message[:_SAID]) if isinstance(error, RateLimited | Overloaded) else None
+    if found is None:
+        return None
+    return min(float(found[1]) * (60.0 if found[2].lower().startswith("m") else 1.0), LONGEST_S)
+
+
+def _kind(status: int, told: Told, provider: Provider, *, submitting: bool) -> tuple[type[DarkroomError] | None, str]:
+    """Return the class of an error, None where nobody knows, and its words; the provider's own rows come first."""
+    codes = {item.lower() for item in told.codes}
+    rule = next((item for item in provider.errors if item.fits(status, codes, told.message)), None)
+    if rule is not None:
+        return (None, "") if submitting and rule.means is Means.PROVIDER_FAILED else _WORDS[rule.means]
     refused = 400 <= status < 500 and status not in (408, 409)
+    # Quota comes before rate limit, content before invalid.
     if status == 402 or (refused and codes & QUOTA):
-        return InsufficientCredits, "says that the account has no credit left"
+        return _WORDS[Means.INSUFFICIENT_CREDITS]
     if status == 429:
-        return RateLimited, "asks for fewer calls"
+        return _WORDS[Means.RATE_LIMITED]
     if refused and codes & CONTENT:
-        return ContentBlocked, "refused the content"
+        return _WORDS[Means.CONTENT_BLOCKED]
     if status in (401, 403):
-        return AuthFailed, "did not accept the key"
-    if submitting:
-        if status in provider.safe_statuses:
-            return Overloaded, "has no room now; nothing was accepted"
-        return (InvalidRequest, "refused the request") if status in INVALID else (None, "")
+        return _WORDS[Means.AUTH_FAILED]
+    return _of_submission(status, provider) if submitting else _of_question(status)
+
+
+def _of_submission(status: int, provider: Provider) -> tuple[type[DarkroomError] | None, str]:
+    if status in provider.safe_statuses:
+        return _WORDS[Means.OVERLOADED]
+    return _WORDS[Means.INVALID_REQUEST] if status in INVALID else (None, "")
+
+
+def _of_question(status: int) -> tuple[type[DarkroomError], str]:
     if status in (404, 410):
-        return ResultExpired, "no longer has it"
+        return _WORDS[Means.RESULT_EXPIRED]
     if status >= 500 or status == 408:
-        return ProviderFailed, "has trouble"
-    if status < 400:
+        return _WORDS[Means.PROVIDER_FAILED]
+    if 300 <= status < 400:
         return UnexpectedAnswer, "points to another place, and was not followed"
-    return InvalidRequest, "refused the request"
+    return _WORDS[Means.INVALID_REQUEST] if status >= 400 else (ProviderFailed, "did not do it")
 
 
 def explain_failure(exc: Exception, provider: Provider, *, submitting: bool) -> DarkroomError:
@@ -157,18 +235,19 @@ def retry_after_s(headers: Mapping[str, str], now: int) -> float | None:
     return min(seconds, LONGEST_S) if 0 <= seconds < float("inf") else None
 
 
-def _told(answer: Answer) -> tuple[list[str], str]:
+def _told(answer: Answer) -> Told:
     """Return the provider's own codes and words, wherever they usually are."""
     try:
         data = loads(answer.body)
     except (ValueError, RecursionError):
-        return [], answer.text(_SAID)
+        return Told(message=answer.text(_SAID))
     if not isinstance(data, dict):
-        return [], answer.text(_SAID)
+        return Told(message=answer.text(_SAID))
     body = cast("dict[str, Any]", data)
     inner = body.get("error")
     places: list[dict[str, Any]] = [cast("dict[str, Any]", inner), body] if isinstance(inner, dict) else [body]
     codes = (place.get(name) for place in places for name in ("code", "type", "status", "name"))
     words = (place.get(name) for place in places for name in ("message", "error", "detail", "msg", "title"))
     found = [str(item) for item in codes if isinstance(item, str | int) and str(item)]
-    return found, next((item for item in words if isinstance(item, str) and item), answer.text(_SAID))
+    message = next((item for item in words if isinstance(item, str) and item), answer.text(_SAID))
+    return Told(tuple(found), message)

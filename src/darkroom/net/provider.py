@@ -10,7 +10,7 @@ import httpx2
 from darkroom.catalog.providers import Provider
 from darkroom.errors import DarkroomError, NotConfigured, UnexpectedAnswer
 from darkroom.net.answer import Answer
-from darkroom.net.classify import NO_ANSWER, explain, explain_failure
+from darkroom.net.classify import NO_ANSWER, Told, ended, explain, explain_failure
 from darkroom.net.client import REQUEST_S, SUBMIT_S, ShardedClient
 from darkroom.net.retry import retried
 
@@ -109,6 +109,22 @@ class ProviderHttp:
             return answer
 
         return await retried(once, self._client.clock)
+
+    def failure(self, answer: Answer, told: Told, *, submitting: bool) -> DarkroomError:
+        """Return the error of an answer whose status says success and whose envelope does not."""
+        return explain(
+            answer,
+            self._provider,
+            submitting=submitting,
+            now=self._client.clock.now(),
+            secrets=self._secrets,
+            told=told,
+        )
+
+    def ended(self, *codes: str | None, message: str | None = None) -> DarkroomError:
+        """Return the error of accepted work that failed, by the provider's own codes and words."""
+        told = Told(tuple(code for code in codes if code), message or "")
+        return ended(self._provider, told, self._secrets)
 
     def _check(self, parts: Mapping[str, Any]) -> None:
         """Refuse headers that HTTP cannot carry, most often a key pasted with a line end or a typographic character."""

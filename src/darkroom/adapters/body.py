@@ -1,0 +1,152 @@
+"""Writes a request as a provider's body, by the slots that its manifest names."""
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from itertools import chain, count
+from typing import Any
+
+from darkroom.adapters.base import Blob, Call
+from darkroom.catalog.wires import PLAIN, Form, Slot
+from darkroom.domain.request import Effective
+from darkroom.errors import UnexpectedAnswer, Unsupported
+
+Body = dict[str, Any]
+_OFF = Slot(to="")
+
+
+def body_of(call: Call) -> Body:
+    """Return the body of a submission: values, options, pictures and constants, each where the manifest puts it.
+
+    Pictures are texts (data URI, base64, web address), what their upload returned, or with the form `bytes` the `Blob`
+    itself. A value that the manifest gives no slot is left out.
+
+    Raises:
+        Unsupported: If a picture must go by its web address and has none.
+    """
+    slots = slots_of(call)
+    body: Body = {}
+    for name, value in call.offer.constants.items():
+        put(body, name, value)
+    for name, value in _values(call.request):
+        put_in(body, slots.get(name, _OFF), value)
+    for name, value in call.request.options.items():
+        option = call.offer.options.get(name)
+        put(body, (option.wire if option else None) or name, value)
+    for blob in call.inputs:
+        put_in(body, slots.get(blob.role, _OFF), picture_of(blob, call))
+    return body
+
+
+def slots_of(call: Call) -> Mapping[str, Slot]:
+    """Return where each value goes: for this operation, else this offer, else everywhere at the provider's."""
+    own = call.offer.fields_of.get(call.request.mode, {})
+    return {**call.provider.fields, **call.offer.fields, **own}
+
+
+def wire_of(call: Call) -> str:
+    """Return the provider's own name of the model, for this operation."""
+    return call.offer.wires.get(call.request.mode) or call.offer.wire or call.offer.model
+
+
+def form_of(call: Call) -> Form:
+    """Return in which form pictures go out."""
+    return call.offer.pictures or call.provider.pictures
+
+
+def picture_of(blob: Blob, call: Call) -> Any:
+    """Return an input picture in the form that the provider takes.
+
+    Raises:
+        Unsupported: If it must go by its web address and has none.
+    """
+    match form_of(call):
+        case Form.DATA_URI:
+            return blob.data_uri
+        case Form.BASE64:
+            return blob.base64
+        case Form.BYTES:
+            return blob
+        case Form.UPLOAD:
+            return blob.uploaded
+        case Form.URL:
+            if blob.url is None:
+                raise Unsupported(
+                    f"{call.provider.title} takes pictures by their https address only.",
+                    field="images",
+                    hint="Nothing was sent. Give the address of the picture, or name another model.",
+                )
+            return blob.url
+
+
+def put_in(body: Body, slot: Slot, value: Any) -> None:
+    """Write a value into its slot."""
+    if not slot.to or value is None:
+        return
+    written = _written(value, slot)
+    put(body, slot.to, {slot.wrap: written, **slot.beside} if slot.wrap else written)
+
+
+def put(body: Body, name: str, value: Any) -> None:
+    """Write a value under a name with dots for nesting; [] at the end adds to a list, # numbers from the second on.
+
+    Raises:
+        UnexpectedAnswer: If the manifest puts something else there too.
+    """
+    *outer, last = name.removesuffix("[]").removesuffix("#").split(".")
+    for part in outer:
+        inner = body.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise UnexpectedAnswer(f"The manifest puts two values at {name!r}; nothing was sent.")
+        body = inner  # pyright: ignore[reportUnknownVariableType] because bodies are JSON
+    if name.endswith("[]"):
+        body.setdefault(last, []).append(value)
+    elif name.endswith("#"):
+        free = (
+            numbered for numbered in chain([last], (f"{last}_{number}" for number in count(2))) if numbered not in body
+        )
+        body[next(free)] = value
+    else:
+        body[last] = value
+
+
+def _values(request: Effective) -> Iterator[tuple[str, Any]]:
+    """Yield what a request holds, by the names of manifests."""
+    for name in PLAIN:
+        value = (request.width, request.height) if name == "size" else getattr(request, name)
+        if value is not None and value != "":
+            yield name, value
+
+
+def _written(value: Any, slot: Slot) -> Any:
+    """Return a value as its slot wants it; a size comes as two numbers."""
+    plain: Any = f"{value[0]}{slot.joined}{value[1]}" if isinstance(value, tuple) else value
+    key = _key(plain)
+    if key in slot.values:
+        return slot.values[key]
+    match slot.form:
+        case "text":
+            return key
+        case "seconds":
+            return f"{key}s"
+        case "integer":
+            return round(float(plain))
+        case "lower":
+            return key.lower()
+        case "upper":
+            return key.upper()
+        case "object" if isinstance(value, tuple):
+            sides: list[int] = list(value)  # pyright: ignore[reportUnknownArgumentType] because values are of many types
+            return {"width": sides[0], "height": sides[1]}
+        case _:
+            return int(plain) if isinstance(plain, float) and plain.is_integer() else plain
+
+
+def _key(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return number_text(value) if isinstance(value, float) else str(value)
+
+
+def number_text(value: float) -> str:
+    """Return a number as people write it: 5, 2.5."""
+    return f"{Decimal(str(value)).normalize():f}"

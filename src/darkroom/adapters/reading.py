@@ -1,0 +1,60 @@
+"""Reads providers' answers tolerantly: what is not there, or of another type, is None."""
+
+from typing import Any, cast
+
+from darkroom.errors import UnexpectedAnswer
+
+
+def dig(data: Any, *path: str | int) -> Any:
+    """Return what lies at that path of names and positions, or None."""
+    for part in path:
+        if isinstance(part, str) and isinstance(data, dict):
+            data = cast("dict[str, Any]", data).get(part)
+        elif isinstance(part, int) and isinstance(data, list) and len(cast("list[Any]", data)) > part:
+            data = cast("list[Any]", data)[part]
+        else:
+            return None
+    return data
+
+
+def text_at(data: Any, *path: str | int) -> str | None:
+    """Return the text or number at that path as text; None where there is none, or an empty one."""
+    found = dig(data, *path)
+    if isinstance(found, bool) or not isinstance(found, str | int | float):
+        return None
+    return str(found) or None
+
+
+def needed(data: Any, *path: str | int) -> str:
+    """Return the text at that path.
+
+    Raises:
+        UnexpectedAnswer: If there is none.
+    """
+    found = text_at(data, *path)
+    if found is None:
+        raise UnexpectedAnswer(f"The provider's answer has no {'.'.join(str(part) for part in path)}.")
+    return found
+
+
+def number_at(data: Any, *path: str | int) -> float | None:
+    """Return the number at that path, also one written as text."""
+    found = dig(data, *path)
+    try:
+        return float(found) if isinstance(found, int | float | str) and not isinstance(found, bool) else None
+    except ValueError:
+        return None
+
+
+def texts(data: Any) -> list[str]:
+    """Return the texts of a list; none of anything else."""
+    return [item for item in cast("list[Any]", data) if isinstance(item, str)] if isinstance(data, list) else []
+
+
+def links(data: Any) -> list[str]:
+    """Return the web addresses of a value: a text, an object with `url`, or a list of either, in their order."""
+    if isinstance(data, str):
+        return [data] if data.startswith(("https://", "http://", "data:")) else []
+    if isinstance(data, list):
+        return [found for item in cast("list[Any]", data) for found in links(item)]
+    return links(dig(data, "url")) if isinstance(data, dict) else []
