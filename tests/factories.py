@@ -9,6 +9,8 @@ from darkroom.domain.kinds import Kind, Mode
 from darkroom.domain.money import MicroUsd
 from darkroom.domain.output import Output
 from darkroom.domain.request import Effective, ImageRequest
+from darkroom.net.client import ShardedClient
+from darkroom.net.guard import Guard
 from darkroom.store.base import Acceptance, Intent, Move, Worker
 
 NOW = 1_767_225_600_000
@@ -171,3 +173,11 @@ def make_acceptance(**overrides: Any) -> Acceptance:
 def make_move(target: State, **overrides: Any) -> Move:
     values: dict[str, Any] = {"at": NOW + 5_000}
     return Move(target=target, **(values | overrides))
+
+
+async def _nowhere(host: str) -> list[str]:
+    raise OSError(host)
+
+
+NO_WEB = Guard(ShardedClient(FakeClock()), _nowhere, proxied=False)
+"""Opens no web address: there is no host."""

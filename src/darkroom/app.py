@@ -28,6 +28,7 @@ from darkroom.errors import StorageError, StorageUnwritable
 from darkroom.events import Bus
 from darkroom.net.client import ShardedClient
 from darkroom.net.download import Downloader
+from darkroom.net.guard import Guard
 from darkroom.net.provider import ProviderHttp
 from darkroom.runtime.embedded import Embedded
 from darkroom.runtime.kit import Kit
@@ -60,8 +61,9 @@ class App:
         self.artifacts = LocalArtifacts(
             home=settings.home, output_dir=settings.outputs, allowed_output_dirs=settings.allowed_output_dirs
         )
-        self.inputs = LocalInputs(home=settings.home, allowed_dirs=self._input_dirs())
         self.client = ShardedClient(self.clock)
+        self.guard = Guard(self.client)
+        self.inputs = LocalInputs(home=settings.home, allowed_dirs=self._input_dirs(), guard=self.guard)
         self.adapters = Registry(self.providers, self._http)
         self.jobs = Jobs(self.store, self.bus, self.clock)
         self.generation = Generation(
@@ -180,7 +182,7 @@ class App:
             clock=self.clock,
             bus=self.bus,
             owner=owner,
-            fetcher=Downloader(self.client, self.clock),
+            fetcher=Downloader(self.client, self.clock, guard=self.guard),
             embed_metadata=self.settings.embed_metadata,
         )
 

@@ -15,6 +15,7 @@ from PIL import Image
 from darkroom.artifacts.base import Placement
 from darkroom.artifacts.inputs import LocalInputs
 from darkroom.artifacts.local import LocalArtifacts
+from factories import NO_WEB
 
 JOB = "job_0123456789abcdef"
 MakePicture = Callable[..., bytes]
@@ -53,7 +54,7 @@ def artifacts(own: Path, out: Path, extra: Path) -> LocalArtifacts:
 
 @pytest.fixture
 def inputs(own: Path, pictures: Path) -> LocalInputs:
-    return LocalInputs(home=own, allowed_dirs=[pictures])
+    return LocalInputs(home=own, allowed_dirs=[pictures], guard=NO_WEB)
 
 
 @pytest.fixture

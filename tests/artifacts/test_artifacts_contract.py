@@ -17,13 +17,14 @@ from darkroom.artifacts.local import LocalArtifacts
 from darkroom.domain.job import output_id
 from darkroom.domain.output import RemoteOutput
 from darkroom.errors import InvalidRequest, ResultExpired, UnexpectedAnswer, Unsupported
+from factories import NO_WEB
 
 pytestmark = pytest.mark.anyio
 STORES: dict[str, Callable[[Path], ArtifactStore]] = {
     "local": lambda folder: LocalArtifacts(home=folder / "home", output_dir=folder / "out", allowed_output_dirs=()),
 }
 INPUTS: dict[str, Callable[[Path], InputStore]] = {
-    "local": lambda folder: LocalInputs(home=folder / "home", allowed_dirs=[folder / "pictures"]),
+    "local": lambda folder: LocalInputs(home=folder / "home", allowed_dirs=[folder / "pictures"], guard=NO_WEB),
 }
 
 
@@ -162,8 +163,17 @@ async def test_paths_are_refused_where_they_are_not_local(taken: InputStore, tmp
         assert caught.value.field == "images"
 
 
-@pytest.mark.parametrize("src", ["https://example.com/a.png", "HTTP://example.com/a.png"])
-async def test_web_addresses_are_for_later(taken: InputStore, src: str) -> None:
-    with pytest.raises(Unsupported) as caught:
-        await taken.take(src, local=True)
-    assert "Download the picture" in str(caught.value.hint)
+@pytest.mark.parametrize(
+    ("src", "says"),
+    [
+        ("https://example.com/a.png", "no host"),
+        ("HTTP://example.com/a.png", "https://"),
+        ("https://127.0.0.1/a.png", "private"),
+        ("https://localhost/a.png", "private"),
+    ],
+)
+async def test_web_addresses_that_cannot_be_opened_are_refused(taken: InputStore, src: str, says: str) -> None:
+    with pytest.raises(InvalidRequest, match=says) as caught:
+        await taken.take(src, local=False)
+    assert caught.value.field == "images"
+    assert "Nothing was stored" in str(caught.value.hint)

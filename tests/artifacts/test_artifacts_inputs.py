@@ -18,6 +18,7 @@ from darkroom.artifacts import inputs as module
 from darkroom.artifacts.base import StoredInput
 from darkroom.artifacts.inputs import LocalInputs
 from darkroom.errors import InvalidRequest, ResultExpired, StorageFull, StorageUnwritable
+from factories import NO_WEB
 
 pytestmark = pytest.mark.anyio
 posix = pytest.mark.skipif(os.name == "nt", reason="no such files or permissions there")
@@ -222,7 +223,7 @@ async def test_an_outside_file_names_the_allowed_folders(inputs: LocalInputs, pi
 
 
 async def test_no_allowed_folder_at_all(own: Path, tmp_path: Path) -> None:
-    error = await refused(LocalInputs(home=own, allowed_dirs=()), tmp_path / "a.png")
+    error = await refused(LocalInputs(home=own, allowed_dirs=(), guard=NO_WEB), tmp_path / "a.png")
     assert "Allowed: none" in str(error.hint)
 
 
@@ -256,7 +257,7 @@ async def test_an_allowed_folder_may_itself_be_hidden(own: Path, tmp_path: Path,
     folder = tmp_path / ".app" / "pictures"
     folder.mkdir(parents=True)
     (folder / "a.png").write_bytes(picture())
-    both = LocalInputs(home=own, allowed_dirs=[tmp_path, folder])
+    both = LocalInputs(home=own, allowed_dirs=[tmp_path, folder], guard=NO_WEB)
     assert (await both.take(str(folder / "a.png"), local=True)).name == "a.png"
 
 
@@ -355,7 +356,7 @@ async def test_a_missing_file_names_its_neighbours(inputs: LocalInputs, pictures
 
 async def test_what_lies_beside_an_allowed_folder_is_not_named(own: Path, tmp_path: Path) -> None:
     (tmp_path / "photos.png").write_bytes(b"x")
-    error = await refused(LocalInputs(home=own, allowed_dirs=[tmp_path / "photo"]), tmp_path / "photo")
+    error = await refused(LocalInputs(home=own, allowed_dirs=[tmp_path / "photo"], guard=NO_WEB), tmp_path / "photo")
     assert "photos.png" not in str(error.hint)
 
 

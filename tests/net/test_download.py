@@ -21,6 +21,7 @@ from darkroom.errors import (
 )
 from darkroom.net.client import ShardedClient
 from darkroom.net.download import ROUNDS, Downloader
+from darkroom.net.guard import Guard
 from factories import FakeClock
 
 FILM = bytes(range(256)) * 4000
@@ -392,7 +393,7 @@ async def test_a_disk_that_takes_little_at_a_time_gets_all(
 def answering(pages: dict[str, httpx2.Response], seen: list[httpx2.Request]) -> ShardedClient:
     def handle(request: httpx2.Request) -> httpx2.Response:
         seen.append(request)
-        return pages[str(request.url)]
+        return pages[str(request.url.copy_with(host=request.headers["host"].partition(":")[0]))]
 
     return ShardedClient(FakeClock(), transport=httpx2.MockTransport(handle))
 
@@ -408,17 +409,23 @@ def film() -> httpx2.Response:
     return httpx2.Response(200, content=body(), headers={"content-type": "video/mp4"})
 
 
+def guarded(client: ShardedClient, **numbers: str) -> Downloader:
+    """Return a downloader that finds every host in public, but those whose numbers are given."""
+
+    async def resolve(host: str) -> list[str]:
+        return [numbers.get(host.partition(".")[0], "93.184.216.34")]
+
+    return Downloader(client, FakeClock(), guard=Guard(client, resolve, proxied=False))
+
+
 @pytest.mark.parametrize(
     "url",
     [
         "http://cdn.acme.test/film",
         "https://cdn.acme.test:8443/film",
-        "https://evil.test/film",
-        "https://evilcdn.acme.test/film",
-        "https://wide.test/film",
-        "https://evilwide.test/film",
         "https://cdn.acme.test@evil.test/film",
         "https://127.0.0.1/film",
+        "https://inside.test/film",
         "http://api.acme.test/film",
         "https://api.acme.test:444/film",
         "file:///etc/passwd",
@@ -428,10 +435,10 @@ def film() -> httpx2.Response:
         "",
     ],
 )
-async def test_an_address_elsewhere_is_not_called(url: str, to: Path) -> None:
+async def test_an_address_that_is_not_public_is_not_called(url: str, to: Path) -> None:
     seen: list[httpx2.Request] = []
-    downloader = Downloader(answering({}, seen), FakeClock())
-    with pytest.raises(UnexpectedAnswer, match="does not name"):
+    downloader = guarded(answering({}, seen), inside="10.0.0.7")
+    with pytest.raises(UnexpectedAnswer, match="was not fetched"):
         await downloader.fetch(url, to, hosts=("cdn.acme.test", "*.wide.test"), base_url="https://api.acme.test")
     assert seen == []
 
@@ -442,14 +449,25 @@ async def test_an_address_elsewhere_is_not_called(url: str, to: Path) -> None:
         "https://cdn.acme.test/film",
         "https://CDN.acme.test:443/film",
         "https://a.b.wide.test/film",
+        "https://elsewhere.test/film",
         "http://127.0.0.1:8080/film",
     ],
 )
-async def test_the_hosts_of_the_manifest_and_the_base_url_are_called(url: str, to: Path) -> None:
+async def test_public_hosts_and_the_base_url_are_called(url: str, to: Path) -> None:
     seen: list[httpx2.Request] = []
     client = answering({str(httpx2.URL(url)): film()}, seen)
-    hosts = ("cdn.acme.test", "*.wide.test")
-    assert await Downloader(client, FakeClock()).fetch(url, to, hosts=hosts, base_url="http://127.0.0.1:8080/v1") == to
+    downloader = guarded(client)
+    found = await downloader.fetch(url, to, hosts=("cdn.acme.test",), base_url="http://127.0.0.1:8080/v1")
+    assert found == to
+
+
+async def test_no_credential_goes_to_a_host_that_the_manifest_does_not_name(to: Path) -> None:
+    seen: list[httpx2.Request] = []
+    client = answering({"https://elsewhere.test/film": film()}, seen)
+    await guarded(client).fetch(
+        "https://elsewhere.test/film", to, hosts=("cdn.acme.test",), headers={"authorization": "Bearer secret"}
+    )
+    assert ["authorization" in request.headers for request in seen] == [False]
 
 
 async def test_redirects_are_followed_within_the_hosts_and_credentials_stay_with_the_first(to: Path) -> None:
@@ -460,20 +478,18 @@ async def test_redirects_are_followed_within_the_hosts_and_credentials_stay_with
         "https://cdn.acme.test/a": to_place("b", 301),
         "https://cdn.acme.test/b": film(),
     }
-    downloader = Downloader(answering(pages, seen), FakeClock())
+    downloader = guarded(answering(pages, seen))
     await downloader.fetch(
         "https://api.acme.test/film", to, hosts=("*.acme.test",), headers={"authorization": "Bearer secret"}
     )
     assert ["authorization" in request.headers for request in seen] == [True, True, False, False]
 
 
-async def test_a_redirect_to_another_host_is_not_followed(to: Path) -> None:
+async def test_a_redirect_to_a_private_place_is_not_followed(to: Path) -> None:
     seen: list[httpx2.Request] = []
     pages = {"https://cdn.acme.test/a": to_place("https://169.254.169.254/latest")}
-    with pytest.raises(UnexpectedAnswer, match="does not name"):
-        await Downloader(answering(pages, seen), FakeClock()).fetch(
-            "https://cdn.acme.test/a", to, hosts=("cdn.acme.test",)
-        )
+    with pytest.raises(UnexpectedAnswer, match="was not fetched"):
+        await guarded(answering(pages, seen)).fetch("https://cdn.acme.test/a", to, hosts=("cdn.acme.test",))
     assert len(seen) == 1
 
 
@@ -481,15 +497,11 @@ async def test_redirects_without_end_are_given_up(to: Path) -> None:
     seen: list[httpx2.Request] = []
     pages = {"https://cdn.acme.test/a": to_place("/a")}
     with pytest.raises(UnexpectedAnswer, match="without end"):
-        await Downloader(answering(pages, seen), FakeClock()).fetch(
-            "https://cdn.acme.test/a", to, hosts=("cdn.acme.test",)
-        )
+        await guarded(answering(pages, seen)).fetch("https://cdn.acme.test/a", to, hosts=("cdn.acme.test",))
     assert len(seen) == 4
 
 
 async def test_a_redirect_to_nowhere_is_trouble_of_the_host(to: Path) -> None:
     pages = {"https://cdn.acme.test/a": to_place("https://[::1")}
     with pytest.raises(ProviderFailed):
-        await Downloader(answering(pages, []), FakeClock()).fetch(
-            "https://cdn.acme.test/a", to, hosts=("cdn.acme.test",)
-        )
+        await guarded(answering(pages, [])).fetch("https://cdn.acme.test/a", to, hosts=("cdn.acme.test",))

@@ -27,6 +27,7 @@ from darkroom.domain.request import Effective, ImageRequest
 from darkroom.events import Bus
 from darkroom.net.client import ShardedClient
 from darkroom.net.download import Downloader
+from darkroom.net.guard import Guard
 from darkroom.net.provider import ProviderHttp
 from darkroom.runtime import embedded as loop
 from darkroom.runtime import unknown
@@ -216,7 +217,7 @@ class Process:
             store=self.store,
             adapters=Registry(self.providers, self._http),
             artifacts=LocalArtifacts(home=home, output_dir=config.folder / "out", allowed_output_dirs=()),
-            inputs=LocalInputs(home=home, allowed_dirs=()),
+            inputs=LocalInputs(home=home, allowed_dirs=(), guard=Guard(self.client)),
             providers=self.providers,
             accounts=self.accounts,
             clock=self.clock,

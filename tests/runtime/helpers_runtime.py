@@ -42,7 +42,7 @@ from darkroom.runtime.linger import Linger
 from darkroom.runtime.liveness import Presence
 from darkroom.runtime.step import Stepper
 from darkroom.store.sqlite import SqliteStore
-from factories import make_effective, make_job, make_ledger_row
+from factories import NO_WEB, make_effective, make_job, make_ledger_row
 
 LIMIT_S = 20
 """Bound of every wait; far above what the work takes."""
@@ -252,10 +252,20 @@ class Fetches:
     """The hosts and the base URL of each call."""
     left: list[Path] = field(default_factory=list[Path])
     """What other processes had left, by the last call."""
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+    """What was sent with the last call."""
 
     async def fetch(
-        self, url: str, to: Path, *, hosts: Sequence[str], base_url: str | None = None, left: Sequence[Path] = ()
+        self,
+        url: str,
+        to: Path,
+        *,
+        hosts: Sequence[str],
+        base_url: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        left: Sequence[Path] = (),
     ) -> Path:
+        self.headers = dict(headers or {})
         self.left = list(left)
         for path in (to, *left):
             if await anyio.Path(path).exists():
@@ -282,7 +292,7 @@ async def rig_in(folder: Path, clock: Clock, adapter: Scripted | None = None) ->
         bus=bus,
         store=SqliteStore(home / "darkroom.sqlite3", bus, clock),
         artifacts=LocalArtifacts(home=home, output_dir=folder / "out", allowed_output_dirs=()),
-        inputs=LocalInputs(home=home, allowed_dirs=(folder,)),
+        inputs=LocalInputs(home=home, allowed_dirs=(folder,), guard=NO_WEB),
         adapter=adapter or Scripted(),
         providers={"acme": ACME},
         environment={KEY: "secret"},

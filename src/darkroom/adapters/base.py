@@ -246,6 +246,15 @@ class Checkable(Protocol):
 
 
 @runtime_checkable
+class Signs(Protocol):
+    """An adapter whose provider wants the credential for downloads from its own hosts too."""
+
+    def download_headers(self, call: Follow) -> Mapping[str, str]:
+        """Return what to send with a download; it goes to the hosts of the manifest alone."""
+        ...
+
+
+@runtime_checkable
 class Closable(Protocol):
     """An adapter that holds something, a process for example, until the program ends."""
 

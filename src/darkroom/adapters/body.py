@@ -68,6 +68,8 @@ def picture_of(blob: Blob, call: Call) -> Any:
             return blob
         case Form.UPLOAD:
             return blob.uploaded
+        case Form.FILE:
+            return str(blob.path)
         case Form.URL:
             if blob.url is None:
                 raise Unsupported(

@@ -58,10 +58,10 @@ class InputStore(Protocol):
     """Keeps what callers give us, so that a job needs nothing of theirs later."""
 
     async def take(self, src: str, *, local: bool) -> StoredInput:
-        """Read, check by decoding, and keep a path, `file://` URI or data URI; identical content is kept once.
+        """Read, check by decoding, and keep a path, `file://` or `https://` address or data URI.
 
-        A picture that EXIF turns is kept upright, encoded anew; every other one keeps its bytes. A relative path is
-        looked for in the working folder and in the allowed folders.
+        Identical content is kept once. A picture that EXIF turns is kept upright, encoded anew; every other one keeps
+        its bytes. A relative path is looked for in the working folder and in the allowed folders.
 
         Args:
             src: What the caller gave.
@@ -69,8 +69,7 @@ class InputStore(Protocol):
 
         Raises:
             InvalidRequest: If it is missing, no picture, outside the allowed folders, or larger than the caps; its
-                field is `images`.
-            Unsupported: If it is a web address.
+                field is `images`; or if its address is not on the public internet, or does not answer.
             StorageError: If it cannot be kept.
         """
         ...

@@ -22,23 +22,26 @@ from darkroom.artifacts.base import MediaFacts, StoredInput
 from darkroom.artifacts.paths import MAX_PATH, confined, fault_of_text, user_path
 from darkroom.artifacts.sniff import HEAD, PICTURES, looks_like
 from darkroom.domain.request import clip
-from darkroom.errors import InvalidRequest, ResultExpired, Unsupported
+from darkroom.errors import InvalidRequest, ResultExpired
+from darkroom.net.guard import Guard, Unreachable, Unsafe
 
 MAX_BYTES = 50_000_000
 MAX_PIXELS = 64 << 20
 """64 megapixels, 8192x8192: the largest picture that can be asked for can go in again."""
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):", re.IGNORECASE)
+_WEB = re.compile(r"https?:", re.IGNORECASE)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_FORMS = "a path of a picture, a file:// address, a data:image/... URI or the id of an output"
+_FORMS = "a path of a picture, an https:// or file:// address, a data:image/... URI or the id of an output"
 _KINDS = "PNG, JPEG, WebP, GIF, AVIF, BMP or TIFF"
 _LISTED = 2000
 """Names of a folder that are compared with a missing one."""
 
 
 class LocalInputs:
-    """Takes local files and data URIs, and keeps them as `<home>/inputs/<sha256><extension>`."""
+    """Takes local files, web addresses and data URIs, and keeps them as `<home>/inputs/<sha256><extension>`."""
 
-    def __init__(self, *, home: Path, allowed_dirs: Sequence[Path]) -> None:
+    def __init__(self, *, home: Path, allowed_dirs: Sequence[Path], guard: Guard) -> None:
+        self._guard = guard
         self._home = home.absolute()
         self._folder = self._home / "inputs"
         self._allowed = tuple(folder.absolute() for folder in allowed_dirs)
@@ -47,8 +50,23 @@ class LocalInputs:
 
     async def take(self, src: str, *, local: bool) -> StoredInput:
         """Read, check by decoding, and keep a picture; see the protocol."""
+        src = src.strip()
+        if _WEB.match(src):
+            data = await self._fetch(src)
+            async with self._decoding:
+                return await anyio.to_thread.run_sync(self._keep, data, _name_of(src), "The picture at that address")
         async with self._decoding:
-            return await anyio.to_thread.run_sync(self._take, src.strip(), local)
+            return await anyio.to_thread.run_sync(self._take, src, local)
+
+    async def _fetch(self, url: str) -> bytes:
+        try:
+            return await self._guard.fetch(url, limit=MAX_BYTES)
+        except Unsafe as exc:
+            advice = "Give a public https:// address, or the path of a file."
+            raise _refusal(f"The address {clip(url)!r} {exc}; it was not opened.", advice) from exc
+        except Unreachable as exc:
+            advice = "Check the address, or download the picture and give the path of the file."
+            raise _refusal(f"The picture {clip(url)!r} could not be fetched. {exc}", advice) from exc
 
     def get(self, sha256: str) -> StoredInput:
         """Return what was kept under that hash; see the protocol."""
@@ -64,12 +82,6 @@ class LocalInputs:
         kind = scheme[1].lower() if scheme else ""
         if kind == "data":
             return self._keep(_data_of_uri(src), None, "The data URI")
-        if kind in ("http", "https"):
-            raise Unsupported(
-                "Pictures cannot be fetched from web addresses in this version.",
-                field="images",
-                hint="Nothing was stored. Download the picture and give the path of the file.",
-            )
         if kind and kind != "file":
             raise _refusal(f"The picture {clip(src)!r} is an address of an unknown kind.", f"Give {_FORMS}.")
         if not local:
@@ -211,6 +223,11 @@ def _path_of_uri(src: str) -> str:
     path = unquote(parts.path)
     # file:///C:/x has a slash before the drive.
     return path[1:] if re.match(r"/[A-Za-z]:", path) and os.sep == "\\" else path
+
+
+def _name_of(url: str) -> str | None:
+    """Return what a web address calls its picture."""
+    return unquote(urlsplit(url).path).rpartition("/")[2][:MAX_PATH] or None
 
 
 def _exists(path: Path) -> bool:

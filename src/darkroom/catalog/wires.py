@@ -40,6 +40,8 @@ class Form(StrEnum):
     """Brought to the provider before the submission."""
     URL = "url"
     """By its own web address alone."""
+    FILE = "file"
+    """As a file of this machine."""
 
 
 class Slot(_Strict):

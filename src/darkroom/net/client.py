@@ -84,10 +84,13 @@ class ShardedClient:
 
     @asynccontextmanager
     async def stream(
-        self, method: str, url: str, *, timeout_s: float = REQUEST_S, **parts: Any
+        self, method: str, url: str, *, timeout_s: float = REQUEST_S, shard: str = "", **parts: Any
     ) -> AsyncGenerator[httpx2.Response]:
-        """Make one try on a pooled connection and hand out the answer as it comes; arguments as in `request`."""
-        pool = await self._taken(url)
+        """Make one try on a pooled connection and hand out the answer as it comes; arguments as in `request`.
+
+        `shard` keeps connections apart that lead to the same place for different hosts.
+        """
+        pool = await self._taken(f"{_origin(url)}{shard}")
         try:
             async with pool.client.stream(method, url, timeout=_timeout(timeout_s), **parts) as response:
                 yield response
@@ -124,9 +127,8 @@ class ShardedClient:
         for pool in pools:
             await pool.client.aclose()
 
-    async def _taken(self, url: str) -> _Pool:
-        """Return a pool of that host with a free connection, counted as busy; wait while all sockets are in use."""
-        origin = _origin(url)
+    async def _taken(self, origin: str) -> _Pool:
+        """Return a pool of that place with a free connection, counted as busy; wait while all sockets are in use."""
         context = await self._context()
         while True:
             pool = next((item for item in self._pools if item.origin == origin and item.busy < POOL), None)

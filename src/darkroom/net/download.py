@@ -1,8 +1,9 @@
-"""Brings results home from web addresses: resumed after a cut, whole, within bounds, from known hosts alone."""
+"""Brings results home from web addresses: resumed after a cut, whole, within bounds, from public hosts alone."""
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from darkroom.errors import Overloaded, ProviderFailed, RateLimited, ResultExpir
 from darkroom.net.answer import SHOWN
 from darkroom.net.classify import NO_ANSWER, NOTHING_SENT, retry_after_s
 from darkroom.net.client import ShardedClient
+from darkroom.net.guard import Guard, Unreachable, Unsafe
 from darkroom.net.part import Part
 from darkroom.net.provider import allowed, place
 from darkroom.net.redact import redact
@@ -57,10 +59,14 @@ class Downloader:
         client: Of the process.
         clock: For pauses between tries.
         limit_bytes: Size of a file that is still taken.
+        guard: Opens every address but those of a base URL.
     """
 
-    def __init__(self, client: ShardedClient, clock: Clock, *, limit_bytes: int = LARGEST) -> None:
+    def __init__(
+        self, client: ShardedClient, clock: Clock, *, limit_bytes: int = LARGEST, guard: Guard | None = None
+    ) -> None:
         self._client = client
+        self._guard = guard or Guard(client)
         self._clock = clock
         self._limit = limit_bytes
 
@@ -82,14 +88,15 @@ class Downloader:
         Args:
             url: Where it is.
             to: The file, in a folder that exists.
-            hosts: Names that may serve it, `*.` for all below one.
-            base_url: Of the provider's API; it may serve it too.
+            hosts: Names of the provider's own hosts, `*.` for all below one: `headers` go to them alone. Any other
+                public host may serve it too, since providers move what was paid for.
+            base_url: Of the provider's API; trusted as it is, and may have `headers` too.
             headers: For the place that `url` names, and for none that it leads to.
             left: Where other processes were bringing the same file to; what came there need not come again.
 
         Raises:
             ResultExpired: If the address no longer holds it.
-            UnexpectedAnswer: If the address is on no such host, or serves a page, or more than the limit.
+            UnexpectedAnswer: If the address leads to a private place, or serves a page, or more than the limit.
             ProviderError: If it did not come.
             StorageError: If it cannot be kept.
         """
@@ -128,17 +135,27 @@ class Downloader:
     async def _follow(self, wish: _Wish, wanted: dict[str, str], have: _Extent) -> None:
         url = wish.url
         for _ in range(REDIRECTS + 1):
-            if not allowed(url, wish.hosts, wish.base_url):
-                raise UnexpectedAnswer(
-                    "The result is at an address that the provider's manifest does not name; it was not fetched."
-                )
-            headers = {**wish.headers, **wanted} if place(url) == place(wish.url) else wanted
-            async with self._client.stream("GET", url, timeout_s=READ_S, headers=headers) as response:
+            ours = allowed(url, wish.hosts, wish.base_url) and place(url) == place(wish.url)
+            async with self._opened(url, wish, {**wish.headers, **wanted} if ours else wanted) as response:
                 if not response.has_redirect_location:
                     await self._take(response, wish.part, have)
                     return
-                url = str(response.url.join(response.headers["location"]))
+                url = str(httpx2.URL(url).join(response.headers["location"]))
         raise UnexpectedAnswer("The address of the result leads from one to the next without end.")
+
+    @asynccontextmanager
+    async def _opened(self, url: str, wish: _Wish, headers: Mapping[str, str]) -> AsyncGenerator[httpx2.Response]:
+        if allowed(url, (), wish.base_url):
+            opening = self._client.stream("GET", url, timeout_s=READ_S, headers=headers)
+        else:
+            opening = self._guard.open(url, timeout_s=READ_S, headers=headers)
+        try:
+            async with opening as response:
+                yield response
+        except Unsafe as exc:
+            raise UnexpectedAnswer(f"The address of the result {exc}; it was not fetched.") from exc
+        except Unreachable as exc:
+            raise Overloaded("The host of the result could not be reached.") from exc
 
     async def _take(self, response: httpx2.Response, part: Part, have: _Extent) -> None:
         await self._refuse(response)

@@ -2,13 +2,13 @@
 
 import itertools
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
 
-from darkroom.adapters.base import Failed, Succeeded
+from darkroom.adapters.base import Failed, Signs, Succeeded
 from darkroom.artifacts.base import Placement
 from darkroom.domain.job import Job, LedgerKind, State, Submission
 from darkroom.domain.money import MicroUsd
@@ -40,7 +40,7 @@ async def collect(kit: Kit, held: Held, job: Job, part: Submission) -> Held | No
     numbered = zip(_numbers(before, failed), part.results, strict=False)
     for index, result in sorted(numbered, key=lambda item: item[1].expires_at or float("inf")):
         try:
-            outputs.append(await _kept(kit, job, part, index, result))
+            outputs.append(await _kept(kit, held, job, part, index, result))
         except ResultExpired as exc:
             if _may_renew(kit, held, part, result):
                 return await _renew(kit, held, part)
@@ -106,8 +106,8 @@ def _place(job: Job, part: Submission, index: int) -> Placement:
     )
 
 
-async def _kept(kit: Kit, job: Job, part: Submission, index: int, result: RemoteOutput) -> Output:
-    here = await _here(kit, job, part, index, result)
+async def _kept(kit: Kit, held: Held, job: Job, part: Submission, index: int, result: RemoteOutput) -> Output:
+    here = await _here(kit, held, job, part, index, result)
     try:
         return await kit.artifacts.keep(here, _place(job, part, index))
     except UnexpectedAnswer:
@@ -116,20 +116,28 @@ async def _kept(kit: Kit, job: Job, part: Submission, index: int, result: Remote
         raise
 
 
-async def _here(kit: Kit, job: Job, part: Submission, index: int, result: RemoteOutput) -> RemoteOutput:
+async def _here(kit: Kit, held: Held, job: Job, part: Submission, index: int, result: RemoteOutput) -> RemoteOutput:
     """Return a result that is on this machine, fetching it first where it is elsewhere."""
     if result.url is None:
         return result
     provider = kit.providers[part.provider]
     folder = await anyio.to_thread.run_sync(kit.artifacts.scratch, job.id, part.idx)
-    hosts = (*provider.hosts, *provider.download_hosts)
+    headers = _signed(kit, held) if provider.auth_for_downloads else None
     async with kit.downloads.turn(result.expires_at or float("inf")):
         # A name of this process's own: one that was taken for dead may still be writing.
         name = f"result-{part.attempt}-{index}"
         left = await anyio.to_thread.run_sync(_left, folder, name)
         to, base_url = folder / f"{name}.{kit.owner}", kit.accounts.base_url(provider)
-        path = await kit.fetcher.fetch(result.url, to, hosts=hosts, base_url=base_url, left=left)
+        path = await kit.fetcher.fetch(
+            result.url, to, hosts=provider.hosts, base_url=base_url, headers=headers, left=left
+        )
     return result.model_copy(update={"path": str(path)})
+
+
+def _signed(kit: Kit, held: Held) -> Mapping[str, str]:
+    """Return what a provider wants with downloads from its own hosts."""
+    adapter = kit.adapters.adapter(held.provider)
+    return adapter.download_headers(kit.follow(held)) if isinstance(adapter, Signs) else {}
 
 
 def _left(folder: Path, name: str) -> list[Path]:

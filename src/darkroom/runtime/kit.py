@@ -45,11 +45,18 @@ class Fetcher(Protocol):
     """Who brings a result from its web address."""
 
     async def fetch(
-        self, url: str, to: Path, *, hosts: Sequence[str], base_url: str | None = None, left: Sequence[Path] = ()
+        self,
+        url: str,
+        to: Path,
+        *,
+        hosts: Sequence[str],
+        base_url: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        left: Sequence[Path] = (),
     ) -> Path:
         """Bring it whole into that file and return the path; one that is there already is not fetched again.
 
-        `left` names where other processes were bringing it to.
+        `headers` go to `hosts` and the base URL alone; `left` names where other processes were bringing it to.
 
         Raises:
             ResultExpired: If the address no longer holds it.

@@ -13,14 +13,16 @@ from darkroom.domain.job import Job, State, Submission
 from darkroom.domain.output import RemoteOutput
 from darkroom.errors import (
     DarkroomError,
+    Overloaded,
     ProviderFailed,
+    RateLimited,
     StorageError,
     TimedOut,
     lost_answer,
 )
 from darkroom.events import Progress
 from darkroom.net.classify import Verdict, verdict_of
-from darkroom.runtime import schedule
+from darkroom.runtime import inputs, schedule
 from darkroom.runtime.collect import charge, collect
 from darkroom.runtime.held import Held
 from darkroom.runtime.kit import Kit
@@ -30,6 +32,8 @@ log = logging.getLogger(__name__)
 REPLAYS = 3
 """How often a replayable submission is sent in all before it fails."""
 ASIDE_S = 0.05
+UPLOADS = 6
+"""How often it is tried again to bring the pictures to the provider; nothing is paid for by then."""
 
 
 async def submit(kit: Kit, held: Held, job: Job, part: Submission) -> Held | None:
@@ -40,10 +44,15 @@ async def submit(kit: Kit, held: Held, job: Job, part: Submission) -> Held | Non
     if deadline_at is not None and deadline_at <= kit.clock.now():
         return await kit.end(part, State.FAILED, TimedOut("The deadline passed before the job was sent."))
     try:
-        call = await kit.call(job, part)
         adapter = kit.adapters.adapter(part.provider)
+        call = await inputs.ready(kit, adapter, await kit.call(job, part))
     except StorageError:
         raise
+    except (Overloaded, RateLimited, ProviderFailed) as exc:
+        if held.failures < UPLOADS:
+            log.warning("job %s: its pictures could not be brought to %s: %s", job.id, part.provider, kit.plain(exc))
+            return kit.trouble(held)
+        return await kit.end(part, State.FAILED, exc)
     except DarkroomError as exc:
         return await kit.end(part, State.FAILED, exc)
     except Exception as exc:  # because a fault before the call costs nothing, and must be shown

@@ -130,6 +130,18 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True)
+class Upload:
+    """What a provider calls a picture that was brought to it."""
+
+    sha256: str
+    provider: str
+    account: str
+    named: JsonValue
+    expires_at: int
+    """Milliseconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
 class Claimed:
     """A submission that is now the claimer's, with its job."""
 
@@ -333,6 +345,14 @@ class JobStore(Protocol):
         its error filled in. Replayable ones in submitting or running go back to queued. Ownerless submitting ones,
         whose worker row is gone already, are treated the same.
         """
+        ...
+
+    async def uploaded(self, sha256: str, provider: str, account: str, now: int) -> JsonValue:
+        """Return what a provider calls a picture that was brought to it; None where it holds none by now."""
+        ...
+
+    async def note_upload(self, upload: Upload) -> None:
+        """Note that a provider holds a picture, and forget those that it has dropped."""
         ...
 
     async def data_version(self) -> int:

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import anyio
 import anyio.to_thread
+from pydantic import JsonValue
 
 from darkroom.clock import Clock
 from darkroom.domain.job import CLAIMABLE, ENDED, Event, Job, LedgerRow, Ref, State, Submission
@@ -18,7 +19,7 @@ from darkroom.domain.money import MicroUsd
 from darkroom.domain.output import Output
 from darkroom.errors import StorageError
 from darkroom.events import Bus
-from darkroom.store.base import Acceptance, Added, Claimed, Intent, Limit, Move, Spent, Worker
+from darkroom.store.base import Acceptance, Added, Claimed, Intent, Limit, Move, Spent, Upload, Worker
 from darkroom.store.migrate import migrate, migrations, refuse_newer
 from darkroom.store.sqlite import money, moves
 from darkroom.store.sqlite.care import Care
@@ -334,6 +335,23 @@ class SqliteStore:
             return {} if row is None else json.loads(row["asked"])
 
         return await self._read(work)
+
+    async def uploaded(self, sha256: str, provider: str, account: str, now: int) -> JsonValue:
+        def work(db: sqlite3.Connection) -> JsonValue:
+            sql = "SELECT named FROM uploads WHERE sha256 = ? AND provider = ? AND account = ? AND expires_at > ?"
+            row = db.execute(sql, (sha256, provider, account, now)).fetchone()
+            return None if row is None else json.loads(row["named"])
+
+        return await self._read(work)
+
+    async def note_upload(self, upload: Upload) -> None:
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("DELETE FROM uploads WHERE expires_at <= ?", (self._clock.now(),))
+            sql = "INSERT OR REPLACE INTO uploads (sha256, provider, account, named, expires_at) VALUES (?, ?, ?, ?, ?)"
+            named = json.dumps(upload.named)
+            db.execute(sql, (upload.sha256, upload.provider, upload.account, named, upload.expires_at))
+
+        await self._write(work)
 
     async def data_version(self) -> int:
         def work(db: sqlite3.Connection) -> int:
