@@ -33,8 +33,10 @@ from darkroom.domain.output import RemoteOutput
 from darkroom.events import Bus
 from darkroom.net.client import ShardedClient
 from darkroom.net.download import Downloader
+from darkroom.net.guard import Guard
 from darkroom.net.provider import ProviderHttp
 from darkroom.runtime.embedded import Embedded
+from darkroom.runtime.health import Health
 from darkroom.runtime.kit import Kit
 from darkroom.runtime.liveness import Presence
 from darkroom.runtime.step import Stepper
@@ -127,13 +129,14 @@ async def running(home: Path, adapter: Any, acme: Provider, lease_s: float = 15.
         store=store,
         adapters=Only(adapter),
         artifacts=LocalArtifacts(home=home, output_dir=home / "out", allowed_output_dirs=()),
-        inputs=LocalInputs(home=home, allowed_dirs=()),
+        inputs=LocalInputs(home=home, allowed_dirs=(), guard=Guard(client)),
         providers=providers,
         accounts=Accounts(providers, {}, b"key"),
         clock=wall,
         bus=bus,
         owner=f"w_{os.urandom(4).hex()}",
         fetcher=Downloader(client, wall),
+        health=Health(wall),
     )
     await store.open()
     embedded = Embedded(stepper=Stepper(kit), presence=Presence(home / "workers", kit.owner, lease_s=lease_s))

@@ -31,6 +31,7 @@ from darkroom.net.download import Downloader
 from darkroom.net.guard import Guard
 from darkroom.net.provider import ProviderHttp
 from darkroom.runtime.embedded import Embedded
+from darkroom.runtime.health import Health
 from darkroom.runtime.kit import Kit
 from darkroom.runtime.linger import Linger, lingered, start_worker
 from darkroom.runtime.liveness import Presence
@@ -63,6 +64,7 @@ class App:
         )
         self.client = ShardedClient(self.clock)
         self.guard = Guard(self.client)
+        self.health = Health(self.clock)
         self.inputs = LocalInputs(home=settings.home, allowed_dirs=self._input_dirs(), guard=self.guard)
         self.adapters = Registry(self.providers, self._http)
         self.jobs = Jobs(self.store, self.bus, self.clock)
@@ -183,6 +185,8 @@ class App:
             bus=self.bus,
             owner=owner,
             fetcher=Downloader(self.client, self.clock, guard=self.guard),
+            health=self.health,
+            rerouter=self.generation,
             embed_metadata=self.settings.embed_metadata,
         )
 

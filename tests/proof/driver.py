@@ -32,6 +32,7 @@ from darkroom.net.provider import ProviderHttp
 from darkroom.runtime import embedded as loop
 from darkroom.runtime import unknown
 from darkroom.runtime.embedded import Embedded
+from darkroom.runtime.health import Health
 from darkroom.runtime.held import Held
 from darkroom.runtime.kit import Kit
 from darkroom.runtime.liveness import Presence
@@ -224,6 +225,7 @@ class Process:
             bus=self.bus,
             owner=f"w_{os.urandom(4).hex()}",
             fetcher=Downloader(self.client, self.clock),
+            health=Health(self.clock),
         )
         self.boundaries = Boundaries(config.crash_at, config.crash_before)
         presence = Presence(home / "workers", self.kit.owner, lease_s=config.lease_s, accounts=self.accounts.all())

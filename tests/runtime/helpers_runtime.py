@@ -36,6 +36,7 @@ from darkroom.domain.kinds import Kind, Mode
 from darkroom.domain.output import RemoteOutput
 from darkroom.events import Bus
 from darkroom.runtime.embedded import Embedded
+from darkroom.runtime.health import Health
 from darkroom.runtime.held import Held, due_of, hold
 from darkroom.runtime.kit import Kit
 from darkroom.runtime.linger import Linger
@@ -237,6 +238,7 @@ def make_stepper(rig: Rig, owner: str) -> Stepper:
         bus=rig.bus,
         owner=owner,
         fetcher=rig.fetcher,
+        health=Health(rig.clock),
     )
     return Stepper(kit)
 

@@ -81,12 +81,13 @@ async def test_a_result_comes_from_its_address_into_the_working_folder_and_is_ke
     assert not (rig.folder / "home" / "scratch" / job.id).exists()
 
 
-async def test_only_hosts_of_the_manifest_and_the_users_own_base_url_are_passed_on(rig: Rig) -> None:
+async def test_only_hosts_of_the_provider_and_the_users_own_base_url_may_have_a_credential(rig: Rig) -> None:
     rig.providers["acme"] = ACME.model_copy(update={"hosts": ("api.acme.test",), "download_hosts": ("*.cdn.test",)})
     rig.environment["DARKROOM_ACME_BASE_URL"] = "http://127.0.0.1:9"
     lies(rig, "fox")
     assert await ready(rig, at("fox")) is None
-    assert rig.fetcher.terms == [(("api.acme.test", "*.cdn.test"), "http://127.0.0.1:9")]
+    assert rig.fetcher.terms == [(("api.acme.test",), "http://127.0.0.1:9")]
+    assert rig.fetcher.headers == {}
 
 
 async def test_what_expires_first_is_fetched_first_and_outputs_keep_their_numbers(rig: Rig) -> None:

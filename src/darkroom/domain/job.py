@@ -70,6 +70,10 @@ LOUDEST = (
 """The submission whose state comes first here decides its job's."""
 
 
+INSTEAD = "instead"
+"""The note of a refused submission in whose place another one stands."""
+
+
 def derive(states: Iterable[State]) -> State:
     """Return a job's state from its submissions': the liveliest one, and succeeded when any part did."""
     return min(states, key=LOUDEST.index)
@@ -140,6 +144,11 @@ class Submission(BaseModel):
     def ref(self) -> Ref:
         """The submission in its present version."""
         return Ref(job_id=self.job_id, idx=self.idx, version=self.version)
+
+    @property
+    def put_aside(self) -> bool:
+        """Whether it was refused and another stands in its place."""
+        return INSTEAD in self.notes
 
 
 class Event(BaseModel):

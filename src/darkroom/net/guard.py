@@ -140,9 +140,15 @@ class Guard:
 
     @asynccontextmanager
     async def open(
-        self, url: str, *, headers: Mapping[str, str] | None = None, timeout_s: float = FETCH_S
+        self,
+        url: str,
+        *,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float = FETCH_S,
+        **parts: Any,
     ) -> AsyncGenerator[httpx2.Response]:
-        """Ask for one address, with the connection bound to what was checked; redirects are not followed.
+        """Call one address, with the connection bound to what was checked; redirects are not followed.
 
         Raises:
             Unsafe: If it leads to another place than the public internet.
@@ -150,7 +156,7 @@ class Guard:
             httpx2.HTTPError: If no answer came.
         """
         async with self._client.stream(
-            "GET", timeout_s=timeout_s, **await self._bound(checked(url), dict(headers or {}))
+            method, timeout_s=timeout_s, **parts, **await self._bound(checked(url), dict(headers or {}))
         ) as response:
             yield response
 

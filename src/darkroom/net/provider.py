@@ -8,10 +8,11 @@ from typing import Any
 import httpx2
 
 from darkroom.catalog.providers import Provider
-from darkroom.errors import DarkroomError, NotConfigured, UnexpectedAnswer
+from darkroom.errors import DarkroomError, NotConfigured, ProviderFailed, UnexpectedAnswer
 from darkroom.net.answer import Answer
 from darkroom.net.classify import NO_ANSWER, Told, ended, explain, explain_failure
 from darkroom.net.client import REQUEST_S, SUBMIT_S, ShardedClient
+from darkroom.net.guard import Guard, Unreachable, Unsafe
 from darkroom.net.retry import retried
 
 _PORTS = {"http": 80, "https": 443}
@@ -29,6 +30,7 @@ class ProviderHttp:
         provider: Whose hosts alone are called.
         base_url: Instead of the manifest's; its host is then trusted.
         secrets: Values that no error may show.
+        guard: Opens what is not on the base URL.
     """
 
     def __init__(
@@ -37,8 +39,10 @@ class ProviderHttp:
         provider: Provider,
         base_url: str | None = None,
         secrets: Sequence[str] = (),
+        guard: Guard | None = None,
     ) -> None:
         self._client = client
+        self._guard = guard or Guard(client)
         self._provider = provider
         self._base = (base_url or provider.base_url or "").rstrip("/")
         self._secrets = tuple(secrets)
@@ -109,6 +113,46 @@ class ProviderHttp:
             return answer
 
         return await retried(once, self._client.clock)
+
+    async def deliver(self, method: str, url: str, *, timeout_s: float = SUBMIT_S, **parts: Any) -> None:
+        """Bring a file to an address that the provider named for it: on its own base URL, or any public host.
+
+        The address is a credential of its own: no other goes there.
+
+        Raises:
+            UnexpectedAnswer: If the address leads to a private place, or does not take the file.
+            ProviderError: If it did not arrive.
+            NotConfigured: As in `submit`.
+        """
+        self._check(parts)
+        headers: Mapping[str, str] = parts.pop("headers", None) or {}
+        if any(_CREDENTIAL.search(name) for name in headers):
+            raise UnexpectedAnswer(
+                f"A file for {self._provider.title} was to go out with a credential; it was not sent."
+            )
+
+        async def once() -> None:
+            try:
+                status = await self._delivered(method, url, headers, timeout_s, parts)
+            except Unsafe as exc:
+                message = f"{self._provider.title} named an address for files that {exc}; nothing was sent there."
+                raise UnexpectedAnswer(message) from exc
+            except (*NO_ANSWER, TimeoutError, Unreachable) as exc:
+                raise ProviderFailed(f"The storage of {self._provider.title} gave no answer.") from exc
+            if not 200 <= status < 300:  # not by the provider's own errors: it is another service's answer
+                kind = ProviderFailed if status in (408, 429) or status >= 500 else UnexpectedAnswer
+                raise kind(f"The storage of {self._provider.title} did not take the file (status {status}).")
+
+        await retried(once, self._client.clock)
+
+    async def _delivered(
+        self, method: str, url: str, headers: Mapping[str, str], timeout_s: float, parts: Mapping[str, Any]
+    ) -> int:
+        if allowed(url, (), self._base):
+            answer = await self._client.request(method, url, timeout_s=timeout_s, headers=headers, **parts)
+            return answer.status
+        async with self._guard.open(url, method=method, headers=headers, timeout_s=timeout_s, **parts) as response:
+            return response.status_code
 
     def failure(self, answer: Answer, told: Told, *, submitting: bool) -> DarkroomError:
         """Return the error of an answer whose status says success and whose envelope does not."""

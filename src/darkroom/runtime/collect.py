@@ -35,7 +35,7 @@ async def collect(kit: Kit, held: Held, job: Job, part: Submission) -> Held | No
         log.warning("job %s waits for its provider: %s is no longer in the manifests", job.id, part.provider)
         return kit.later(held, schedule.PARKED_S)
     outputs: list[Output] = []
-    before = sum(other.effective.n for other in job.submissions[: part.idx])
+    before = sum(other.effective.n for other in job.submissions[: part.idx] if not other.put_aside)
     failed = [item.model_copy(update={"index": before + item.index}) for item in part.failed_outputs]
     numbered = zip(_numbers(before, failed), part.results, strict=False)
     for index, result in sorted(numbered, key=lambda item: item[1].expires_at or float("inf")):
@@ -94,7 +94,7 @@ async def _done(kit: Kit, part: Submission, outputs: list[Output], failed: list[
 
 
 def _place(job: Job, part: Submission, index: int) -> Placement:
-    count = sum(other.effective.n for other in job.submissions)
+    count = sum(other.effective.n for other in job.submissions if not other.put_aside)
     return Placement(
         job_id=job.id,
         submission=part.idx,

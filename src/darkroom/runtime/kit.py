@@ -23,8 +23,9 @@ from darkroom.errors import DarkroomError, NotConfigured, StorageError
 from darkroom.events import Bus
 from darkroom.net.redact import redact
 from darkroom.runtime import schedule
+from darkroom.runtime.health import Health
 from darkroom.runtime.held import Held, hold
-from darkroom.store.base import JobStore, Move
+from darkroom.store.base import JobStore, Limit, Move
 
 log = logging.getLogger(__name__)
 PLAIN = 200
@@ -66,6 +67,23 @@ class Fetcher(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """Another offer for a submission that was refused, at its own price."""
+
+    submission: Submission
+    reserved: LedgerRow
+    limits: tuple[Limit, ...] = ()
+
+
+class Rerouter(Protocol):
+    """Who knows which offer may serve instead of one that refused."""
+
+    async def instead(self, job: Job, part: Submission) -> Alternative | None:
+        """Return the next offer that may do the same for no more than was agreed; None where there is none."""
+        ...
+
+
 @dataclass(slots=True, kw_only=True)
 class Kit:
     """What one process has in hand to move submissions forward."""
@@ -80,6 +98,8 @@ class Kit:
     bus: Bus
     owner: str
     fetcher: Fetcher
+    health: Health
+    rerouter: Rerouter | None = None
     embed_metadata: str = "full"
     downloads: schedule.Gate = field(default_factory=partial(schedule.Gate, DOWNLOADS))
     sending: set[tuple[str, int]] = field(default_factory=set[tuple[str, int]])

@@ -8,7 +8,7 @@ import anyio.to_thread
 from darkroom.adapters.base import Adapter, Cancellable, Cancelled, Failed, Follow, Pending, Succeeded
 from darkroom.domain.job import Job, State, Submission
 from darkroom.domain.money import FREE
-from darkroom.errors import NotConfigured, ResultExpired, StorageError, TimedOut
+from darkroom.errors import DarkroomError, NotConfigured, ResultExpired, StorageError, TimedOut
 from darkroom.events import Progress
 from darkroom.runtime import schedule
 from darkroom.runtime.collect import collect, is_past
@@ -80,7 +80,10 @@ class Stepper:
             return kit.later(held, schedule.PARKED_S)
         except Exception as exc:  # because a poll that fails says nothing about the job
             log.warning("job %s: poll failed: %s", held.job_id, kit.plain(exc))
+            if isinstance(exc, DarkroomError):
+                kit.health.ill(held.provider, exc)
             return await self._late(held) if self._overdue(held) else kit.trouble(held)
+        kit.health.well(held.provider)
         if isinstance(answer, Pending):
             return await self._pending(held, answer, call)
         found = await kit.read(held)

@@ -4,15 +4,22 @@ import logging
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TypeGuard
 
 import anyio
 import anyio.to_thread
 
 from darkroom.adapters.base import Accepted, Adapter, Call, Succeeded
-from darkroom.domain.job import Job, State, Submission
+from darkroom.domain.job import INSTEAD, Job, LedgerKind, State, Submission
+from darkroom.domain.money import FREE
 from darkroom.domain.output import RemoteOutput
 from darkroom.errors import (
+    AuthFailed,
+    BudgetExceeded,
     DarkroomError,
+    InsufficientCredits,
+    ModelRetired,
+    NotConfigured,
     Overloaded,
     ProviderFailed,
     RateLimited,
@@ -32,6 +39,8 @@ log = logging.getLogger(__name__)
 REPLAYS = 3
 """How often a replayable submission is sent in all before it fails."""
 ASIDE_S = 0.05
+PATIENCE = 3
+"""How often a provider without room is asked before another offer is."""
 UPLOADS = 6
 """How often it is tried again to bring the pictures to the provider; nothing is paid for by then."""
 
@@ -93,6 +102,10 @@ async def unsent(kit: Kit, part: Submission) -> None:
 
 async def _refused(kit: Kit, held: Held, job: Job, part: Submission, exc: Exception) -> Held | None:
     """Store what it means that a call brought no result."""
+    if isinstance(exc, DarkroomError):
+        kit.health.ill(part.provider, exc)
+    if _may_go_elsewhere(exc, part) and await _elsewhere(kit, job, part, exc):
+        return None
     match verdict_of(exc):
         case Verdict.FINAL if isinstance(exc, DarkroomError):
             await kit.end(part, State.FAILED, exc)
@@ -103,6 +116,39 @@ async def _refused(kit: Kit, held: Held, job: Job, part: Submission, exc: Except
             return following or await _late_refusal(kit, part, exc)
         case _:
             return await _unknown(kit, held, job, part, exc)
+
+
+def _may_go_elsewhere(exc: Exception, part: Submission) -> TypeGuard[DarkroomError]:
+    """Return whether another offer may be asked: after a provable refusal that is no fault of the request."""
+    if isinstance(exc, InsufficientCredits | AuthFailed | ModelRetired | NotConfigured):
+        return True
+    return isinstance(exc, Overloaded | RateLimited) and part.attempt >= PATIENCE
+
+
+async def _elsewhere(kit: Kit, job: Job, part: Submission, exc: DarkroomError) -> bool:
+    """Put another offer in the place of one that refused, with a reservation of its own; return whether there is."""
+    other = await kit.rerouter.instead(job, part) if kit.rerouter is not None else None
+    if other is None:
+        return False
+    row = kit.row(part, LedgerKind.RELEASED, part.estimate, certain=True)
+    move = Move(
+        State.FAILED,
+        kit.clock.now(),
+        detail=f"{exc.message} Goes on with {other.submission.provider}/{other.submission.model}.",
+        error=exc.to_dict(),
+        actual=FREE,
+        notes={INSTEAD: True},
+        ledger=(row,),
+    )
+    work = partial(kit.store.reroute, part.ref, kit.owner, move, other.submission, other.reserved, other.limits)
+    try:
+        placed = await kit.stored(part, None, work)
+    except BudgetExceeded as over:
+        log.info("job %s is not sent elsewhere: %s", job.id, over.message)
+        return False
+    if placed is not None:
+        kit.bus.work()
+    return placed is not None
 
 
 async def _late_refusal(kit: Kit, part: Submission, exc: DarkroomError) -> None:
@@ -144,6 +190,7 @@ async def answered(
     kit: Kit, call: Call, held: Held | None, job: Job, part: Submission, answer: Accepted | Succeeded
 ) -> Held | None:
     """Store what the provider answered to a submission, now or found later, whatever it takes."""
+    kit.health.well(part.provider)
     if isinstance(answer, Succeeded):
         return await finished(kit, call.scratch, held, job, part, answer)
     now = kit.clock.now()
