@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 
 from darkroom.catalog.providers import Provider
-from darkroom.errors import DarkroomError, NotConfigured, UnexpectedAnswer
+from darkroom.errors import DarkroomError, NotConfigured, ProviderFailed, UnexpectedAnswer
 from darkroom.net.answer import Answer
 from darkroom.net.classify import NO_ANSWER, Told, ended, explain, explain_failure
 from darkroom.net.client import REQUEST_S, SUBMIT_S, ShardedClient
@@ -17,12 +17,14 @@ from darkroom.net.retry import retried
 _PORTS = {"http": 80, "https": 443}
 _WHOLE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _CREDENTIAL = re.compile(r"auth|key|token|secret|cookie", re.IGNORECASE)
+_BETWEEN = re.compile(r"[\s:]+")
+"""What stands between the parts of a credential, such as an id and its secret."""
 _SENDABLE = re.compile(r"(?:[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)?")
 """A header's value; none begins or ends with a space."""
 
 
 class ProviderHttp:
-    """One provider's hosts, and the two ways of calling them.
+    """One provider's hosts, the two ways of calling them, and one of bringing files elsewhere for it.
 
     Args:
         client: Of the process.
@@ -110,6 +112,41 @@ class ProviderHttp:
 
         return await retried(once, self._client.clock)
 
+    async def put_elsewhere(
+        self, url: str, *, headers: Mapping[str, str], content: bytes, timeout_s: float = SUBMIT_S
+    ) -> None:
+        """Bring a file to an address that the provider signed for it, with these headers and no credential of ours.
+
+        Raises:
+            ProviderError: If it was not taken, or the address is none that may be called.
+            NotConfigured: As in `submit`.
+        """
+        self._check_elsewhere(url)
+        self._check({"headers": headers})
+
+        async def once() -> None:
+            try:
+                answer = await self._client.request("PUT", url, timeout_s=timeout_s, headers=headers, content=content)
+            except (*NO_ANSWER, TimeoutError) as exc:
+                raise explain_failure(exc, self._provider, submitting=False) from exc
+            if not answer.ok:  # not by the provider's own errors: it is another service's answer
+                passing = answer.status in (408, 429) or answer.status >= 500
+                kind = ProviderFailed if passing else UnexpectedAnswer
+                raise kind(f"The storage of {self._provider.title} did not take the file (status {answer.status}).")
+
+        await retried(once, self._client.clock)
+
+    def _check_elsewhere(self, url: str) -> None:
+        """Refuse all but https on its usual port, and the base URL's own place; checks of the host belong here."""
+        try:
+            found = httpx2.URL(url)
+        except httpx2.InvalidURL:
+            found = httpx2.URL("")
+        usual = found.scheme == "https" and bool(found.host) and found.port in (None, _PORTS["https"])
+        own = bool(self._base) and bool(found.host) and place(url) == place(self._base)
+        if not (usual or own) or found.userinfo:
+            raise UnexpectedAnswer(f"{self._provider.title} named an address for files that may not be called.")
+
     def failure(self, answer: Answer, told: Told, *, submitting: bool) -> DarkroomError:
         """Return the error of an answer whose status says success and whose envelope does not."""
         return explain(
@@ -140,7 +177,7 @@ class ProviderHttp:
         # The credential sent is masked even where nobody named it to us: providers like to quote a wrong one.
         headers: Mapping[str, str] = parts.get("headers") or {}
         sent = [value for name, value in headers.items() if _CREDENTIAL.search(name)]
-        hidden = (*self._secrets, *sent, *(word for value in sent for word in value.split()))
+        hidden = (*self._secrets, *sent, *(word for value in sent for word in _BETWEEN.split(value)))
         return explain(answer, self._provider, submitting=submitting, now=self._client.clock.now(), secrets=hidden)
 
 
