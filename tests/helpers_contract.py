@@ -3,7 +3,8 @@
 A recording is one JSON file per provider: `{"provider": ..., "not_applicable": {shape: why}, "cases": [case, ...]}`.
 A case: `name`, `mark` (how sure the shape is, and where it is from), `shape` (one of `SHAPES`), `do` (`submit`, `poll`,
 `cancel`, `locate`, `check`, `upload`), `model`, for submissions `request` and `inputs` (and `mode` for what no tool
-asks for yet, such as upscale_image), for the others `operation`;
+asks for yet, such as upscale_image), for the others `operation`
+and, where it matters, `age_ms`, how long ago the submission was;
 `exchange`, a list of `{"sent": {...}, "answer": {...}}` in their order; and `result`.
 """
 
@@ -42,6 +43,7 @@ from darkroom.domain.kinds import Mode, Role
 from darkroom.domain.request import Effective, MediaInput, request_adapter
 from darkroom.errors import DarkroomError
 from darkroom.net.client import ShardedClient
+from darkroom.net.guard import Guard
 from darkroom.net.provider import ProviderHttp
 
 Json = dict[str, Any]
@@ -83,7 +85,8 @@ async def play(provider: Provider, case: dict[str, Any], folder: Path) -> None:
     script = _Script(case["exchange"])
     client = ShardedClient(SystemClock(), transport=httpx2.MockTransport(script.answer))
     secrets = tuple(credentials(provider, case).values())
-    registry = Registry({provider.id: provider}, lambda item: ProviderHttp(client, item, None, secrets))
+    guard = Guard(client, _public, proxied=False)
+    registry = Registry({provider.id: provider}, lambda item: ProviderHttp(client, item, None, secrets, guard))
     try:
         result = await _done(registry.adapter(provider.id), provider, case, folder)
     except DarkroomError as exc:
@@ -97,6 +100,11 @@ async def play(provider: Provider, case: dict[str, Any], folder: Path) -> None:
         await registry.aclose()
         await client.aclose()
     assert script.left == [], "not everything that was expected was sent"
+
+
+async def _public(host: str) -> list[str]:
+    del host
+    return ["93.184.216.34"]
 
 
 async def _done(adapter: Any, provider: Provider, case: dict[str, Any], folder: Path) -> Any:
@@ -146,7 +154,7 @@ def call_of(provider: Provider, case: dict[str, Any], folder: Path) -> Call:
     return Call(
         job_id="job_0001",
         submit_key=case.get("submit_key", "0123456789abcdef01234567"),
-        sent_at=NOW - 30_000,
+        sent_at=NOW - case.get("age_ms", 30_000),
         provider=provider,
         offer=offer,
         credentials=credentials(provider, case),
@@ -202,7 +210,7 @@ class _Script:
 def _check_sent(request: httpx2.Request, wanted: dict[str, Any]) -> None:
     """Compare method, address, query and body whole, and of the headers those that are named; `~` begins a pattern."""
     assert request.method == wanted["method"]
-    url = request.url
+    url = request.url.copy_with(host=request.headers["host"].partition(":")[0])
     assert wanted["path"] in (url.path, f"{url.scheme}://{url.netloc.decode()}{url.path}"), str(url)
     assert dict(parse_qsl(url.query.decode())) == wanted.get("query", {})
     for name, value in wanted.get("headers", {}).items():

@@ -218,7 +218,8 @@ class App:
         return Operator(await self._kit("operator"))
 
     def _http(self, provider: Provider) -> ProviderHttp:
-        return ProviderHttp(self.client, provider, self.accounts().base_url(provider))
+        accounts = self.accounts()
+        return ProviderHttp(self.client, provider, accounts.base_url(provider), tuple(accounts.secrets()), self.guard)
 
     async def history(self, job: Job) -> tuple[list[Event], list[LedgerRow]]:
         """Return the moves and the ledger rows of a job."""

@@ -165,6 +165,7 @@ def test_a_shipped_text_that_is_not_there_is_an_error() -> None:
         (('["text_to_image"]', '["text_to_image"]\nduration = {values = [0]}'), "duration.values.0: "),
         (('["text_to_image"]', '["text_to_image"]\ninputs = {hat = 1}'), "inputs.hat"),
         (('["text_to_image"]', '["text_to_image"]\ncount_max = 0'), "count_max: "),
+        (('["text_to_image"]', '["text_to_image"]\ncount_max = 4\ncounts = [1, 2]'), "counts must end at count_max"),
         (('title = "Acme"', 'title = "Acme"\ncredentials = "ACME_KEY"'), "credentials: "),
         (('title = "Acme"', 'title = "Acme"\ncredentials = [5]'), "credentials.0: "),
         (('title = "Acme"', 'title = "Acme"\ncredentials = [[]]'), "credentials.0: "),

@@ -220,6 +220,51 @@ async def test_a_key_that_the_provider_quotes_is_masked(client: ShardedClient, s
         assert caught.value.provider_message == ("Wrong: '[redacted]' ([redacted]), image/png is fine; request r1")
 
 
+async def test_half_of_a_credential_that_the_provider_quotes_is_masked(local: ProviderHttp, server: Server) -> None:
+    server.replies(Reply(401, body=b'{"detail": "no secret 5f3a-half-of-it"}'))
+    with pytest.raises(AuthFailed) as caught:
+        await local.submit("POST", "images", headers={"authorization": "Key some-id:5f3a-half-of-it"})
+    assert caught.value.provider_message == "no secret [redacted]"
+
+
+# Files brought elsewhere
+
+
+async def test_a_file_is_brought_with_the_given_headers_alone(
+    local: ProviderHttp, server: Server, clock: FakeClock
+) -> None:
+    server.replies(Reply(503), Reply(200))
+    await local.deliver("PUT", f"{server.url}/up?sig=1", headers={"content-type": "image/png"}, content=b"png")
+    assert len(clock.slept) == 1
+    assert [(item.method, item.path, item.body) for item in server.seen] == [("PUT", "/up?sig=1", b"png")] * 2
+    assert not {"authorization", "cookie"} & set(server.seen[0].headers)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://files.elsewhere.test/up",
+        "https://files.elsewhere.test:8443/up",
+        "https://name:word@files.elsewhere.test/up",
+        "ftp://files.elsewhere.test/up",
+        "https:///up",
+        "https://[::1/up",
+        "/up",
+    ],
+)
+async def test_a_file_goes_to_https_addresses_only(http: ProviderHttp, url: str) -> None:
+    with pytest.raises(UnexpectedAnswer, match="nothing was sent there"):
+        await http.deliver("PUT", url, headers={}, content=b"png")
+
+
+async def test_a_file_that_is_refused_does_not_show_its_address(local: ProviderHttp, server: Server) -> None:
+    server.replies(Reply(403, body=b"expired"))
+    with pytest.raises(UnexpectedAnswer, match=r"status 403") as caught:
+        await local.deliver("PUT", f"{server.url}/up?sig=secret", headers={}, content=b"png")
+    assert "sig" not in str(caught.value)
+    assert len(server.seen) == 1
+
+
 # Other calls
 
 

@@ -115,6 +115,9 @@ def _check_text(work: _Fitting) -> None:
         raise work.refuse(
             f"{offer.model} makes at most {offer.count_max} at a time, not {request.n}.", "n", f"1 to {offer.count_max}"
         )
+    if offer.counts and request.n not in offer.counts:
+        allowed = " or ".join(str(count) for count in offer.counts)
+        raise work.refuse(f"{offer.model} makes {allowed} at a time, not {request.n}.", "n", allowed)
     if offer.prompt_max is not None and len(request.prompt) > offer.prompt_max:
         raise work.refuse(
             f"The prompt has {len(request.prompt):,} characters.",

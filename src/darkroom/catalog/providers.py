@@ -199,6 +199,7 @@ class Offer(_Strict):
     typical_s: float | None = None
     prompt_max: int | None = None
     count_max: int = Field(default=1, ge=1)
+    counts: tuple[int, ...] = Field(default=(), description="how many at a time, where not any number up to count_max")
     seed: bool = False
     negative_prompt: bool = False
     audio: Literal["never", "optional", "always"] = "never"
@@ -233,6 +234,8 @@ class Offer(_Strict):
     def _whole(self) -> Self:
         if len({mode.kind for mode in self.operations}) != 1:
             raise ValueError("operations must name at least one, all of one kind")
+        if self.counts and (min(self.counts) < 1 or max(self.counts) != self.count_max):
+            raise ValueError("counts must end at count_max")
         if not set(self.wires) <= set(self.operations):
             raise ValueError("wires names an operation that the offer does not have")
         if any(price.since and self.shutdown and price.since > self.shutdown for price in self.prices):

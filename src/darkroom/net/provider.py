@@ -18,6 +18,8 @@ from darkroom.net.retry import retried
 _PORTS = {"http": 80, "https": 443}
 _WHOLE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _CREDENTIAL = re.compile(r"auth|key|token|secret|cookie", re.IGNORECASE)
+_BETWEEN = re.compile(r"[\s:]+")
+"""What stands between the parts of a credential, such as an id and its secret."""
 _SENDABLE = re.compile(r"(?:[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)?")
 """A header's value; none begins or ends with a space."""
 
@@ -184,7 +186,7 @@ class ProviderHttp:
         # The credential sent is masked even where nobody named it to us: providers like to quote a wrong one.
         headers: Mapping[str, str] = parts.get("headers") or {}
         sent = [value for name, value in headers.items() if _CREDENTIAL.search(name)]
-        hidden = (*self._secrets, *sent, *(word for value in sent for word in value.split()))
+        hidden = (*self._secrets, *sent, *(word for value in sent for word in _BETWEEN.split(value)))
         return explain(answer, self._provider, submitting=submitting, now=self._client.clock.now(), secrets=hidden)
 
 

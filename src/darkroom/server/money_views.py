@@ -125,7 +125,7 @@ def offer_limits(offer: Offer) -> str:
         else []
     )
     if offer.count_max > 1:
-        words.append(f"up to {offer.count_max}")
+        words.append(" or ".join(str(count) for count in offer.counts) or f"up to {offer.count_max}")
     return ", ".join(words)
 
 
@@ -286,9 +286,9 @@ def plans_view(plans: Plans) -> dict[str, Any]:
 
 
 _FACTS = (
-    "operations", "aliases", "family", "status", "shutdown", "successor", "off", "prompt_max", "count_max", "seed",
-    "negative_prompt", "audio", "qualities", "size", "duration", "inputs", "options", "typical_s", "synchronous",
-    "tokens",
+    "operations", "aliases", "family", "status", "shutdown", "successor", "off", "prompt_max", "count_max", "counts",
+    "seed", "negative_prompt", "audio", "qualities", "size", "duration", "inputs", "options", "typical_s",
+    "synchronous", "tokens",
 )  # fmt: skip
 
 
