@@ -1,19 +1,24 @@
 """What the recordings of Replicate cannot show: models that are named by a version, and ids from outside."""
 
+import json
 from pathlib import Path
 
+import httpx2
 import pytest
 
+from darkroom.adapters.base import Accepted
 from darkroom.adapters.replicate import ReplicateAdapter
 from darkroom.catalog.providers import Provider, Providers
 from darkroom.clock import SystemClock
 from darkroom.errors import InvalidRequest
 from darkroom.net.client import ShardedClient
 from darkroom.net.provider import ProviderHttp
-from helpers_contract import Json, call_of, play
+from helpers_contract import Json, call_of
 
 REPLICATE = Providers()["replicate"]
 HELLO = "5c7d5dc6dd8bf75c1acaa8565735e7986bc5b66206b55cca93cb72c9bf15ccaa"
+SENT = {"prompt": "a red boat", "seed": 7, "num_outputs": 1, "aspect_ratio": "1:1"}
+WIRES = pytest.mark.parametrize("wire", [HELLO, f"replicate/hello-world:{HELLO}"])
 
 
 def versioned(wire: str) -> Provider:
@@ -21,34 +26,43 @@ def versioned(wire: str) -> Provider:
     return REPLICATE.model_copy(update={"offers": (first, *REPLICATE.offers[1:])})
 
 
-def prediction(**values: object) -> Json:
-    return {"id": "p1", "status": "starting", **values}
+async def asked(do: str, wire: str, answer: Json, folder: Path) -> tuple[httpx2.Request, object]:
+    """Return what was sent, and what came of the answer to it."""
+    seen: list[httpx2.Request] = []
 
+    def reply(request: httpx2.Request) -> httpx2.Response:
+        seen.append(request)
+        return httpx2.Response(200, json=answer)
 
-def exchange(method: str, path: str, answer: Json, **sent: object) -> Json:
-    return {"sent": {"method": method, "path": path, **sent}, "answer": {"status": 200, "json": answer}}
-
-
-SENT = {"prompt": "a red boat", "seed": 7, "num_outputs": 1, "aspect_ratio": "1:1"}
-ACCEPTED = {"accepted": {"id": "p1", "operation": {"id": "p1", "get": None, "cancel": None}}}
+    client = ShardedClient(SystemClock(), transport=httpx2.MockTransport(reply))
+    provider = versioned(wire)
+    adapter = ReplicateAdapter(ProviderHttp(client, provider))
+    try:
+        result = await getattr(adapter, do)(call_of(provider, {"request": {"seed": 7}}, folder))
+    finally:
+        await client.aclose()
+    assert len(seen) == 1
+    return seen[0], result
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("wire", [HELLO, f"replicate/hello-world:{HELLO}"])
+@WIRES
 async def test_a_version_goes_into_the_body(wire: str, tmp_path: Path) -> None:
-    step = exchange("POST", "/v1/predictions", prediction(), json={"version": wire, "input": SENT})
-    case = {"do": "submit", "request": {"seed": 7}, "exchange": [step], "result": ACCEPTED}
-    await play(versioned(wire), case, tmp_path)
+    request, result = await asked("submit", wire, {"id": "p1", "status": "starting"}, tmp_path)
+    assert (request.method, request.url.path) == ("POST", "/v1/predictions")
+    assert json.loads(request.content) == {"version": wire, "input": SENT}
+    assert isinstance(result, Accepted)
+    assert result.provider_job_id == "p1"
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("wire", [HELLO, f"replicate/hello-world:{HELLO}"])
+@WIRES
 async def test_a_lost_prediction_of_a_version_is_found(wire: str, tmp_path: Path) -> None:
-    listed = [prediction(version="hidden", input=SENT), prediction(version=HELLO, input=SENT)]
-    query = {"created_after": "2026-11-18T11:01:10Z"}
-    step = exchange("GET", "/v1/predictions", {"results": listed, "next": None}, query=query)
-    case = {"do": "locate", "request": {"seed": 7}, "exchange": [step], "result": ACCEPTED}
-    await play(versioned(wire), case, tmp_path)
+    listed = [{"id": "p0", "version": "hidden", "input": SENT}, {"id": "p1", "version": HELLO, "input": SENT}]
+    request, result = await asked("locate", wire, {"results": listed, "next": None}, tmp_path)
+    assert (request.method, request.url.path) == ("GET", "/v1/predictions")
+    assert isinstance(result, Accepted)
+    assert result.provider_job_id == "p1"
 
 
 @pytest.mark.anyio
