@@ -1,6 +1,7 @@
 """Writes a request as a provider's body, by the slots that its manifest names."""
 
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from decimal import Decimal
 from itertools import chain, count
 from typing import Any
@@ -85,7 +86,11 @@ def put_in(body: Body, slot: Slot, value: Any) -> None:
     if not slot.to or value is None:
         return
     written = _written(value, slot)
-    put(body, slot.to, {slot.wrap: written, **slot.beside} if slot.wrap else written)
+    if slot.wrap:
+        inner: Body = deepcopy(slot.beside)
+        put(inner, slot.wrap, written)
+        written = inner
+    put(body, slot.to, written)
 
 
 def put(body: Body, name: str, value: Any) -> None:

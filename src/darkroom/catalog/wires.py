@@ -57,7 +57,7 @@ class Slot(_Strict):
     values: dict[str, JsonValue] = Field(
         default_factory=dict[str, JsonValue], description="the provider's own word for each of ours"
     )
-    wrap: str | None = Field(default=None, description="name of the value within an object of its own")
+    wrap: str | None = Field(default=None, description="name of the value within an object of its own, written as `to`")
     beside: dict[str, JsonValue] = Field(
         default_factory=dict[str, JsonValue], description="what else that object holds"
     )

@@ -1,0 +1,142 @@
+"""MiniMax: Hailuo and H3 clips, pictures. Wire format: https://platform.minimax.io/docs, the vendor's own client."""
+
+from urllib.parse import quote
+
+from darkroom.adapters.base import Accepted, Call, Failed, Follow, Health, Json, Pending, Succeeded
+from darkroom.adapters.body import Body, body_of, wire_of
+from darkroom.adapters.reading import dig, links, needed, number_at, text_at
+from darkroom.catalog.providers import Offer
+from darkroom.domain.kinds import Kind
+from darkroom.domain.output import FailedOutput, RemoteOutput
+from darkroom.errors import ContentBlocked, UnexpectedAnswer
+from darkroom.net.answer import Answer
+from darkroom.net.classify import Told
+from darkroom.net.provider import ProviderHttp
+
+PICTURES_KEPT_MS = 86_400_000
+"""How long the address of a picture can be fetched."""
+BLOCKED = "failed_count"
+"""Stands in the manifest's errors for pictures that were left out, which have no code."""
+
+
+class MiniMaxAdapter:
+    """Maps requests and answers of both generations of clips, and of pictures."""
+
+    def __init__(self, http: ProviderHttp) -> None:
+        self._http = http
+
+    async def submit(self, call: Call) -> Accepted | Succeeded:
+        """Start a clip, or have pictures made within the call."""
+        body: Body = {"model": wire_of(call), **body_of(call)}
+        answer = await self._http.submit("POST", _path(call), headers=_headers(call), json=body, spool=call.spool)
+        return self.read(answer, call)
+
+    def read(self, answer: Answer, call: Call) -> Accepted | Succeeded:
+        """Return the pictures, or what to ask about later."""
+        data = self._checked(answer, submitting=True)
+        if call.offer.kind is Kind.IMAGE:
+            return self._pictures(answer, data, call)
+        found = needed(data, "task_id")
+        return Accepted(self.operation_of(found, call), found)
+
+    def _pictures(self, answer: Answer, data: Json, call: Call) -> Succeeded:
+        """Return the pictures; those that broke the content rules are only counted."""
+        urls = links(dig(data, "data", "image_urls"))
+        missing = int(number_at(data, "metadata", "failed_count") or 0)
+        if not urls and missing:
+            raise self._http.failure(answer, Told((BLOCKED,)), submitting=True)
+        if not urls:
+            raise UnexpectedAnswer("The provider's answer has no pictures.")
+        error = self._http.ended(BLOCKED)
+        failed = (FailedOutput(index=len(urls) + 1 + n, code=error.code, message=error.message) for n in range(missing))
+        outputs = (RemoteOutput(url=url, expires_at=call.now + PICTURES_KEPT_MS) for url in urls)
+        return Succeeded(tuple(outputs), failed=tuple(failed))
+
+    async def poll(self, operation: Json, call: Follow) -> Pending | Succeeded | Failed:
+        """Ask where its generation is asked; an answer about refused content is about the work, not the question."""
+        try:
+            return await (
+                self._second(operation, call) if operation.get("version") == 2 else self._first(operation, call)
+            )
+        except ContentBlocked as exc:
+            return Failed(exc)
+
+    async def _first(self, operation: Json, call: Follow) -> Pending | Succeeded | Failed:
+        params = {"task_id": needed(operation, "id")}
+        answer = await self._http.request("GET", "/v1/query/video_generation", headers=_headers(call), params=params)
+        data = answer.json()
+        if text_at(data, "status") == "Fail":
+            code, message = _code(data), text_at(data, "base_resp", "status_msg")
+            return Failed(self._http.ended(code or "Fail", message=message if code else None))
+        if needed(self._checked(answer), "status") != "Success":
+            return Pending()
+        params = {"file_id": needed(data, "file_id")}
+        answer = await self._http.request("GET", "/v1/files/retrieve", headers=_headers(call), params=params)
+        return Succeeded((RemoteOutput(url=needed(self._checked(answer), "file", "download_url")),))
+
+    async def _second(self, operation: Json, call: Follow) -> Pending | Succeeded | Failed:
+        path = f"/v2/query/video_generation/{quote(needed(operation, 'id'), safe='')}"
+        data = self._checked(await self._http.request("GET", path, headers=_headers(call)))
+        status = needed(data, "task", "status")
+        match status:
+            case "succeeded":
+                return Succeeded((RemoteOutput(url=needed(data, "task", "content", "url")),))
+            case "failed" | "cancelled":
+                code, message = text_at(data, "task", "error", "code"), text_at(data, "task", "error", "message")
+                return Failed(self._http.ended(code or status, message=message))
+            case _:
+                return Pending()
+
+    def operation_of(self, provider_job_id: str, call: Follow) -> Json:
+        """Return what `poll` needs, of the id and the offer."""
+        return {"id": provider_job_id, "version": 2 if _is_second(call.offer) else 1}
+
+    async def check(self, call: Follow) -> Health:
+        """List the account's files of one kind."""
+        params = {"purpose": "voice_clone"}
+        self._checked(await self._http.request("GET", "/v1/files/list", headers=_headers(call), params=params))
+        return Health()
+
+    def _checked(self, answer: Answer, *, submitting: bool = False) -> Json:
+        """Return the data of an answer whose envelope says success too."""
+        data = answer.json()
+        if code := _code(data):
+            told = Told((code,), text_at(data, "base_resp", "status_msg") or "")
+            raise self._http.failure(answer, told, submitting=submitting)
+        if error := dig(data, "error"):
+            codes = (text_at(error, "code"), text_at(error, "type"))
+            status = number_at(error, "http_code")
+            told = Told(
+                tuple(code for code in codes if code),
+                text_at(error, "message") or text_at(data, "error") or "",
+                status=None if status is None else int(status),
+            )
+            raise self._http.failure(answer, told, submitting=submitting)
+        return data
+
+
+def _path(call: Call) -> str:
+    if call.offer.kind is Kind.IMAGE:
+        return "/v1/image_generation"
+    return f"/v{2 if _is_second(call.offer) else 1}/video_generation"
+
+
+def _is_second(offer: Offer) -> bool:
+    """Return whether a model belongs to the second generation, whose bodies are lists of contents."""
+    slot = offer.fields.get("prompt")
+    return slot is not None and slot.to.startswith("content")
+
+
+def _code(data: Json) -> str | None:
+    """Return the error code of the first generation's envelope; None where it says success or is not there."""
+    code = text_at(data, "base_resp", "status_code")
+    return None if code == "0" else code
+
+
+def _headers(call: Follow) -> dict[str, str]:
+    return {"Authorization": f"Bearer {next(iter(call.credentials.values()))}"}
+
+
+def create(http: ProviderHttp) -> MiniMaxAdapter:
+    """Return the adapter."""
+    return MiniMaxAdapter(http)
