@@ -37,6 +37,25 @@ def body_of(call: Call) -> Body:
     return body
 
 
+def check_pictures(call: Call) -> None:
+    """Refuse pictures that the body of this operation has no place for.
+
+    Raises:
+        Unsupported: If one has none, or two would share a place for one.
+    """
+    slots, taken = slots_of(call), set[str]()
+    for blob in call.inputs:
+        to = slots.get(blob.role, _OFF).to
+        if not to or to in taken:
+            other = " together with the others" if to else ""
+            raise Unsupported(
+                f"{call.offer.model} takes no picture as {blob.role}{other} to {call.request.mode.replace('_', ' ')}.",
+                field="images",
+                hint="Nothing was sent. Leave it out, or name another model.",
+            )
+        taken |= set[str]() if to.endswith(("[]", "#")) else {to}
+
+
 def slots_of(call: Call) -> Mapping[str, Slot]:
     """Return where each value goes: for this operation, else this offer, else everywhere at the provider's."""
     own = call.offer.fields_of.get(call.request.mode, {})

@@ -287,6 +287,7 @@ class Provider(_Strict):
     base_url: str | None = None
     hosts: tuple[str, ...] = Field(default=(), description="where credentials may go")
     download_hosts: tuple[str, ...] = ()
+    upload_hosts: tuple[str, ...] = Field(default=(), description="where input files may go, without credentials")
     auth_for_downloads: bool = False
     safe_statuses: tuple[int, ...] = Field(default=(), description="HTTP statuses that prove that nothing was accepted")
     limits: Limits = Limits()
@@ -379,7 +380,7 @@ def check_own(provider: Provider, shipped: Mapping[str, Provider], adapters: fro
 def _hosts(provider: Provider) -> list[str]:
     """Return every host that a manifest names, as they are compared."""
     base = urlsplit(provider.base_url or "").hostname or ""
-    names = (*provider.hosts, *provider.download_hosts, base)
+    names = (*provider.hosts, *provider.download_hosts, *provider.upload_hosts, base)
     return [host for name in names if (host := name.strip().lower().rstrip("."))]
 
 

@@ -1,7 +1,7 @@
 """What one provider's adapter may do on the wire."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,17 +86,23 @@ class ProviderHttp:
             raise self._explained(answer, parts, submitting=True)
         return answer
 
-    async def request(self, method: str, path: str, *, timeout_s: float = REQUEST_S, **parts: Any) -> Answer:
+    async def request(
+        self, method: str, path: str, *, timeout_s: float = REQUEST_S, also: Container[int] = (), **parts: Any
+    ) -> Answer:
         """Make a call that costs nothing, several times where that may help; return an answer of success.
 
-        Arguments as in `submit`.
+        Arguments as in `submit`; `also` are further statuses whose answers the adapter reads itself.
 
         Raises:
             ProviderError: If there is none.
             InvalidRequest: If the provider refused it.
             NotConfigured: As in `submit`.
         """
-        url = self.url(path)
+        return await self._called(method, self.url(path), timeout_s=timeout_s, also=also, **parts)
+
+    async def _called(
+        self, method: str, url: str, *, timeout_s: float = REQUEST_S, also: Container[int] = (), **parts: Any
+    ) -> Answer:
         self._check(parts)
 
         async def once() -> Answer:
@@ -104,11 +110,28 @@ class ProviderHttp:
                 answer = await self._client.request(method, url, timeout_s=timeout_s, **parts)
             except (*NO_ANSWER, TimeoutError) as exc:
                 raise explain_failure(exc, self._provider, submitting=False) from exc
-            if not answer.ok:
+            if not answer.ok and answer.status not in also:
                 raise self._explained(answer, parts, submitting=False)
             return answer
 
         return await retried(once, self._client.clock)
+
+    async def deliver(self, method: str, url: str, **parts: Any) -> Answer:
+        """Bring a file to the address that the provider named for it, on its own hosts or its `upload_hosts`.
+
+        The address is a credential of its own: no other goes there.
+
+        Raises:
+            UnexpectedAnswer: If the address is not theirs.
+            ProviderError, InvalidRequest: As in `request`.
+        """
+        provider = self._provider
+        if not allowed(url, (*provider.hosts, *provider.upload_hosts), self._base):
+            raise UnexpectedAnswer(f"{provider.title} named an address that is not its own; nothing was brought there.")
+        headers: Mapping[str, str] = parts.get("headers") or {}
+        if any(_CREDENTIAL.search(name) for name in headers):
+            raise UnexpectedAnswer(f"A file for {provider.title} was to go out with a credential; nothing was sent.")
+        return await self._called(method, url, **parts)
 
     def failure(self, answer: Answer, told: Told, *, submitting: bool) -> DarkroomError:
         """Return the error of an answer whose status says success and whose envelope does not."""
