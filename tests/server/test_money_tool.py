@@ -187,8 +187,8 @@ async def test_models_are_paged_and_found_by_any_of_their_names(client: Client) 
 async def test_providers_tell_what_is_missing(client: Client) -> None:
     rows = {row["provider"]: row for row in (await read_json(client, "darkroom://providers"))["providers"]}
     assert rows["draft"]["state"] == "ready"
-    assert rows["fal"]["state"] == "no adapter yet"
-    assert rows["fal"]["credentials"][0] == "FAL_KEY"
+    assert rows["openai"]["state"] == "no adapter yet"
+    assert rows["openai"]["credentials"][0] == "OPENAI_API_KEY"
 
 
 async def test_a_months_usage_is_a_resource(client: Client, app: App) -> None:

@@ -1,7 +1,7 @@
 """What one provider's adapter may do on the wire."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,10 +92,12 @@ class ProviderHttp:
             raise self._explained(answer, parts, submitting=True)
         return answer
 
-    async def request(self, method: str, path: str, *, timeout_s: float = REQUEST_S, **parts: Any) -> Answer:
+    async def request(
+        self, method: str, path: str, *, timeout_s: float = REQUEST_S, also: Container[int] = (), **parts: Any
+    ) -> Answer:
         """Make a call that costs nothing, several times where that may help; return an answer of success.
 
-        Arguments as in `submit`.
+        Arguments as in `submit`; `also` are further statuses whose answers the adapter reads itself.
 
         Raises:
             ProviderError: If there is none.
@@ -110,7 +112,7 @@ class ProviderHttp:
                 answer = await self._client.request(method, url, timeout_s=timeout_s, **parts)
             except (*NO_ANSWER, TimeoutError) as exc:
                 raise explain_failure(exc, self._provider, submitting=False) from exc
-            if not answer.ok:
+            if not answer.ok and answer.status not in also:
                 raise self._explained(answer, parts, submitting=False)
             return answer
 
