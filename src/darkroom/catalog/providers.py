@@ -207,6 +207,10 @@ class Offer(_Strict):
     duration: DurationRange | None = None
     inputs: dict[Role, int] = Field(default_factory=dict[Role, int], description="how many of each role")
     inputs_max: int | None = Field(default=None, ge=1, description="how many of all roles together")
+    alone: tuple[Role, ...] = Field(default=(), description="roles that go together with no other role")
+    needs: dict[Role, Role] = Field(
+        default_factory=dict[Role, Role], description="roles that go only together with another one"
+    )
     fields: Annotated[Fields, AfterValidator(check_names)] = Field(
         default_factory=dict, description="where values go in the body, before the provider's own"
     )
@@ -233,6 +237,8 @@ class Offer(_Strict):
     def _whole(self) -> Self:
         if len({mode.kind for mode in self.operations}) != 1:
             raise ValueError("operations must name at least one, all of one kind")
+        if not {*self.alone, *self.needs, *self.needs.values()} <= set(self.inputs):
+            raise ValueError("alone or needs names a role that inputs does not have")
         if not set(self.wires) <= set(self.operations):
             raise ValueError("wires names an operation that the offer does not have")
         if any(price.since and self.shutdown and price.since > self.shutdown for price in self.prices):
