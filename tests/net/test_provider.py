@@ -88,6 +88,24 @@ async def test_an_address_elsewhere_is_not_called(http: ProviderHttp, url: str, 
     assert httpx2_mock.calls.call_count == 0
 
 
+async def test_pictures_are_brought_to_a_host_for_uploads_without_credentials_alone(clock: FakeClock) -> None:
+    seen: list[httpx2.Request] = []
+    transport = httpx2.MockTransport(lambda request: seen.append(request) or httpx2.Response(204))
+    client = ShardedClient(clock, transport=transport)
+    http, url = (
+        ProviderHttp(client, ACME.model_copy(update={"upload_hosts": ("*.store.test",)})),
+        "https://a.store.test/x",
+    )
+    assert (await http.request("POST", url, data={"policy": "p"}, files={"file": ("x.png", b"x", "image/png")})).ok
+    for credential in ({"headers": AUTH}, {"params": {"api_key": "k"}}):
+        with pytest.raises(UnexpectedAnswer, match="not its own"):
+            await http.request("POST", url, **credential)
+    with pytest.raises(UnexpectedAnswer, match="not its own"):
+        await http.submit("POST", url)
+    assert len(seen) == 1
+    await client.aclose()
+
+
 async def test_a_base_url_of_the_user_is_trusted_as_it_is(client: ShardedClient) -> None:
     http = ProviderHttp(client, ACME, "http://127.0.0.1:8080/proxy")
     assert http.url("x") == "http://127.0.0.1:8080/proxy/x"

@@ -115,6 +115,7 @@ class Option(_Strict):
     requires: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue], description="other options it needs")
     forbidden_with: tuple[str, ...] = ()
     wire: str | None = Field(default=None, description="name in the provider's request, when it differs")
+    wrap: str | None = Field(default=None, description="name of the value within an object of its own")
     about: str = ""
     gone: str | None = Field(default=None, description="why the provider no longer has it")
 
@@ -292,6 +293,9 @@ class Provider(_Strict):
     )
     base_url: str | None = None
     hosts: tuple[str, ...] = Field(default=(), description="where credentials may go")
+    upload_hosts: tuple[str, ...] = Field(
+        default=(), description="where pictures may be brought, by addresses that it names, without credentials"
+    )
     download_hosts: tuple[str, ...] = ()
     auth_for_downloads: bool = False
     safe_statuses: tuple[int, ...] = Field(default=(), description="HTTP statuses that prove that nothing was accepted")
@@ -385,7 +389,7 @@ def check_own(provider: Provider, shipped: Mapping[str, Provider], adapters: fro
 def _hosts(provider: Provider) -> list[str]:
     """Return every host that a manifest names, as they are compared."""
     base = urlsplit(provider.base_url or "").hostname or ""
-    names = (*provider.hosts, *provider.download_hosts, base)
+    names = (*provider.hosts, *provider.upload_hosts, *provider.download_hosts, base)
     return [host for name in names if (host := name.strip().lower().rstrip("."))]
 
 

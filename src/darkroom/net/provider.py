@@ -43,8 +43,12 @@ class ProviderHttp:
         self._base = (base_url or provider.base_url or "").rstrip("/")
         self._secrets = tuple(secrets)
 
-    def url(self, path: str) -> str:
+    def url(self, path: str, *, bare: bool = False) -> str:
         """Return the whole address of a path; a whole one only where it is on the provider's own hosts.
+
+        Args:
+            path: Below the base URL, or a whole address.
+            bare: Without credentials, what is sent may go to the provider's hosts for uploads too.
 
         Raises:
             UnexpectedAnswer: If it is not.
@@ -54,7 +58,8 @@ class ProviderHttp:
             raise NotConfigured(f"{self._provider.title} has no base URL.")
         if not _WHOLE.match(path):
             return f"{self._base}/{path.lstrip('/')}"
-        if not allowed(path, self._provider.hosts, self._base):
+        hosts = (*self._provider.hosts, *(self._provider.upload_hosts if bare else ()))
+        if not allowed(path, hosts, self._base):
             raise UnexpectedAnswer(f"{self._provider.title} named an address that is not its own; it was not called.")
         return path
 
@@ -96,7 +101,7 @@ class ProviderHttp:
             InvalidRequest: If the provider refused it.
             NotConfigured: As in `submit`.
         """
-        url = self.url(path)
+        url = self.url(path, bare=_bare(parts))
         self._check(parts)
 
         async def once() -> Answer:
@@ -142,6 +147,12 @@ class ProviderHttp:
         sent = [value for name, value in headers.items() if _CREDENTIAL.search(name)]
         hidden = (*self._secrets, *sent, *(word for value in sent for word in value.split()))
         return explain(answer, self._provider, submitting=submitting, now=self._client.clock.now(), secrets=hidden)
+
+
+def _bare(parts: Mapping[str, Any]) -> bool:
+    """Return whether a call holds no credential."""
+    names = (name for place in ("headers", "params") for name in parts.get(place) or {})
+    return not any(_CREDENTIAL.search(name) for name in names)
 
 
 def allowed(url: str, hosts: Sequence[str], base_url: str | None) -> bool:
