@@ -151,8 +151,8 @@ class ProviderHttp:
 
 def _bare(parts: Mapping[str, Any]) -> bool:
     """Return whether a call holds no credential."""
-    names = (name for place in ("headers", "params") for name in parts.get(place) or {})
-    return not any(_CREDENTIAL.search(name) for name in names)
+    places: tuple[Mapping[str, Any], ...] = (parts.get("headers") or {}, parts.get("params") or {})
+    return not any(_CREDENTIAL.search(name) for place in places for name in place)
 
 
 def allowed(url: str, hosts: Sequence[str], base_url: str | None) -> bool:
