@@ -247,6 +247,13 @@ def test_a_size_of_nearly_the_ratio_is_taken_for_its_resolution(asked: dict[str,
     assert (made.width, made.height, warning) == (*size, "")
 
 
+@pytest.mark.parametrize(("resolution", "side"), [("480p", 480), ("720p", 960), ("1080p", 1440), ("4k", 3840)])
+def test_a_square_clip_has_the_shorter_side_or_the_area_of_its_resolution(resolution: str, side: int) -> None:
+    sizes = {"sizes": ["480x480", "960x960", "1440x1440", "3840x3840"]}
+    made, _ = fitted(video(aspect_ratio="1:1", resolution=resolution), make_video_offer(size=sizes))
+    assert (made.width, made.height) == (side, side)
+
+
 # Time
 
 

@@ -271,8 +271,9 @@ def _fit_picture(work: _Fitting, inputs: tuple[MediaInput, ...]) -> tuple[Size, 
         fitted = _size_for(have, ratio, short_side=short_side)
         return fitted, ratio if have.ratios else _made_ratio(work, ratio, fitted), resolution
     value = ratio_value(ratio)
-    area = DEFAULT_SIDE**2 if short_side is None else short_side**2 * max(value, 1 / value)
-    best = min((parse_size(item) for item in have.sizes), key=lambda item: _distance(item, value, area))
+    # By a height class, some mean that shorter side whatever the ratio, others the area that it has in 16:9.
+    areas = [DEFAULT_SIDE**2] if short_side is None else [short_side**2 * max(value, 1 / value), short_side**2 * 16 / 9]
+    best = min((parse_size(item) for item in have.sizes), key=lambda item: _distance(item, value, *areas))
     return best, ratio if have.ratios else _made_ratio(work, ratio, best), resolution
 
 
@@ -287,7 +288,7 @@ def _fit_class(
         return _class_size(have, ratio, used), ratio, used
     _check_bounds(work, have, size)
     ratio = _nearest_ratio(have, size)[0] if have.ratios else _ratio_of(size)
-    fitted = _class_size(have, ratio, used)
+    fitted = size if str(size) in have.sizes else _class_size(have, ratio, used)
     if fitted != size:
         work.snap("size", size, f"{fitted} ({used})", f"{', '.join(have.classes)} in {', '.join(have.ratios) or ratio}")
     return fitted, ratio, used
@@ -340,10 +341,10 @@ def _name_of_shape(have: SizeRange, size: Size) -> str:
     return ratio if apart <= SAME_RATIO else _ratio_of(size)
 
 
-def _distance(size: Size, ratio: float, area: float) -> tuple[float, float]:
-    """Return how far a size is from a ratio and an area; among ratios that count as one, the area has a say."""
+def _distance(size: Size, ratio: float, *areas: float) -> tuple[float, float]:
+    """Return how far a size is from a ratio and the nearest area; among ratios that count as one, that has a say."""
     apart = abs(math.log(size.width / size.height / ratio))
-    off = abs(math.log(size.width * size.height / area))
+    off = min(abs(math.log(size.width * size.height / area)) for area in areas)
     return (0.0, RATIO_WEIGHT * apart + off) if apart <= SAME_RATIO else (apart, off)
 
 
