@@ -232,6 +232,28 @@ def test_a_clip_takes_one_of_the_offers_sizes() -> None:
         assert (made.width, made.height, warning) == (*size, "")
 
 
+@pytest.mark.parametrize(
+    ("asked", "size"),
+    [
+        ({"resolution": "480p"}, (832, 480)),
+        ({"resolution": "720p"}, (1280, 720)),
+        ({"resolution": "480p", "aspect_ratio": "20:9"}, (1280, 576)),
+        ({"resolution": "480p", "aspect_ratio": "13:6"}, (1248, 576)),
+    ],
+)
+def test_a_size_of_nearly_the_ratio_is_taken_for_its_resolution(asked: dict[str, Any], size: tuple[int, int]) -> None:
+    sizes = {"sizes": ["832x480", "1280x720", "1280x576", "1248x576"], "resolutions": ["480p", "720p"]}
+    made, warning = fitted(video(**asked), make_video_offer(size=sizes))
+    assert (made.width, made.height, warning) == (*size, "")
+
+
+@pytest.mark.parametrize(("resolution", "side"), [("480p", 480), ("720p", 960), ("1080p", 1440), ("4k", 3840)])
+def test_a_square_clip_has_the_shorter_side_or_the_area_of_its_resolution(resolution: str, side: int) -> None:
+    sizes = {"sizes": ["480x480", "960x960", "1440x1440", "3840x3840"]}
+    made, _ = fitted(video(aspect_ratio="1:1", resolution=resolution), make_video_offer(size=sizes))
+    assert (made.width, made.height) == (side, side)
+
+
 # Time
 
 
@@ -416,6 +438,26 @@ def test_more_inputs_than_the_offer_takes_are_refused(
         fit(image(images=given), make_offer(inputs=have))
     assert message in caught.value.message
     assert (caught.value.field, caught.value.allowed) == ("images", allowed)
+
+
+@pytest.mark.parametrize(
+    ("rule", "given", "allowed"),
+    [
+        ({"alone": ["reference"]}, ["first_frame=a", "reference=b"], "reference alone, or none"),
+        ({"needs": {"last_frame": "first_frame"}}, ["last_frame=a"], "first_frame and last_frame"),
+    ],
+)
+def test_roles_that_do_not_go_together_are_refused(rule: dict[str, Any], given: list[str], allowed: str) -> None:
+    error = refusal(video(images=given), make_video_offer(**rule))
+    assert (error.field, error.allowed) == ("images", allowed)
+    for fine in (["first_frame=a", "last_frame=b"], ["reference=a", "reference=b"], []):
+        assert fitted(video(images=fine), make_video_offer(**rule))[1] == ""
+
+
+@pytest.mark.parametrize("rule", [{"alone": ["mask"]}, {"needs": {"mask": "reference"}}])
+def test_a_rule_about_a_role_that_the_offer_lacks_is_refused(rule: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="a role that inputs does not have"):
+        make_offer(**rule)
 
 
 def test_an_operation_that_the_offer_lacks_is_unsupported() -> None:

@@ -37,6 +37,22 @@ def test_without_a_size_it_is_1k() -> None:
 
 
 @pytest.mark.parametrize(
+    ("asked", "size"),
+    [
+        ({"aspect_ratio": "16:9"}, (1376, 768)),
+        ({"aspect_ratio": "4:3"}, (1184, 896)),
+        ({"size": "2048x1152"}, (2752, 1536)),
+        ({"size": "2304x1728"}, (2304, 1728)),
+        ({"size": "1024x576"}, (1024, 576)),
+    ],
+)
+def test_where_sizes_are_listed_it_is_one_of_them(asked: dict[str, Any], size: tuple[int, int]) -> None:
+    sizes = ["1024x1024", "1024x576", "1376x768", "1184x896", "2048x2048", "2752x1536", "2304x1728"]
+    found, _ = made(classed(["1K", "2K"], sizes=sizes), **asked)
+    assert (found.width, found.height) == size
+
+
+@pytest.mark.parametrize(
     ("classes", "used"), [(["2K", "4K"], "2K"), (["4K", "2K"], "2K"), (["0.5K"], "0.5K"), (["1.5K", "0.5K"], "1.5K")]
 )
 def test_without_a_size_and_without_1k_it_is_the_nearest_class(classes: list[str], used: str) -> None:

@@ -111,6 +111,8 @@ def test_refused_content_is_told_from_a_wrong_request() -> None:
         ({"error": "Bad size"}, None, "Bad size"),
         ({"code": 422, "msg": "Bad"}, "422", "Bad"),
         ({"detail": "Bad"}, None, "Bad"),
+        ({"error": "Bad", "issues": [{"path": ["n"]}]}, None, '{"error": "Bad", "issues": [{"path": ["n"]}]}'),
+        ({"error": "Bad", "issues": []}, None, "Bad"),
         ({"detail": [{"loc": ["size"]}]}, None, '{"detail": [{"loc": ["size"]}]}'),
         ({"error": {}}, None, '{"error": {}}'),
         (["Bad"], None, '["Bad"]'),

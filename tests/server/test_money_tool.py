@@ -157,7 +157,7 @@ async def test_a_providers_prices_are_all_there(client: Client) -> None:
     view = await read_json(client, "darkroom://pricing/providers/runway")
     gen = next(offer for offer in view["offers"] if offer["offer"] == "runway/gen4.5")
     assert gen["prices"][0]["usd"] == 0.12
-    assert gen["state"] == "no adapter yet"
+    assert gen["state"] == "needs RUNWAYML_API_SECRET"
     with pytest.raises(MCPError, match="Unknown resource"):
         await client.read_resource("darkroom://pricing/providers/nobody")
 

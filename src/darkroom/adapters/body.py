@@ -32,7 +32,8 @@ def body_of(call: Call) -> Body:
         put_in(body, slots.get(name, _OFF), value)
     for name, value in call.request.options.items():
         option = call.offer.options.get(name)
-        put(body, (option.wire if option else None) or name, value)
+        written: Any = {option.wrap: value} if option and option.wrap else value
+        put(body, (option.wire if option else None) or name, written)
     taken = set[str]()
     for blob in call.inputs:
         slot = slots.get(blob.role, _OFF)

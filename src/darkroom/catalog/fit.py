@@ -32,6 +32,8 @@ DEFAULT_DURATION_S = 5.0
 SCENE_S = 3.0
 SAME_RATIO = 0.04
 """How far two ratios may be apart, as a logarithm, to count as one: 1344x768 is what providers call 16:9."""
+RATIO_WEIGHT = 8
+"""How much more a difference in ratio counts than one in area: 832x480 is the 480p of 16:9, not 1280x720."""
 _T = TypeVar("_T")
 
 
@@ -146,12 +148,29 @@ def _fit_inputs(work: _Fitting) -> tuple[MediaInput, ...]:
     for role in {item.role for item in fitted if item.role}:
         if sum(item.role is role for item in fitted) > have[role]:
             raise _too_many(work, role, have[role])
+    _check_together(work, {item.role for item in fitted if item.role})
     most = work.offer.inputs_max
     if most is not None and len(fitted) > most:
         raise work.refuse(
             f"{work.offer.model} takes at most {most} pictures in all, not {len(fitted)}.", "images", f"up to {most}"
         )
     return tuple(fitted)
+
+
+def _check_together(work: _Fitting, roles: set[Role]) -> None:
+    """Refuse roles that the offer does not take together, and those that it takes only together with others."""
+    offer = work.offer
+    for role in sorted(roles):
+        if role in offer.alone and len(roles) > 1:
+            others = ", ".join(sorted(roles - {role}))
+            raise work.refuse(
+                f"{offer.model} takes pictures as {role} or as {others}, not both.", "images", f"{role} alone, or none"
+            )
+        if role in offer.needs and offer.needs[role] not in roles:
+            needed = offer.needs[role]
+            raise work.refuse(
+                f"{offer.model} takes a {role} only together with a {needed}.", "images", f"{needed} and {role}"
+            )
 
 
 def _too_many(work: _Fitting, role: Role, most: int) -> InvalidRequest:
@@ -255,8 +274,9 @@ def _fit_picture(work: _Fitting, inputs: tuple[MediaInput, ...]) -> tuple[Size, 
         fitted = _size_for(have, ratio, short_side=short_side)
         return fitted, ratio if have.ratios else _made_ratio(work, ratio, fitted), resolution
     value = ratio_value(ratio)
-    area = DEFAULT_SIDE**2 if short_side is None else short_side**2 * max(value, 1 / value)
-    best = min((parse_size(item) for item in have.sizes), key=lambda item: _distance(item, value, area))
+    # By a height class, some mean that shorter side whatever the ratio, others the area that it has in 16:9.
+    areas = [DEFAULT_SIDE**2] if short_side is None else [short_side**2 * max(value, 1 / value), short_side**2 * 16 / 9]
+    best = min((parse_size(item) for item in have.sizes), key=lambda item: _distance(item, value, *areas))
     return best, ratio if have.ratios else _made_ratio(work, ratio, best), resolution
 
 
@@ -268,13 +288,21 @@ def _fit_class(
     used = min(have.classes, key=lambda name: abs(math.log(CLASSES[name] ** 2 / area)))
     if size is None:
         ratio = _snap_ratio(work, have, _wanted_ratio(work.request, inputs))
-        return _size_for(have, ratio, area=CLASSES[used] ** 2), ratio, used
+        return _class_size(have, ratio, used), ratio, used
     _check_bounds(work, have, size)
     ratio = _nearest_ratio(have, size)[0] if have.ratios else _ratio_of(size)
-    fitted = _size_for(have, ratio, area=CLASSES[used] ** 2)
+    fitted = size if str(size) in have.sizes else _class_size(have, ratio, used)
     if fitted != size:
         work.snap("size", size, f"{fitted} ({used})", f"{', '.join(have.classes)} in {', '.join(have.ratios) or ratio}")
     return fitted, ratio, used
+
+
+def _class_size(have: SizeRange, ratio: str, name: str) -> Size:
+    """Return the size of that ratio in a size class: of the offer's own, where it lists them."""
+    area = CLASSES[name] ** 2
+    if not have.sizes:
+        return _size_for(have, ratio, area=area)
+    return min((parse_size(item) for item in have.sizes), key=lambda item: _distance(item, ratio_value(ratio), area))
 
 
 def _made_ratio(work: _Fitting, ratio: str, size: Size) -> str:
@@ -316,8 +344,11 @@ def _name_of_shape(have: SizeRange, size: Size) -> str:
     return ratio if apart <= SAME_RATIO else _ratio_of(size)
 
 
-def _distance(size: Size, ratio: float, area: float) -> tuple[float, float]:
-    return abs(math.log(size.width / size.height / ratio)), abs(math.log(size.width * size.height / area))
+def _distance(size: Size, ratio: float, *areas: float) -> tuple[float, float]:
+    """Return how far a size is from a ratio and the nearest area; among ratios that count as one, that has a say."""
+    apart = abs(math.log(size.width / size.height / ratio))
+    off = min(abs(math.log(size.width * size.height / area)) for area in areas)
+    return (0.0, RATIO_WEIGHT * apart + off) if apart <= SAME_RATIO else (apart, off)
 
 
 def _snap_ratio(work: _Fitting, have: SizeRange, ratio: str) -> str:

@@ -115,6 +115,7 @@ class Option(_Strict):
     requires: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue], description="other options it needs")
     forbidden_with: tuple[str, ...] = ()
     wire: str | None = Field(default=None, description="name in the provider's request, when it differs")
+    wrap: str | None = Field(default=None, description="name of the value within an object of its own")
     about: str = ""
     gone: str | None = Field(default=None, description="why the provider no longer has it")
 
@@ -208,6 +209,10 @@ class Offer(_Strict):
     duration: DurationRange | None = None
     inputs: dict[Role, int] = Field(default_factory=dict[Role, int], description="how many of each role")
     inputs_max: int | None = Field(default=None, ge=1, description="how many of all roles together")
+    alone: tuple[Role, ...] = Field(default=(), description="roles that go together with no other role")
+    needs: dict[Role, Role] = Field(
+        default_factory=dict[Role, Role], description="roles that go only together with another one"
+    )
     fields: Annotated[Fields, AfterValidator(check_names)] = Field(
         default_factory=dict, description="where values go in the body, before the provider's own"
     )
@@ -236,6 +241,8 @@ class Offer(_Strict):
             raise ValueError("operations must name at least one, all of one kind")
         if self.counts and (min(self.counts) < 1 or max(self.counts) != self.count_max):
             raise ValueError("counts must end at count_max")
+        if not {*self.alone, *self.needs, *self.needs.values()} <= set(self.inputs):
+            raise ValueError("alone or needs names a role that inputs does not have")
         if not set(self.wires) <= set(self.operations):
             raise ValueError("wires names an operation that the offer does not have")
         if any(price.since and self.shutdown and price.since > self.shutdown for price in self.prices):

@@ -249,5 +249,7 @@ def _told(answer: Answer) -> Told:
     codes = (place.get(name) for place in places for name in ("code", "type", "status", "name"))
     words = (place.get(name) for place in places for name in ("message", "error", "detail", "msg", "title"))
     found = [str(item) for item in codes if isinstance(item, str | int) and str(item)]
-    message = next((item for item in words if isinstance(item, str) and item), answer.text(_SAID))
+    message = next((item for item in words if isinstance(item, str) and item), "")
+    if not message or body.get("issues"):  # a list of what is wrong, beside a message that says only that something is
+        message = answer.text(_SAID)
     return Told(tuple(found), message)

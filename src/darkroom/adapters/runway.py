@@ -1,0 +1,159 @@
+"""Runway: Gen-4 and partner models. Wire format: the vendor's OpenAPI file and SDK, https://docs.dev.runwayml.com."""
+
+import re
+from contextlib import suppress
+
+from darkroom.adapters.base import (
+    Accepted,
+    Blob,
+    Call,
+    Cancelled,
+    Failed,
+    Follow,
+    Health,
+    Json,
+    Pending,
+    Succeeded,
+    TooLate,
+)
+from darkroom.adapters.body import body_of, wire_of
+from darkroom.adapters.reading import dig, needed, number_at, text_at, texts
+from darkroom.domain.kinds import Mode
+from darkroom.domain.money import MicroUsd
+from darkroom.domain.output import RemoteOutput
+from darkroom.errors import InvalidRequest, ResultExpired, UnexpectedAnswer, Unsupported
+from darkroom.net.answer import Answer
+from darkroom.net.provider import ProviderHttp
+
+VERSION = "2024-11-06"
+"""Of the API; requests without it are refused."""
+KEPT_MS = 86_400_000
+"""How long a link lasts at least; asking again makes new ones."""
+CREDIT = 10_000
+"""Millionths of a dollar."""
+PATHS = {
+    Mode.TEXT_TO_IMAGE: "/v1/text_to_image",
+    Mode.EDIT_IMAGE: "/v1/text_to_image",
+    Mode.REFERENCE_TO_IMAGE: "/v1/text_to_image",
+    Mode.UPSCALE_IMAGE: "/v1/image_upscale",
+    Mode.TEXT_TO_VIDEO: "/v1/text_to_video",
+    Mode.REFERENCE_TO_VIDEO: "/v1/text_to_video",
+    Mode.IMAGE_TO_VIDEO: "/v1/image_to_video",
+    Mode.FIRST_LAST_FRAME: "/v1/image_to_video",
+}
+OVER = ("succeeded", "failed", "cancelled")
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class RunwayAdapter:
+    """Maps requests and answers of the Runway API."""
+
+    def __init__(self, http: ProviderHttp) -> None:
+        self._http = http
+
+    async def submit(self, call: Call) -> Accepted | Succeeded:
+        """Start a task; the operation is in the path, the model in the body."""
+        path = PATHS.get(call.request.mode)
+        if path is None:
+            raise Unsupported(f"{call.provider.title} cannot do {call.request.mode.replace('_', ' ')} from here.")
+        body = {"model": wire_of(call), **body_of(call)}
+        answer = await self._http.submit("POST", path, headers=_headers(call), json=body, spool=call.spool)
+        return self.read(answer, call)
+
+    def read(self, answer: Answer, call: Call) -> Accepted | Succeeded:
+        """Return what to ask about later, and the most that it may cost."""
+        del call
+        data = answer.json()
+        found = _checked(needed(data, "id"))
+        return Accepted({"id": found, "estimated_credits": number_at(data, "estimatedCost", "credits")}, found)
+
+    async def poll(self, operation: Json, call: Follow) -> Pending | Succeeded | Failed:
+        """Ask for the task, whose links are new each time."""
+        data = (await self._http.request("GET", _place(operation), headers=_headers(call))).json()
+        match needed(data, "status").lower():
+            case "succeeded":
+                return _done(data, call)
+            case "failed":
+                error = self._http.ended(text_at(data, "failureCode"), message=text_at(data, "failure"))
+                return Failed(error, billed=_billed(data))
+            case "cancelled":
+                return Failed(self._http.ended("CANCELLED", message="It was cancelled."), billed=_billed(data))
+            case "throttled":
+                return Pending(message="It waits until the account runs fewer tasks.")
+            case _:
+                done = number_at(data, "progress")
+                return Pending(done if done is not None and 0 <= done <= 1 else None)
+
+    async def cancel(self, operation: Json, call: Follow) -> Cancelled | TooLate:
+        """Stop the task, unless it is over: deleting it then would delete its result."""
+        place, headers = _place(operation), _headers(call)
+        data = (await self._http.request("GET", place, headers=headers)).json()
+        if needed(data, "status").lower() in OVER:
+            return TooLate()
+        with suppress(ResultExpired):  # an earlier try of this call may have deleted it
+            await self._http.request("DELETE", place, headers=headers)
+        return Cancelled()
+
+    async def upload(self, blob: Blob, call: Call) -> str:
+        """Bring a picture to the storage that the answer names, which takes no credentials."""
+        name = f"{blob.sha256[:16]}.{blob.media_type.rpartition('/')[2]}"
+        asked = {"filename": name, "type": "ephemeral"}
+        data = (await self._http.request("POST", "/v1/uploads", headers=_headers(call), json=asked)).json()
+        fields = dig(data, "fields")
+        await self._http.deliver(
+            "POST",
+            needed(data, "uploadUrl"),
+            data=fields if isinstance(fields, dict) else {},
+            files={"file": (name, blob.content, blob.media_type)},
+        )
+        return needed(data, "runwayUri")
+
+    def operation_of(self, provider_job_id: str, call: Follow) -> Json:
+        """Return what `poll` needs, of the id alone."""
+        if not _ID.fullmatch(provider_job_id):
+            raise InvalidRequest(f"That is no id of a task of {call.provider.title}.", field="provider-id")
+        return {"id": provider_job_id}
+
+    async def check(self, call: Follow) -> Health:
+        """Ask for the organization, which tells the credits that are left."""
+        data = (await self._http.request("GET", "/v1/organization", headers=_headers(call))).json()
+        left = number_at(data, "creditBalance")
+        return Health(balance=None if left is None else f"{left:g} credits")
+
+
+def _headers(call: Follow) -> dict[str, str]:
+    return {"Authorization": f"Bearer {next(iter(call.credentials.values()))}", "X-Runway-Version": VERSION}
+
+
+def _checked(found: str) -> str:
+    """Return an id that can be part of a path."""
+    if not _ID.fullmatch(found):
+        raise UnexpectedAnswer("The provider's answer has an id that cannot be one.")
+    return found
+
+
+def _place(operation: Json) -> str:
+    return f"/v1/tasks/{_checked(needed(operation, 'id'))}"
+
+
+def _done(data: Json, call: Follow) -> Succeeded:
+    """Return the results, and what was charged where the task tells it."""
+    found = texts(dig(data, "output"))
+    if not found:
+        raise UnexpectedAnswer(f"{call.provider.title} says that it is done and names no result.")
+    credits = number_at(data, "cost", "credits")
+    return Succeeded(
+        tuple(RemoteOutput(url=url, expires_at=call.now + KEPT_MS) for url in found),
+        cost=None if credits is None else MicroUsd(round(credits * CREDIT)),
+    )
+
+
+def _billed(data: Json) -> bool:
+    """Return whether a failed task was charged: as it says, else for refused input, which is not given back."""
+    credits = number_at(data, "cost", "credits")
+    return credits > 0 if credits is not None else (text_at(data, "failureCode") or "").startswith("SAFETY.INPUT")
+
+
+def create(http: ProviderHttp) -> RunwayAdapter:
+    """Return the adapter."""
+    return RunwayAdapter(http)
