@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from darkroom.errors import (
 )
 from darkroom.net import client as client_module
 from darkroom.net import spool
-from darkroom.net.classify import Verdict, verdict_of
+from darkroom.net.answer import Answer
+from darkroom.net.classify import Told, Verdict, verdict_of
 from darkroom.net.client import ShardedClient
 from darkroom.net.provider import ProviderHttp
 from factories import FakeClock
@@ -207,6 +209,18 @@ async def test_the_answer_of_a_submission_is_kept(local: ProviderHttp, server: S
     kept = await anyio.to_thread.run_sync(spool.load, tmp_path / "answer")
     assert kept is not None
     assert (kept.status, kept.body) == (answer.status, answer.body) == (200, b"png")
+
+
+@pytest.mark.parametrize(
+    ("read", "words"), [(lambda answer: Told(("bad_node",), answer.text(4)), "Node"), (lambda _: None, "Node 4 is bad")]
+)
+async def test_an_adapter_may_read_the_errors_of_a_submission_its_own_way(
+    read: Callable[[Answer], Told | None], words: str, local: ProviderHttp, server: Server
+) -> None:
+    server.replies(Reply(400, body=b"Node 4 is bad"))
+    with pytest.raises(InvalidRequest) as caught:
+        await local.submit("POST", "images", json={}, told=read)
+    assert caught.value.provider_message == words
 
 
 async def test_a_key_that_the_provider_quotes_is_masked(client: ShardedClient, server: Server) -> None:
