@@ -24,6 +24,7 @@ from darkroom.adapters.base import (
 )
 from darkroom.adapters.body import body_of, put_in, slots_of
 from darkroom.adapters.reading import dig, needed, text_at
+from darkroom.domain.money import FREE
 from darkroom.domain.output import RemoteOutput
 from darkroom.errors import InvalidRequest, ResultExpired, UnexpectedAnswer
 from darkroom.net.answer import Answer
@@ -103,7 +104,7 @@ class ComfyuiAdapter:
             answer = await self._http.request("POST", f"/api/jobs/{quote(key, safe='')}/cancel")
         except (ResultExpired, InvalidRequest):  # older servers answer 404 or 405
             return await self._cancel_older(key)
-        return Cancelled() if dig(answer.json(), "cancelled") is True else TooLate()
+        return Cancelled(FREE) if dig(answer.json(), "cancelled") is True else TooLate()
 
     async def locate(self, call: Call) -> Accepted | Succeeded | Absent | Unsure:
         """Look for our id; older servers may have chosen another, and keep ours as the client's."""
@@ -172,10 +173,10 @@ class ComfyuiAdapter:
         queue = (await self._http.request("GET", "/queue")).json()
         if any(key == text_at(item, 1) for item in _items(dig(queue, "queue_pending"))):
             await self._http.request("POST", "/queue", json={"delete": [key]})
-            return Cancelled()
+            return Cancelled(FREE)
         if any(key == text_at(item, 1) for item in _items(dig(queue, "queue_running"))):
             await self._http.request("POST", "/interrupt", json={"prompt_id": key})
-            return Cancelled()
+            return Cancelled(FREE)
         return TooLate()
 
     def _outputs(self, job: Any) -> tuple[RemoteOutput, ...]:
