@@ -166,6 +166,12 @@ def test_a_shipped_text_that_is_not_there_is_an_error() -> None:
         (('["text_to_image"]', '["text_to_image"]\ninputs = {hat = 1}'), "inputs.hat"),
         (('["text_to_image"]', '["text_to_image"]\ncount_max = 0'), "count_max: "),
         (('["text_to_image"]', '["text_to_image"]\ncount_max = 4\ncounts = [1, 2]'), "counts must end at count_max"),
+        (('["text_to_image"]', '["text_to_image"]\ntemplate = "{"'), "template: Value error, must be the text of"),
+        (('["text_to_image"]', '["text_to_image"]\ntemplate = "[]"'), "template: "),
+        (
+            ('["text_to_image"]', '["text_to_image"]\nconstants_of.edit_image = {a = 1}'),
+            "constants_of names an operation",
+        ),
         (('title = "Acme"', 'title = "Acme"\ncredentials = "ACME_KEY"'), "credentials: "),
         (('title = "Acme"', 'title = "Acme"\ncredentials = [5]'), "credentials.0: "),
         (('title = "Acme"', 'title = "Acme"\ncredentials = [[]]'), "credentials.0: "),

@@ -23,7 +23,8 @@ from darkroom.errors import (
 )
 from darkroom.net import client as client_module
 from darkroom.net import spool
-from darkroom.net.classify import Verdict, verdict_of
+from darkroom.net.answer import Answer
+from darkroom.net.classify import Told, Verdict, verdict_of
 from darkroom.net.client import ShardedClient
 from darkroom.net.provider import ProviderHttp
 from factories import FakeClock
@@ -207,6 +208,17 @@ async def test_the_answer_of_a_submission_is_kept(local: ProviderHttp, server: S
     kept = await anyio.to_thread.run_sync(spool.load, tmp_path / "answer")
     assert kept is not None
     assert (kept.status, kept.body) == (answer.status, answer.body) == (200, b"png")
+
+
+async def test_an_adapter_may_read_the_errors_of_a_submission_its_own_way(local: ProviderHttp, server: Server) -> None:
+    def read(answer: Answer) -> Told | None:
+        return Told(("bad_node",), answer.text(4)) if answer.status == 400 else None
+
+    server.replies(Reply(400, body=b"Node 4 is bad"), Reply(422, body=b"Node 5 is bad"))
+    for words in ("Node", "Node 5 is bad"):
+        with pytest.raises(InvalidRequest) as caught:
+            await local.submit("POST", "images", told=read)
+        assert caught.value.provider_message == words
 
 
 async def test_a_key_that_the_provider_quotes_is_masked(client: ShardedClient, server: Server) -> None:

@@ -18,15 +18,16 @@ _OFF = Slot(to="")
 def body_of(call: Call) -> Body:
     """Return the body of a submission: values, options, pictures and constants, each where the manifest puts it.
 
-    Pictures are texts (data URI, base64, web address), what their upload returned, or with the form `bytes` the `Blob`
-    itself. A value that the manifest gives no slot is left out.
+    They go into the offer's template where it has one. Pictures are texts (data URI, base64, web
+    address), what their upload returned, or with the form `bytes` the `Blob` itself. A value that the manifest gives no
+    slot is left out.
 
     Raises:
         Unsupported: If a picture has no place, or must go by its web address and has none.
     """
     slots = slots_of(call)
-    body: Body = {}
-    for name, value in call.offer.constants.items():
+    body: Body = deepcopy(call.offer.template) or {}
+    for name, value in (call.offer.constants | call.offer.constants_of.get(call.request.mode, {})).items():
         put(body, name, value)
     for name, value in _values(call.request):
         put_in(body, slots.get(name, _OFF), value)

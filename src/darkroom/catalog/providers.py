@@ -1,5 +1,6 @@
 """Provider manifests: the one list of providers, their offers, limits and prices."""
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -178,6 +179,16 @@ class Price(_Strict):
         return self
 
 
+def _object(value: object) -> object:
+    """Read a template: the text of a JSON object."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as exc:
+        raise ValueError(f"must be the text of a JSON object: {exc}") from None
+
+
 class Offer(_Strict):
     """One model of one provider."""
 
@@ -219,8 +230,15 @@ class Offer(_Strict):
     fields_of: dict[Mode, Annotated[Fields, AfterValidator(check_names)]] = Field(
         default_factory=dict[Mode, Fields], description="where they go for one operation, before the offer's own"
     )
+    template: Annotated[dict[str, JsonValue] | None, BeforeValidator(_object, json_schema_input_type=str | None)] = (
+        Field(default=None, description="its body before any value is put in, as the text of a JSON object")
+    )
     constants: dict[str, JsonValue] = Field(
         default_factory=dict[str, JsonValue], description="what its body always holds; dots nest"
+    )
+    constants_of: dict[Mode, dict[str, JsonValue]] = Field(
+        default_factory=dict[Mode, dict[str, JsonValue]],
+        description="what its body holds for one operation besides, unless the request says otherwise",
     )
     pictures: Form | None = Field(default=None, description="instead of the provider's")
     picture: PictureLimits | None = Field(default=None, description="instead of the provider's")
@@ -245,6 +263,8 @@ class Offer(_Strict):
             raise ValueError("alone or needs names a role that inputs does not have")
         if not set(self.wires) <= set(self.operations):
             raise ValueError("wires names an operation that the offer does not have")
+        if not set(self.constants_of) <= set(self.operations):
+            raise ValueError("constants_of names an operation that the offer does not have")
         if any(price.since and self.shutdown and price.since > self.shutdown for price in self.prices):
             raise ValueError("a price begins after the shutdown date")
         if self.status is Status.RETIRED and self.shutdown is None:

@@ -1,7 +1,7 @@
 """What one provider's adapter may do on the wire."""
 
 import re
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,14 @@ class ProviderHttp:
         return path
 
     async def submit(
-        self, method: str, path: str, *, timeout_s: float = SUBMIT_S, spool: Path | None = None, **parts: Any
+        self,
+        method: str,
+        path: str,
+        *,
+        timeout_s: float = SUBMIT_S,
+        spool: Path | None = None,
+        told: Callable[[Answer], Told | None] | None = None,
+        **parts: Any,
     ) -> Answer:
         """Make the one call that may cost money: once, on a connection of its own; return an answer of success.
 
@@ -74,6 +81,7 @@ class ProviderHttp:
             path: Below the base URL.
             timeout_s: Seconds for the whole of it.
             spool: Where to keep the answer before it is returned.
+            told: How to read an error whose codes and words are not where they usually are; None: as usual.
             parts: headers, params, json, content, data, files.
 
         Raises:
@@ -89,7 +97,7 @@ class ProviderHttp:
         except (*NO_ANSWER, TimeoutError, UnexpectedAnswer) as exc:
             raise explain_failure(exc, self._provider, submitting=True) from exc
         if not answer.ok:
-            raise self._explained(answer, parts, submitting=True)
+            raise self._explained(answer, parts, submitting=True, told=told and told(answer))
         return answer
 
     async def request(
@@ -184,12 +192,15 @@ class ProviderHttp:
                     hint="Nothing was sent. Look for a space, a line end or a typographic character in the key.",
                 )
 
-    def _explained(self, answer: Answer, parts: Mapping[str, Any], *, submitting: bool) -> DarkroomError:
+    def _explained(
+        self, answer: Answer, parts: Mapping[str, Any], *, submitting: bool, told: Told | None = None
+    ) -> DarkroomError:
         # The credential sent is masked even where nobody named it to us: providers like to quote a wrong one.
         headers: Mapping[str, str] = parts.get("headers") or {}
         sent = [value for name, value in headers.items() if _CREDENTIAL.search(name)]
         hidden = (*self._secrets, *sent, *(word for value in sent for word in _BETWEEN.split(value)))
-        return explain(answer, self._provider, submitting=submitting, now=self._client.clock.now(), secrets=hidden)
+        now = self._client.clock.now()
+        return explain(answer, self._provider, submitting=submitting, now=now, secrets=hidden, told=told)
 
 
 def allowed(url: str, hosts: Sequence[str], base_url: str | None) -> bool:
