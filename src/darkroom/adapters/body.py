@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from itertools import chain, count
+from itertools import accumulate, chain, count, pairwise
 from typing import Any
 
 from darkroom.adapters.base import Blob, Call
@@ -29,11 +29,11 @@ def body_of(call: Call) -> Body:
         put(body, name, value)
     for name, value in _values(call.request):
         put_in(body, slots.get(name, _OFF), value)
+    for blob in call.inputs:
+        put_in(body, slots.get(blob.role, _OFF), picture_of(blob, call))
     for name, value in call.request.options.items():
         option = call.offer.options.get(name)
         put(body, (option.wire if option else None) or name, value)
-    for blob in call.inputs:
-        put_in(body, slots.get(blob.role, _OFF), picture_of(blob, call))
     return body
 
 
@@ -84,6 +84,8 @@ def put_in(body: Body, slot: Slot, value: Any) -> None:
         return
     written = _written(value, slot)
     put(body, slot.to, {slot.wrap: written, **slot.beside} if slot.wrap else written)
+    for name, other in slot.also.items():
+        put(body, name, other)
 
 
 def put(body: Body, name: str, value: Any) -> None:
@@ -115,6 +117,19 @@ def _values(request: Effective) -> Iterator[tuple[str, Any]]:
         value = (request.width, request.height) if name == "size" else getattr(request, name)
         if value is not None and value != "":
             yield name, value
+    if request.scenes:
+        yield "scenes", shots_of(request)
+
+
+def shots_of(request: Effective) -> list[Body]:
+    """Return the scenes of a timeline as prompts and whole seconds that add up to its duration."""
+    lengths = [scene.duration or 0.0 for scene in request.scenes]
+    scale = (request.duration or sum(lengths)) / (sum(lengths) or 1.0)
+    ends = [0, *(round(end * scale) for end in accumulate(lengths))]
+    return [
+        {"prompt": scene.prompt, "duration": end - start}
+        for scene, (start, end) in zip(request.scenes, pairwise(ends), strict=True)
+    ]
 
 
 def _written(value: Any, slot: Slot) -> Any:
