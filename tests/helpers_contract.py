@@ -3,7 +3,7 @@
 A recording is one JSON file per provider: `{"provider": ..., "not_applicable": {shape: why}, "cases": [case, ...]}`.
 A case: `name`, `mark` (how sure the shape is, and where it is from), `shape` (one of `SHAPES`), `do` (`submit`, `poll`,
 `cancel`, `locate`, `check`, `upload`), `model`, for submissions `request` and `inputs` (and `mode` for what no tool
-asks for yet, such as upscale_image), for the others `operation`;
+asks for yet, such as upscale_image), for the others `operation`, and `age_s` (seconds since it was sent, else 30);
 `exchange`, a list of `{"sent": {...}, "answer": {...}}` in their order; and `result`.
 """
 
@@ -146,7 +146,7 @@ def call_of(provider: Provider, case: dict[str, Any], folder: Path) -> Call:
     return Call(
         job_id="job_0001",
         submit_key=case.get("submit_key", "0123456789abcdef01234567"),
-        sent_at=NOW - 30_000,
+        sent_at=NOW - 1000 * case.get("age_s", 30),
         provider=provider,
         offer=offer,
         credentials=credentials(provider, case),
