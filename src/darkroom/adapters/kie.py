@@ -15,6 +15,7 @@ from darkroom.net.provider import ProviderHttp
 
 UPLOADS = "https://kieai.redpandaai.co"
 UPLOAD_PATH = "/api/file-stream-upload"
+UPLOAD_S = 180.0
 NEW_MS = 90_000
 """How long a task may be unknown after its submission."""
 ENDED = frozenset({"408", "501"})
@@ -112,6 +113,7 @@ class KieAdapter:
         answer = await self._http.request(
             "POST",
             self._uploads(call),
+            timeout_s=UPLOAD_S,
             headers=_headers(call),
             data={"uploadPath": "darkroom", "fileName": name},
             files={"file": (name, blob.content, blob.media_type)},
