@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from decimal import Decimal
-from itertools import chain, count
+from itertools import accumulate, chain, count, pairwise
 from typing import Any
 
 from darkroom.adapters.base import Blob, Call
@@ -31,10 +31,6 @@ def body_of(call: Call) -> Body:
         put(body, name, value)
     for name, value in _values(call.request):
         put_in(body, slots.get(name, _OFF), value)
-    for name, value in call.request.options.items():
-        option = call.offer.options.get(name)
-        written: Any = {option.wrap: value} if option and option.wrap else value
-        put(body, (option.wire if option else None) or name, written)
     taken = set[str]()
     for blob in call.inputs:
         slot = slots.get(blob.role, _OFF)
@@ -42,6 +38,10 @@ def body_of(call: Call) -> Body:
             raise _no_place(call, blob, alone=slot.to in taken)
         taken |= set[str]() if slot.to.endswith(("[]", "#")) else {slot.to}
         put_in(body, slot, picture_of(blob, call))
+    for name, value in call.request.options.items():
+        option = call.offer.options.get(name)
+        written: Any = {option.wrap: value} if option and option.wrap else value
+        put(body, (option.wire if option else None) or name, written)
     return body
 
 
@@ -107,6 +107,8 @@ def put_in(body: Body, slot: Slot, value: Any) -> None:
         put(inner, slot.wrap, written)
         written = inner
     put(body, slot.to, written)
+    for name, other in slot.also.items():
+        put(body, name, other)
 
 
 def put(body: Body, name: str, value: Any) -> None:
@@ -138,6 +140,19 @@ def _values(request: Effective) -> Iterator[tuple[str, Any]]:
         value = (request.width, request.height) if name == "size" else getattr(request, name)
         if value is not None and value != "":
             yield name, value
+    if request.scenes:
+        yield "scenes", shots_of(request)
+
+
+def shots_of(request: Effective) -> list[Body]:
+    """Return the scenes of a timeline as prompts and whole seconds that add up to its duration."""
+    lengths = [scene.duration or 0.0 for scene in request.scenes]
+    scale = (request.duration or sum(lengths)) / (sum(lengths) or 1.0)
+    ends = [0, *(round(end * scale) for end in accumulate(lengths))]
+    return [
+        {"prompt": scene.prompt, "duration": end - start}
+        for scene, (start, end) in zip(request.scenes, pairwise(ends), strict=True)
+    ]
 
 
 def _written(value: Any, slot: Slot) -> Any:

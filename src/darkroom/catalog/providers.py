@@ -200,6 +200,9 @@ class Offer(_Strict):
     wires: dict[Mode, str] = Field(
         default_factory=dict[Mode, str], description="the provider's own name for each operation, where they differ"
     )
+    route: str | None = Field(
+        default=None, description="the provider's interface it is called through, where there are several"
+    )
     operations: tuple[Mode, ...]
     off: str | None = Field(default=None, description="why it is not used unless DARKROOM_ENABLE names it")
     status: Status = Status.LIVE

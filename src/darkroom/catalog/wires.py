@@ -22,7 +22,7 @@ PLAIN = (
     "quality",
 )
 """What a request holds besides pictures and options."""
-NAMES = (*PLAIN, *(str(role) for role in Role))
+NAMES = (*PLAIN, "scenes", *(str(role) for role in Role))
 
 
 class _Strict(BaseModel):
@@ -60,6 +60,9 @@ class Slot(_Strict):
     wrap: str | None = Field(default=None, description="name of the value within an object of its own, written as `to`")
     beside: dict[str, JsonValue] = Field(
         default_factory=dict[str, JsonValue], description="what else that object holds"
+    )
+    also: dict[str, JsonValue] = Field(
+        default_factory=dict[str, JsonValue], description="what the body holds besides, where this value is; dots nest"
     )
 
 
