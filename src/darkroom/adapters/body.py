@@ -25,7 +25,8 @@ def body_of(call: Call) -> Body:
     """
     slots = slots_of(call)
     body: Body = {}
-    for name, value in call.offer.constants.items():
+    own = call.offer.constants_of.get(call.request.mode, {})
+    for name, value in {**call.offer.constants, **own}.items():
         put(body, name, value)
     for name, value in _values(call.request):
         put_in(body, slots.get(name, _OFF), value)

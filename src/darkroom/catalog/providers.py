@@ -216,6 +216,9 @@ class Offer(_Strict):
     constants: dict[str, JsonValue] = Field(
         default_factory=dict[str, JsonValue], description="what its body always holds; dots nest"
     )
+    constants_of: dict[Mode, dict[str, JsonValue]] = Field(
+        default_factory=dict[Mode, dict[str, JsonValue]], description="what its body also holds for one operation"
+    )
     pictures: Form | None = Field(default=None, description="instead of the provider's")
     picture: PictureLimits | None = Field(default=None, description="instead of the provider's")
     options: dict[str, Option] = Field(default_factory=dict[str, Option])
