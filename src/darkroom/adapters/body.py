@@ -1,6 +1,7 @@
 """Writes a request as a provider's body, by the slots that its manifest names."""
 
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from decimal import Decimal
 from itertools import chain, count
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from darkroom.adapters.base import Blob, Call
 from darkroom.catalog.wires import PLAIN, Form, Slot
 from darkroom.domain.request import Effective
-from darkroom.errors import UnexpectedAnswer, Unsupported
+from darkroom.errors import Unsupported
 
 Body = dict[str, Any]
 _OFF = Slot(to="")
@@ -21,20 +22,25 @@ def body_of(call: Call) -> Body:
     itself. A value that the manifest gives no slot is left out.
 
     Raises:
-        Unsupported: If a picture must go by its web address and has none.
+        Unsupported: If a picture must go by its web address and has none, or another is where it should be.
     """
     slots = slots_of(call)
     body: Body = {}
     own = call.offer.constants_of.get(call.request.mode, {})
     for name, value in {**call.offer.constants, **own}.items():
-        put(body, name, value)
+        put(body, name, deepcopy(value))  # later values may lie within it, and the manifest is everybody's
     for name, value in _values(call.request):
         put_in(body, slots.get(name, _OFF), value)
     for name, value in call.request.options.items():
         option = call.offer.options.get(name)
         put(body, (option.wire if option else None) or name, value)
+    taken: set[str] = set()
     for blob in call.inputs:
-        put_in(body, slots.get(blob.role, _OFF), picture_of(blob, call))
+        slot = slots.get(blob.role, _OFF)
+        if slot.to and slot.to in taken and not slot.to.endswith(("[]", "#")):
+            raise _clash(slot.to)
+        taken.add(slot.to)
+        put_in(body, slot, picture_of(blob, call))
     return body
 
 
@@ -91,16 +97,19 @@ def put(body: Body, name: str, value: Any) -> None:
     """Write a value under a name with dots for nesting; [] at the end adds to a list, # numbers from the second on.
 
     Raises:
-        UnexpectedAnswer: If the manifest puts something else there too.
+        Unsupported: If the manifest puts something else there too.
     """
     *outer, last = name.removesuffix("[]").removesuffix("#").split(".")
     for part in outer:
         inner = body.setdefault(part, {})
         if not isinstance(inner, dict):
-            raise UnexpectedAnswer(f"The manifest puts two values at {name!r}; nothing was sent.")
+            raise _clash(name)
         body = inner  # pyright: ignore[reportUnknownVariableType] because bodies are JSON
     if name.endswith("[]"):
-        body.setdefault(last, []).append(value)
+        items = body.setdefault(last, [])
+        if not isinstance(items, list):
+            raise _clash(name)
+        items.append(value)  # pyright: ignore[reportUnknownMemberType] because bodies are JSON
     elif name.endswith("#"):
         free = (
             numbered for numbered in chain([last], (f"{last}_{number}" for number in count(2))) if numbered not in body
@@ -108,6 +117,11 @@ def put(body: Body, name: str, value: Any) -> None:
         body[next(free)] = value
     else:
         body[last] = value
+
+
+def _clash(name: str) -> Unsupported:
+    """Return the error of a manifest that would lose a value; of a kind that says that nothing was sent."""
+    return Unsupported(f"The manifest puts two values at {name!r}.", hint="Nothing was sent. Name another model.")
 
 
 def _values(request: Effective) -> Iterator[tuple[str, Any]]:

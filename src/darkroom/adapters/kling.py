@@ -126,9 +126,11 @@ def _path(call: Call) -> str:
 
 
 def _body(call: Call) -> Body:
-    body = {**body_of(call), "model_name": _route(call)[1], "external_task_id": call.submit_key}
-    if call.request.mode is Mode.TIMELINE:
+    several = call.request.mode is Mode.TIMELINE
+    if several:
         _check_pictures(call)
+    body = {**body_of(call), "model_name": _route(call)[1], "external_task_id": call.submit_key}
+    if several:
         body["multi_prompt"] = _shots(call.request)
     if any(blob.role in FRAMES for blob in call.inputs):
         body.pop("aspect_ratio", None)  # the frame has one
