@@ -3,7 +3,8 @@
 A recording is one JSON file per provider: `{"provider": ..., "not_applicable": {shape: why}, "cases": [case, ...]}`.
 A case: `name`, `mark` (how sure the shape is, and where it is from), `shape` (one of `SHAPES`), `do` (`submit`, `poll`,
 `cancel`, `locate`, `check`, `upload`), `model`, for submissions `request` and `inputs` (and `mode` for what no tool
-asks for yet, such as upscale_image), for the others `operation`; `sent_at` where the age of the work counts;
+asks for yet, such as upscale_image), for the others `operation`
+and, where it matters, `age_ms`, how long ago the submission was;
 `exchange`, a list of `{"sent": {...}, "answer": {...}}` in their order; and `result`. A `path` that is no whole address
 is on the host of the base URL; a header that must not be sent is null.
 """
@@ -184,7 +185,7 @@ def call_of(provider: Provider, case: dict[str, Any], folder: Path) -> Call:
     return Call(
         job_id="job_0001",
         submit_key=case.get("submit_key", "0123456789abcdef01234567"),
-        sent_at=case.get("sent_at", NOW - 30_000),
+        sent_at=NOW - case.get("age_ms", 30_000),
         provider=provider,
         offer=offer,
         credentials=credentials(provider, case),

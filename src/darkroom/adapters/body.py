@@ -26,8 +26,7 @@ def body_of(call: Call) -> Body:
     """
     slots = slots_of(call)
     body: Body = {}
-    own = call.offer.constants_of.get(call.request.mode, {})
-    for name, value in {**call.offer.constants, **own}.items():
+    for name, value in (call.offer.constants | call.offer.constants_of.get(call.request.mode, {})).items():
         put(body, name, deepcopy(value))  # later values may lie within it, and the manifest is everybody's
     for name, value in _values(call.request):
         put_in(body, slots.get(name, _OFF), value)

@@ -217,7 +217,8 @@ class Offer(_Strict):
         default_factory=dict[str, JsonValue], description="what its body always holds; dots nest"
     )
     constants_of: dict[Mode, dict[str, JsonValue]] = Field(
-        default_factory=dict[Mode, dict[str, JsonValue]], description="what its body also holds for one operation"
+        default_factory=dict[Mode, dict[str, JsonValue]],
+        description="what its body holds for one operation besides, unless the request says otherwise",
     )
     pictures: Form | None = Field(default=None, description="instead of the provider's")
     picture: PictureLimits | None = Field(default=None, description="instead of the provider's")
@@ -238,6 +239,8 @@ class Offer(_Strict):
             raise ValueError("operations must name at least one, all of one kind")
         if not set(self.wires) <= set(self.operations):
             raise ValueError("wires names an operation that the offer does not have")
+        if not set(self.constants_of) <= set(self.operations):
+            raise ValueError("constants_of names an operation that the offer does not have")
         if any(price.since and self.shutdown and price.since > self.shutdown for price in self.prices):
             raise ValueError("a price begins after the shutdown date")
         if self.status is Status.RETIRED and self.shutdown is None:
