@@ -22,7 +22,7 @@ def body_of(call: Call) -> Body:
     itself. A value that the manifest gives no slot is left out.
 
     Raises:
-        Unsupported: If a picture must go by its web address and has none, or another is where it should be.
+        Unsupported: If a picture has no place, or must go by its web address and has none.
     """
     slots = slots_of(call)
     body: Body = {}
@@ -33,14 +33,23 @@ def body_of(call: Call) -> Body:
     for name, value in call.request.options.items():
         option = call.offer.options.get(name)
         put(body, (option.wire if option else None) or name, value)
-    taken: set[str] = set()
+    taken = set[str]()
     for blob in call.inputs:
         slot = slots.get(blob.role, _OFF)
-        if slot.to and slot.to in taken and not slot.to.endswith(("[]", "#")):
-            raise _clash(slot.to)
-        taken.add(slot.to)
+        if not slot.to or slot.to in taken:
+            raise _no_place(call, blob, alone=slot.to in taken)
+        taken |= set[str]() if slot.to.endswith(("[]", "#")) else {slot.to}
         put_in(body, slot, picture_of(blob, call))
     return body
+
+
+def _no_place(call: Call, blob: Blob, *, alone: bool) -> Unsupported:
+    other = " together with the others" if alone else ""
+    return Unsupported(
+        f"{call.offer.model} takes no picture as {blob.role}{other} to {call.request.mode.replace('_', ' ')}.",
+        field="images",
+        hint="Nothing was sent or charged. Leave it out, or name another model.",
+    )
 
 
 def slots_of(call: Call) -> Mapping[str, Slot]:
