@@ -5,31 +5,36 @@ A case: `name`, `mark` (how sure the shape is, and where it is from), `shape` (o
 `cancel`, `locate`, `check`, `upload`), `model`, for submissions `request` and `inputs` (and `mode` for what no tool
 asks for yet, such as upscale_image), for the others `operation`
 and, where it matters, `age_ms`, how long ago the submission was;
-`exchange`, a list of `{"sent": {...}, "answer": {...}}` in their order; and `result`.
+`exchange`, a list of `{"sent": {...}, "answer": {...}}` in their order; and `result`. A `path` that is no whole address
+is on the host of the base URL; a header that must not be sent is null.
 """
 
 import email
 import email.policy
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
+import anyio
 import httpx2
 
 from darkroom.adapters.base import (
     Absent,
     Accepted,
+    Adapter,
     Blob,
     Call,
     Cancelled,
     Failed,
+    Follow,
     Health,
     Made,
     Pending,
+    Reads,
     Succeeded,
     TooLate,
     Unsure,
@@ -38,13 +43,14 @@ from darkroom.adapters.registry import Registry
 from darkroom.catalog.fit import fit
 from darkroom.catalog.options import check_options
 from darkroom.catalog.providers import Offer, Provider
-from darkroom.clock import SystemClock
 from darkroom.domain.kinds import Mode, Role
 from darkroom.domain.request import Effective, MediaInput, request_adapter
 from darkroom.errors import DarkroomError
+from darkroom.net import spool
 from darkroom.net.client import ShardedClient
 from darkroom.net.guard import Guard
-from darkroom.net.provider import ProviderHttp
+from darkroom.net.provider import ProviderHttp, place
+from factories import FakeClock
 
 Json = dict[str, Any]
 RECORDINGS = Path(__file__).parent / "adapters" / "recordings"
@@ -66,6 +72,9 @@ SHAPES = (
 )
 NOW = 1_795_000_000_000
 """Milliseconds since 1970, in November 2026."""
+OPERATION = 4_000
+"""Characters that an operation stays below."""
+NOTES = frozenset({"seed", "revised_prompt", "sent_text", "understood", "not_understood"})
 
 
 def recording(provider_id: str) -> dict[str, Any]:
@@ -81,25 +90,21 @@ def cases() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 async def play(provider: Provider, case: dict[str, Any], folder: Path) -> None:
-    """Play one case, and check what was sent and what came of it."""
-    script = _Script(case["exchange"])
-    client = ShardedClient(SystemClock(), transport=httpx2.MockTransport(script.answer))
-    secrets = tuple(credentials(provider, case).values())
+    """Play one case, and check what was sent and what came of it, also of an answer that is read again."""
+    script = _Script(case["exchange"], provider)
+    client = ShardedClient(FakeClock(NOW), transport=httpx2.MockTransport(script.answer))
+    call = call_of(provider, case, folder)
+    secrets = tuple(call.credentials.values())
     guard = Guard(client, _public, proxied=False)
     registry = Registry({provider.id: provider}, lambda item: ProviderHttp(client, item, None, secrets, guard))
+    adapter = registry.adapter(provider.id)
     try:
-        result = await _done(registry.adapter(provider.id), provider, case, folder)
-    except DarkroomError as exc:
-        if "raises" not in case["result"]:
-            raise
-        _check_error(exc, case["result"], secrets)
-    else:
-        assert "raises" not in case["result"], f"returned {result!r}"
-        check_result(result, case["result"], secrets)
+        await _check(lambda: _done(adapter, case, call), case["result"], secrets, script)
+        if case["do"] == "submit" and isinstance(adapter, Reads):
+            await _check_read_again(adapter, case, call, secrets)
     finally:
         await registry.aclose()
         await client.aclose()
-    assert script.left == [], "not everything that was expected was sent"
 
 
 async def _public(host: str) -> list[str]:
@@ -107,21 +112,54 @@ async def _public(host: str) -> list[str]:
     return ["93.184.216.34"]
 
 
-async def _done(adapter: Any, provider: Provider, case: dict[str, Any], folder: Path) -> Any:
-    call = call_of(provider, case, folder)
+async def _check(work: Callable[[], Awaitable[Any]], wanted: Json, secrets: tuple[str, ...], script: "_Script") -> None:
+    try:
+        result = await work()
+    except DarkroomError as exc:
+        script.check()
+        if "raises" not in wanted:
+            raise
+        _check_error(exc, wanted, secrets)
+    else:
+        script.check()
+        assert "raises" not in wanted, f"returned {result!r}"
+        check_result(result, wanted, secrets)
+
+
+async def _check_read_again(adapter: Reads, case: dict[str, Any], call: Call, secrets: tuple[str, ...]) -> None:
+    """Check that a kept answer of success leads to the same, after a crash: without inputs, by nobody who sent it."""
+    kept = await anyio.to_thread.run_sync(spool.load, call.spool)
+    good = [step for step in case["exchange"] if 200 <= step["answer"]["status"] < 300]
+    assert (kept is not None) is bool(good), "the answer of success, and no other, is kept"
+    if kept is None:
+        return
+
+    async def read() -> Any:
+        return adapter.read(kept, replace(call, inputs=()))
+
+    await _check(read, case["result"], secrets, _Script([], call.provider))
+
+
+async def _done(adapter: Any, case: dict[str, Any], call: Call) -> Any:
+    # Whoever asks about accepted work has no more than this: the request and its inputs are not loaded again.
+    follow = Follow(**{item.name: getattr(call, item.name) for item in fields(Follow)})
     match case["do"]:
-        case "submit":
-            return await adapter.submit(call)
+        case "submit" | "locate" as name:
+            return await getattr(adapter, name)(call)
         case "upload":
             return await adapter.upload(call.inputs[0], call)
-        case "locate":
-            return await adapter.locate(call)
         case "check":
-            return await adapter.check(call)
+            return await adapter.check(follow)
         case "poll" | "cancel" as name:
-            return await getattr(adapter, name)(case["operation"], call)
+            return await getattr(adapter, name)(case["operation"], follow)
         case other:
             raise ValueError(other)
+
+
+def adapter_of(provider: Provider) -> Adapter:
+    """Return the adapter of a provider, on a wire that answers nothing."""
+    client = ShardedClient(FakeClock(NOW), transport=httpx2.MockTransport(_Script([], provider).answer))
+    return Registry({provider.id: provider}, lambda item: ProviderHttp(client, item)).adapter(provider.id)
 
 
 def credentials(provider: Provider, case: dict[str, Any]) -> dict[str, str]:
@@ -192,14 +230,26 @@ def _blob(number: int, item: dict[str, Any], folder: Path) -> Blob:
 class _Script:
     """Answers requests one after another, and checks each."""
 
-    def __init__(self, exchange: list[dict[str, Any]]) -> None:
+    def __init__(self, exchange: list[dict[str, Any]], provider: Provider) -> None:
         self.left = list(exchange)
+        self._base = provider.base_url or ""
+        self._wrong: AssertionError | None = None
+
+    def check(self) -> None:
+        """Raise what was wrong with a request, which an adapter may have swallowed, or with those that are missing."""
+        if self._wrong:
+            raise self._wrong
+        assert self.left == [], "not everything that was expected was sent"
 
     async def answer(self, request: httpx2.Request) -> httpx2.Response:
-        assert self.left, f"nothing more was expected, and {request.method} {request.url} was sent"
-        step = self.left.pop(0)
         await request.aread()
-        _check_sent(request, step["sent"])
+        try:
+            assert self.left, f"nothing more was expected, and {request.method} {request.url} was sent"
+            step = self.left.pop(0)
+            _check_sent(request, step["sent"], self._base)
+        except AssertionError as exc:
+            self._wrong = self._wrong or exc
+            raise
         answer = step["answer"]
         headers = answer.get("headers", {})
         if "json" in answer:
@@ -207,15 +257,20 @@ class _Script:
         return httpx2.Response(answer["status"], headers=headers, content=answer.get("text", "").encode())
 
 
-def _check_sent(request: httpx2.Request, wanted: dict[str, Any]) -> None:
+def _check_sent(request: httpx2.Request, wanted: dict[str, Any], base: str) -> None:
     """Compare method, address, query and body whole, and of the headers those that are named; `~` begins a pattern."""
     assert request.method == wanted["method"]
     url = request.url.copy_with(host=request.headers["host"].partition(":")[0])
-    assert wanted["path"] in (url.path, f"{url.scheme}://{url.netloc.decode()}{url.path}"), str(url)
-    assert dict(parse_qsl(url.query.decode())) == wanted.get("query", {})
+    path = url.raw_path.partition(b"?")[0].decode()
+    assert wanted["path"] in (path, f"{url.scheme}://{url.netloc.decode()}{path}"), str(url)
+    assert wanted["path"] != path or place(str(url)) == place(base), f"{url} is not on the base URL's host"
+    query = parse_qsl(url.query.decode(), keep_blank_values=True)
+    assert len(query) == len(dict(query)), "a name stands twice in the query"
+    assert dict(query) == wanted.get("query", {})
     for name, value in wanted.get("headers", {}).items():
         _alike(request.headers.get(name), value, name)
     if "json" in wanted:
+        assert request.headers["content-type"].startswith("application/json")
         _alike(json.loads(request.content), wanted["json"], "body")
     elif "multipart" in wanted:
         _alike(_parts(request), wanted["multipart"], "body")
@@ -243,7 +298,7 @@ def _alike(have: Any, wanted: Any, where: str) -> None:
             _alike(one, other, f"{where}[{number}]")
     else:
         assert have == wanted, f"{where}: {have!r}, wanted {wanted!r}"
-        assert isinstance(have, bool) is isinstance(wanted, bool), f"{where}: {have!r}, wanted {wanted!r}"
+        assert type(have) is type(wanted), f"{where}: {have!r}, wanted {wanted!r}"
 
 
 def _parts(request: httpx2.Request) -> dict[str, Any]:
@@ -274,10 +329,14 @@ def check_result(result: Any, wanted: dict[str, Any], secrets: tuple[str, ...]) 
             assert set(wanted) == {"accepted"}, result
             said = wanted["accepted"]
             assert result.provider_job_id == said["id"]
-            assert json.loads(json.dumps(result.operation)) == result.operation
+            text = json.dumps(result.operation)
+            assert json.loads(text) == result.operation
+            assert not any(secret in text for secret in secrets), "an operation is stored, and holds no secret"
+            assert len(text) < OPERATION, "an operation is small"
             _same(result, said, ("operation", "poll_after_s"))
         case Pending():
             assert set(wanted) == {"pending"}, result
+            assert result.fraction is None or 0 <= result.fraction <= 1
             _same(result, wanted["pending"], ("fraction", "message", "poll_after_s"))
         case Succeeded():
             assert set(wanted) == {"succeeded"}, result
@@ -306,6 +365,9 @@ def _same(result: Any, wanted: dict[str, Any], names: tuple[str, ...]) -> None:
 
 
 def _check_succeeded(result: Succeeded, wanted: dict[str, Any]) -> None:
+    assert result.outputs or result.failed, "work that succeeded has a result"
+    assert set(result.notes) <= NOTES
+    assert all((getattr(item, "expires_at", None) or NOW) >= NOW for item in result.outputs)
     urls = [item.url for item in result.outputs if not isinstance(item, Made)]
     assert urls == wanted.get("urls", [])
     assert [item.data.decode() for item in result.outputs if isinstance(item, Made)] == wanted.get("made", [])
@@ -319,7 +381,7 @@ def _check_succeeded(result: Succeeded, wanted: dict[str, Any]) -> None:
 
 
 def _check_error(error: DarkroomError, wanted: dict[str, Any], secrets: tuple[str, ...]) -> None:
-    told = f"{error.message} {error.provider_message} {error.provider_code}"
+    told = f"{error.message} {error.hint} {error.provider_message} {error.provider_code}"
     assert error.code == wanted["raises"], told
     for secret in secrets:
         assert secret not in told

@@ -222,8 +222,8 @@ class Reads(Protocol):
 class Resumable(Protocol):
     """An adapter that can follow accepted work when only the provider's id of it is known."""
 
-    def operation_of(self, provider_job_id: str, call: Follow) -> Json:
-        """Return what `poll` needs.
+    def operation_of(self, provider_job_id: str, call: Call) -> Json:
+        """Return what `poll` needs; the call that was lost, without its inputs, says where it was sent.
 
         Raises:
             InvalidRequest: If that cannot be an id of this provider's.

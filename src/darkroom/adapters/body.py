@@ -9,7 +9,7 @@ from typing import Any
 from darkroom.adapters.base import Blob, Call
 from darkroom.catalog.wires import PLAIN, Form, Slot
 from darkroom.domain.request import Effective
-from darkroom.errors import UnexpectedAnswer, Unsupported
+from darkroom.errors import Unsupported
 
 Body = dict[str, Any]
 _OFF = Slot(to="")
@@ -28,7 +28,7 @@ def body_of(call: Call) -> Body:
     slots = slots_of(call)
     body: Body = deepcopy(call.offer.template) or {}
     for name, value in (call.offer.constants | call.offer.constants_of.get(call.request.mode, {})).items():
-        put(body, name, value)
+        put(body, name, deepcopy(value))  # later values may lie within it, and the manifest is everybody's
     for name, value in _values(call.request):
         put_in(body, slots.get(name, _OFF), value)
     taken = set[str]()
@@ -115,16 +115,19 @@ def put(body: Body, name: str, value: Any) -> None:
     """Write a value under a name with dots for nesting; [] at the end adds to a list, # numbers from the second on.
 
     Raises:
-        UnexpectedAnswer: If the manifest puts something else there too.
+        Unsupported: If the manifest puts something else there too.
     """
     *outer, last = name.removesuffix("[]").removesuffix("#").split(".")
     for part in outer:
         inner = body.setdefault(part, {})
         if not isinstance(inner, dict):
-            raise UnexpectedAnswer(f"The manifest puts two values at {name!r}; nothing was sent.")
+            raise _clash(name)
         body = inner  # pyright: ignore[reportUnknownVariableType] because bodies are JSON
     if name.endswith("[]"):
-        body.setdefault(last, []).append(value)
+        items = body.setdefault(last, [])
+        if not isinstance(items, list):
+            raise _clash(name)
+        items.append(value)  # pyright: ignore[reportUnknownMemberType] because bodies are JSON
     elif name.endswith("#"):
         free = (
             numbered for numbered in chain([last], (f"{last}_{number}" for number in count(2))) if numbered not in body
@@ -132,6 +135,11 @@ def put(body: Body, name: str, value: Any) -> None:
         body[next(free)] = value
     else:
         body[last] = value
+
+
+def _clash(name: str) -> Unsupported:
+    """Return the error of a manifest that would lose a value; of a kind that says that nothing was sent."""
+    return Unsupported(f"The manifest puts two values at {name!r}.", hint="Nothing was sent. Name another model.")
 
 
 def _values(request: Effective) -> Iterator[tuple[str, Any]]:

@@ -1,5 +1,6 @@
 """Reads providers' answers tolerantly: what is not there, or of another type, is None."""
 
+import math
 from typing import Any, cast
 
 from darkroom.errors import UnexpectedAnswer
@@ -10,7 +11,7 @@ def dig(data: Any, *path: str | int) -> Any:
     for part in path:
         if isinstance(part, str) and isinstance(data, dict):
             data = cast("dict[str, Any]", data).get(part)
-        elif isinstance(part, int) and isinstance(data, list) and len(cast("list[Any]", data)) > part:
+        elif isinstance(part, int) and isinstance(data, list) and 0 <= part < len(cast("list[Any]", data)):
             data = cast("list[Any]", data)[part]
         else:
             return None
@@ -41,9 +42,10 @@ def number_at(data: Any, *path: str | int) -> float | None:
     """Return the number at that path, also one written as text."""
     found = dig(data, *path)
     try:
-        return float(found) if isinstance(found, int | float | str) and not isinstance(found, bool) else None
-    except ValueError:
+        number = float(found) if isinstance(found, int | float | str) and not isinstance(found, bool) else math.nan
+    except (ValueError, OverflowError):
         return None
+    return number if math.isfinite(number) else None
 
 
 def texts(data: Any) -> list[str]:

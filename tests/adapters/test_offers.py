@@ -1,0 +1,246 @@
+"""Whatever is asked: the body that an offer's manifest describes is whole, and within what the offer declares."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from darkroom.adapters.base import Blob, Call
+from darkroom.adapters.body import body_of, form_of, slots_of
+from darkroom.adapters.registry import adapter_names
+from darkroom.catalog.fit import fit
+from darkroom.catalog.providers import Offer, Option, Provider, Providers, Status
+from darkroom.catalog.wires import Form
+from darkroom.domain.kinds import Kind, Mode, Role
+from darkroom.domain.request import MediaInput, request_adapter
+from darkroom.errors import RequestError
+from helpers_body import a_blob, a_call
+
+ALL = Providers()
+WITHOUT_BODY = {"draft": "works on this machine, and sends nothing"}
+OURS = [item for item in ALL.values() if item.adapter_name in adapter_names() - set(WITHOUT_BODY)]
+USED = [
+    (provider, offer)
+    for provider in OURS
+    for offer in provider.offers
+    if offer.status is not Status.RETIRED and not offer.off and offer.kind in (Kind.IMAGE, Kind.VIDEO)
+]
+ROLES_OF: dict[Mode, tuple[frozenset[Role], frozenset[Role]]] = {
+    Mode.TEXT_TO_IMAGE: (frozenset(), frozenset()),
+    Mode.EDIT_IMAGE: (frozenset({Role.SOURCE}), frozenset(Role)),
+    Mode.REFERENCE_TO_IMAGE: (frozenset(), frozenset(Role) - {Role.SOURCE, Role.MASK}),
+    Mode.TEXT_TO_VIDEO: (frozenset(), frozenset()),
+    Mode.IMAGE_TO_VIDEO: (frozenset({Role.FIRST_FRAME}), frozenset(Role) - {Role.LAST_FRAME}),
+    Mode.FIRST_LAST_FRAME: (frozenset({Role.LAST_FRAME}), frozenset(Role)),
+    Mode.REFERENCE_TO_VIDEO: (frozenset(), frozenset(Role) - {Role.SOURCE, Role.FIRST_FRAME, Role.LAST_FRAME}),
+    Mode.TIMELINE: (frozenset(), frozenset({Role.FIRST_FRAME})),
+}
+"""The roles that make an operation, and those that may come with it."""
+TEXT = st.text('a b"\\\n\té漢🙂{}<', min_size=1, max_size=20).filter(str.strip)
+
+
+@st.composite
+def pictures(draw: st.DrawFn, offer: Offer, mode: Mode) -> list[Role]:
+    """Draw input roles that make this operation, most often within what the offer takes."""
+    needed, possible = ROLES_OF[mode]
+    roles: list[Role] = [role for role in offer.inputs if role in needed]
+    if not roles and mode in (Mode.REFERENCE_TO_IMAGE, Mode.REFERENCE_TO_VIDEO):
+        roles = [draw(st.sampled_from(sorted(possible & set(offer.inputs)) or [Role.REFERENCE]))]
+    more = sorted(possible & set(offer.inputs))
+    roles += draw(st.lists(st.sampled_from(more), max_size=5)) if more else []
+    most = min(offer.inputs_max or len(roles), len(roles))
+    kept: list[Role] = []
+    for role in roles[:most]:
+        if kept.count(role) < offer.inputs.get(role, 0):
+            kept.append(role)
+    return draw(st.permutations(kept))
+
+
+@st.composite
+def option_values(draw: st.DrawFn, option: Option) -> Any:
+    """Draw a value that the option may have."""
+    if option.values:
+        return draw(st.sampled_from(option.values))
+    low, high = option.min if option.min is not None else 0, option.max if option.max is not None else 1000
+    match option.type:
+        case "boolean":
+            return draw(st.booleans())
+        case "string":
+            return draw(TEXT)
+        case "integer":
+            return draw(st.integers(int(low), int(high)))
+        case "number" if option.step:
+            return low + option.step * draw(st.integers(0, int((high - low) / option.step)))
+        case "number":
+            return draw(st.floats(low, high, allow_nan=False))
+
+
+@st.composite
+def options_of(draw: st.DrawFn, offer: Offer) -> dict[str, Any]:
+    """Draw options with the company that they need."""
+    told: dict[str, Any] = {}
+    names = [name for name, option in offer.options.items() if not option.gone]
+    for name in draw(st.lists(st.sampled_from(names), unique=True, max_size=4)) if names else []:
+        told[name] = draw(option_values(offer.options[name]))
+        told |= offer.options[name].requires
+    return told
+
+
+@st.composite
+def plain_values(draw: st.DrawFn, offer: Offer) -> dict[str, Any]:
+    """Draw the other arguments, within the offer's limits and beyond."""
+
+    def maybe(strategy: st.SearchStrategy[Any]) -> Any:
+        return draw(st.none() | strategy)
+
+    size = offer.size
+    told: dict[str, Any] = {
+        "prompt": draw(TEXT) if draw(st.booleans()) else "x" * draw(st.integers(1, (offer.prompt_max or 500) + 1)),
+        "negative_prompt": maybe(TEXT),
+        "seed": maybe(st.integers(0, 2**32 - 1)),
+        "n": draw(st.integers(1, min(offer.count_max, 10))),
+        "aspect_ratio": maybe(st.sampled_from(size.ratios or ("1:1", "16:9", "3:4"))),
+    }
+    if offer.kind is Kind.IMAGE:
+        sides = st.integers(max(16, size.min_side), size.max_side)
+        sizes = st.sampled_from(size.sizes) if size.sizes else st.builds("{}x{}".format, sides, sides)
+        told |= {"size": maybe(sizes), "quality": maybe(st.sampled_from(["low", "medium", "high", "auto"]))}
+        return {name: value for name, value in told.items() if value is not None}
+    have = offer.duration
+    assert have is not None
+    lengths = st.sampled_from(have.values) if have.values else st.floats(max(have.min_s, 0.5), have.max_s)
+    told |= {
+        "duration": maybe(lengths.map(lambda value: round(value, 2))),
+        "resolution": maybe(st.sampled_from(size.resolutions or ("720p", "1080p"))),
+        "audio": maybe(st.booleans()),
+    }
+    return told
+
+
+@st.composite
+def calls(draw: st.DrawFn, provider: Provider, offer: Offer) -> Call:
+    """Draw a call of a request that fits the offer."""
+    modes = [mode for mode in offer.operations if mode in ROLES_OF]
+    assume(modes)
+    mode = draw(st.sampled_from(modes))
+    blobs = tuple(a_blob(role, number) for number, role in enumerate(draw(pictures(offer, mode)), 1))
+    images = [
+        MediaInput(src=blob.sha256, role=blob.role, sha256=blob.sha256, width=1024, height=1024) for blob in blobs
+    ]
+    told = {"kind": offer.kind, **draw(plain_values(offer)), "images": images, "options": draw(options_of(offer))}
+    if mode is Mode.TIMELINE:
+        told["scenes"] = [{"prompt": text} for text in draw(st.lists(TEXT, min_size=1, max_size=4))]
+    try:
+        fitted, _ = fit(request_adapter.validate_python(told), offer)
+    except RequestError:
+        assume(condition=False)
+        raise
+    roles = (item.role for item in fitted.inputs)
+    kept = tuple(replace(blob, role=role) for blob, role in zip(blobs, roles, strict=True) if role)
+    return replace(a_call(offer, provider, blobs=kept), request=fitted)
+
+
+def leaves(data: Any) -> Iterator[Any]:
+    """Yield every value of a body that is no list or object."""
+    if isinstance(data, dict):
+        for value in cast("dict[str, Any]", data).values():
+            yield from leaves(value)
+    elif isinstance(data, list):
+        for value in cast("list[Any]", data):
+            yield from leaves(value)
+    else:
+        yield data
+
+
+def sent(call: Call, body: Any, name: str) -> Any:
+    """Return a value of the request as it stands in the body, in our words again; None where it has no slot."""
+    slot = slots_of(call).get(name)
+    if slot is None or not slot.to:
+        return None
+    for part in slot.to.removesuffix("[]").removesuffix("#").split("."):
+        body = body[part]
+    found = body[-1] if slot.to.endswith("[]") else body
+    found = found[slot.wrap] if slot.wrap else found
+    return next((ours for ours, theirs in slot.values.items() if theirs == found), found)
+
+
+def number(value: Any) -> float | None:
+    return None if value is None else float(str(value).removesuffix("s"))
+
+
+def picture_name(blob: Blob, form: Form) -> Any:
+    match form:
+        case Form.DATA_URI:
+            return blob.data_uri
+        case Form.BASE64:
+            return blob.base64
+        case Form.UPLOAD:
+            return blob.uploaded
+        case Form.URL:
+            return blob.url
+        case Form.BYTES:
+            return blob
+
+
+@pytest.mark.parametrize(("provider_id", "model"), [(provider.id, offer.model) for provider, offer in USED])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@given(data=st.data())
+def test_whatever_fits_an_offer_makes_a_body_within_its_limits(
+    provider_id: str, model: str, data: st.DataObject
+) -> None:
+    offer = ALL[provider_id].offer(model)
+    assert offer is not None
+    call = data.draw(calls(ALL[provider_id], offer))
+    body = body_of(call)
+    text = json.dumps(body, allow_nan=False, default=lambda item: f"<{cast('Blob', item).sha256}>")
+    assert json.loads(text)
+    found = list(leaves(body))
+    for blob in call.inputs:
+        name = picture_name(blob, form_of(call))
+        assert found.count(name) == 1, f"a picture as {blob.role} is in the body {found.count(name)} times"
+    prompt = sent(call, body, "prompt")
+    assert prompt is None or prompt == call.request.prompt
+    assert len(prompt or "") <= (offer.prompt_max or len(prompt or ""))
+    assert sent(call, body, "n") in (None, *range(1, offer.count_max + 1))
+    if call.request.seed is not None:
+        assert offer.seed
+        assert sent(call, body, "seed") in (None, call.request.seed)
+    length, have = number(sent(call, body, "duration") if call.request.duration else None), offer.duration
+    if have is not None and length is not None:
+        assert length in have.values if have.values else have.min_s <= length <= have.max_s
+
+
+@pytest.mark.parametrize("provider_id", [provider.id for provider in OURS])
+def test_every_offer_has_a_place_for_each_thing_that_it_says_it_takes(provider_id: str) -> None:
+    provider = ALL[provider_id]
+    offers = [offer for item, offer in USED if item is provider]
+    missing = {offer.model: lost for offer in offers if (lost := sorted(_lost(provider, offer)))}
+    assert missing == {}, "these would be left out of the body without a word"
+
+
+def _lost(provider: Provider, offer: Offer) -> Iterator[str]:
+    """Yield what the manifest declares and gives no slot, in any operation."""
+    for mode in offer.operations:
+        if mode not in ROLES_OF:
+            continue
+        slots = {**provider.fields, **offer.fields, **offer.fields_of.get(mode, {})}
+        have = {name for name, slot in slots.items() if slot.to}
+        _, possible = ROLES_OF[mode]
+        wanted: set[str] = {str(role) for role in offer.inputs if role in possible}
+        wanted |= {"prompt"} if mode is not Mode.TIMELINE else set()
+        wanted |= {"seed"} if offer.seed else set()
+        wanted |= {"negative_prompt"} if offer.negative_prompt else set()
+        wanted |= {"n"} if offer.count_max > 1 else set()
+        wanted |= {"audio"} if offer.audio == "optional" else set()
+        wanted |= {"quality"} if offer.qualities else set()
+        wanted |= {"duration"} if offer.duration and _varies(offer) else set()
+        yield from (f"{mode}: {name}" for name in wanted - have)
+
+
+def _varies(offer: Offer) -> bool:
+    have = offer.duration
+    return have is not None and (len(have.values) > 1 if have.values else have.min_s < have.max_s)
