@@ -151,12 +151,40 @@ def test_the_estimate_is_held_against_the_cost_of_what_ended_well_alone() -> Non
         make_spent(estimate=MicroUsd(50_000), micro_usd=MicroUsd(0), state=State.CANCELLED),
         make_spent(estimate=MicroUsd(600_000), micro_usd=MicroUsd(600_000), state=State.RUNNING, open=True),
     )
-    assert (usage.estimated, usage.actual) == (300, 343)
+    assert (usage.estimated, usage.actual) == (300, 340), "what had no estimate is in neither"
 
 
 def test_submissions_without_a_known_price_are_counted_whatever_became_of_them() -> None:
-    rows = [make_spent(estimate=None, state=state) for state in (State.FAILED, State.RUNNING, State.SUCCEEDED)]
-    assert make_usage(*rows, make_spent(estimate=MicroUsd(0)), make_spent()).unpriced == 3
+    unknown = partial(make_spent, estimate=None, micro_usd=MicroUsd(0), certain=False)
+    rows = [unknown(state=state) for state in (State.FAILED, State.RUNNING, State.SUCCEEDED)]
+    known = [make_spent(estimate=None), make_spent(estimate=MicroUsd(0)), make_spent()]
+    usage = make_usage(*rows, *known, make_spent(estimate=None, micro_usd=MicroUsd(0)))
+    assert usage.unpriced == 3, "a provider's own word is known, nothing too"
+    assert [(share.submissions, share.unpriced) for share in usage.by("provider")] == [(7, 3)]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("settings", [{"plan": "gold"}], indirect=True)
+async def test_work_booked_under_a_plan_that_is_gone_is_told_and_counted_in_the_default(
+    book: UsageBook, store: JobStore
+) -> None:
+    await succeeded(store, 1, 40_000, charged=40_000, plan="silver")
+    usage = await book.since("today")
+    assert usage.credits == 4, "as on brand"
+    assert [share.name for share in usage.by("plan")] == ["silver"]
+    assert usage.warnings == (
+        "Plan 'silver' is no more; what was booked under it (1) counts in credits of plan brand.",
+        "DARKROOM_PLAN holds 'gold', and there is no such plan; plan brand is used.",
+    )
+
+
+@pytest.mark.anyio
+async def test_a_month_that_is_not_over_lasts_until_now(book: UsageBook) -> None:
+    assert (await book.month("2026-11")).until == NOW + 1
+    assert (await book.month("2026-10")).until == at("2026-11-01T00:00:00+00:00")
+    with pytest.raises(InvalidRequest) as caught:
+        await book.month("2026-13")
+    assert caught.value.field == "month"
 
 
 @pytest.mark.parametrize(
