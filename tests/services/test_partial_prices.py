@@ -13,7 +13,8 @@ from darkroom.catalog.providers import Provider
 from darkroom.domain.job import LedgerKind
 from darkroom.domain.kinds import Kind
 from darkroom.domain.money import FREE, MicroUsd
-from darkroom.errors import BudgetExceeded, InvalidRequest, PriceUnknown, UnknownModel
+from darkroom.errors import BudgetExceeded, InvalidRequest, PriceUnknown, UnknownJob, UnknownModel
+from darkroom.server.catalogue import Catalogue
 from darkroom.services.caps import Caps, Terms, price_warnings
 from darkroom.services.estimates import Ask, Cost, Estimates, job_cost
 from darkroom.services.pricing import Pricing
@@ -229,6 +230,30 @@ def test_a_model_of_a_refused_manifest_says_so(paid_settings: Settings) -> None:
                 fresh.plans.plans.common["picture, FLUX schnell"].model_copy(update={"model": None} | fields)
             )
         assert "Mend that file" in (caught.value.hint or "")
+    with pytest.raises(UnknownModel, match=r"mine\.toml names it and was refused"):
+        Catalogue(fresh).model("my-model")
     with pytest.raises(UnknownModel) as caught:
         fresh.pricing.choose(fresh.plans.plans.common["picture, FLUX schnell"].model_copy(update={"model": "zzz"}))
     assert "refused" not in caught.value.message
+
+
+# Later words on a bill
+
+
+@pytest.mark.anyio
+async def test_only_what_has_ended_is_adjusted_and_once(paid: App) -> None:
+    amount = MicroUsd(250_000)
+    with pytest.raises(UnknownJob):
+        await paid.jobs.adjust("job_x", "local", amount)
+    job = await started(paid, image())
+    with pytest.raises(InvalidRequest, match=r"is queued; only what has ended can be adjusted\."):
+        await paid.jobs.adjust(job.id, "local", amount)
+    await paid.jobs.cancel(job.id, "local")
+    with pytest.raises(InvalidRequest, match="has no submission 1") as caught:
+        await paid.jobs.adjust(job.id, "local", amount, 1)
+    assert caught.value.allowed == "0"
+    adjusted = await paid.jobs.adjust(job.id, "local", amount, 0)
+    assert adjusted.submissions[0].actual == amount
+    with pytest.raises(InvalidRequest, match=r"was adjusted before, to \$0\.25\."):
+        await paid.jobs.adjust(job.id, "local", MicroUsd(1))
+    assert (await paid.usage.since("today")).total == amount

@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote
 from mcp_types import Resource, ResourceTemplate
 
 from darkroom.catalog.providers import Provider, normal
+from darkroom.catalog.refused import explained
 from darkroom.catalog.routing import Candidate
 from darkroom.domain.names import did_you_mean
 from darkroom.errors import DarkroomError, UnknownModel
@@ -159,7 +160,8 @@ class Catalogue:
         rows = [item for item in offers if wanted in _names(item) and provider in (None, normal(item.provider.id))]
         if not rows:
             known = {item.offer.model for item in offers}
-            raise UnknownModel(f"There is no model {name[:80]!r}.{did_you_mean(name, known)}")
+            error = UnknownModel(f"There is no model {name[:80]!r}.{did_you_mean(name, known)}")
+            raise explained(error, self.program.providers, name)
         usual = {row.candidate.name: row for row in self.program.estimates.listing()}
         state = self.program.pricing.state
         found = [usual.get(item.name) or Listed(item, state(item), None) for item in rows]
