@@ -227,12 +227,16 @@ def test_a_wrong_value_of_config_is_explained_the_same_way(text: str, complaint:
         ("timezone = 1", "DARKROOM_TIMEZONE"),
         ("daily_budget = -1", "holds '-1' and must be greater than or equal to 0."),
         ("principals = 5", "DARKROOM_PRINCIPALS (plan and caps by principal, in config.toml) holds '5' and must be"),
-        ("[principals]\nann = 5", "DARKROOM_PRINCIPALS (plan and caps by principal, in config.toml) holds '5'"),
+        ("[principals]\nann = 5", "principals.ann holds '5' and must be a table with any of plan, max_cost,"),
         ("[principals.ann]\nmax_cost = -1", "holds '-1' and must be greater than or equal to 0."),
         ("[principals.ann]\ndaily_budget = 'nan'", "holds 'nan' and must be a finite number."),
         ("[principals.ann]\nmonthly_budget = 1000001", "must be less than or equal to 1000000."),
         ("[principals.ann]\nplan = 5", "holds '5' and must be a valid string."),
-        ("[principals.ann]\ndayly_budget = 1", "DARKROOM_PRINCIPALS (plan and caps by principal, in config.toml)"),
+        ("[principals.ann]\nplan = 5", "principals.ann.plan holds '5'"),
+        (
+            "[principals.ann]\ndayly_budget = 1",
+            "principals.ann has no field 'dayly_budget'; it may hold plan, max_cost",
+        ),
     ],
 )
 def test_wrong_money_and_time_zones_of_config_are_explained_the_same_way(text: str, complaint: str, own: Path) -> None:
@@ -315,3 +319,24 @@ def test_nothing_odd_means_no_warning(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         assert App(Settings.load()).warnings() == []
     assert caplog.records == []
+
+
+def test_principals_that_are_no_json_are_told_by_their_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DARKROOM_PRINCIPALS", "{ann: 2}")
+    told = refused()
+    assert told.startswith("DARKROOM_PRINCIPALS (plan and caps by principal) is no JSON: ")
+    assert "config.toml" not in told
+
+
+def test_names_that_nothing_has_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DARKROOM_PREFER", "fall,fal")
+    monkeypatch.setenv("DARKROOM_ENABLE", "runwy,runway,fal/flux-schnel,fal/flux-schnell")
+    told = App(Settings.load()).warnings()
+    assert told == [
+        "DARKROOM_PREFER names 'fall', and there is no such provider. Did you mean 'fal'?",
+        "DARKROOM_ENABLE names 'runwy', and there is no such offer or provider. Did you mean 'runway'?",
+        (
+            "DARKROOM_ENABLE names 'fal/flux-schnel', and there is no such offer or provider. "
+            "Did you mean 'fal/flux-schnell'?"
+        ),
+    ]

@@ -20,10 +20,11 @@ from darkroom.artifacts.local import LocalArtifacts
 from darkroom.catalog.accounts import Accounts
 from darkroom.catalog.plans import FILE as PLANS_FILE
 from darkroom.catalog.plans import PlanBook
-from darkroom.catalog.providers import Provider, Providers
+from darkroom.catalog.providers import Provider, Providers, normal
 from darkroom.clock import Clock, SystemClock
 from darkroom.domain.job import Event, Job, LedgerRow
 from darkroom.domain.names import did_you_mean
+from darkroom.domain.request import clip
 from darkroom.errors import StorageError, StorageUnwritable
 from darkroom.events import Bus
 from darkroom.net.client import ShardedClient
@@ -77,8 +78,9 @@ class App:
             settings=settings,
             clock=self.clock,
             adapters=adapter_names(),
+            plan_of=lambda principal: self.plans.of(settings, principal),
         )
-        self.plans = PlanBook(settings.home / PLANS_FILE)
+        self.plans = PlanBook(settings.home / PLANS_FILE, lambda: self.providers)
         self.pricing = Pricing(self.providers, self.accounts, settings, self.clock, adapter_names())
         self.estimates = Estimates(self.pricing, self.plans, self.store, settings)
         self.usage = UsageBook(self.store, settings, lambda: self.plans, self.clock)
@@ -234,14 +236,25 @@ class App:
                 found.append(f"{name} is set, but this version does not use it yet.")
             else:
                 found.append(f"{name} is set, but darkroom has no such setting.{did_you_mean(name, names)}")
-        return [*found, *self.providers.problems, *self._plan_warnings()]
+        return [*found, *self._offer_warnings(), *self.providers.problems, *self._plan_warnings()]
+
+    def _offer_warnings(self) -> list[str]:
+        """Say which offers of the settings there are not, and which prices are past their end."""
+        offers = [item.name for item in self.pricing.offers(ended=True)]
+        known = {normal(name) for name in (*offers, *self.providers)}
+        named = [("PREFER", name, [*self.providers]) for name in self.settings.prefer if name not in self.providers]
+        named += [
+            ("ENABLE", name, [*offers, *self.providers]) for name in self.settings.enable if normal(name) not in known
+        ]
+        found = [
+            f"{PREFIX}{setting} names {clip(name)!r}, and there is no such "
+            f"{'provider' if setting == 'PREFER' else 'offer or provider'}.{did_you_mean(name, names)}"
+            for setting, name, names in named
+        ]
+        return [*found, *self.pricing.lapsed()]
 
     def _plan_warnings(self) -> list[str]:
-        plans = self.plans.plans
-        named = {self.settings.plan, *(own.plan for own in self.settings.principals.values() if own.plan)}
-        unknown = sorted(name for name in named if name not in plans.plans)
-        found = [f"The plan {name!r} is set, but there is none.{did_you_mean(name, plans.plans)}" for name in unknown]
-        return [*found, *([self.plans.problem] if self.plans.problem else []), *plans.warnings()]
+        return [*self.plans.warnings(self.settings), *self.plans.plans.warnings()]
 
     def _input_dirs(self) -> tuple[Path, ...]:
         home = Path("~").expanduser()

@@ -17,6 +17,9 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from pydantic_settings import (
+    SettingsError as PydanticSettingsError,
+)
 
 PREFIX = "DARKROOM_"
 LATER = frozenset(
@@ -158,6 +161,11 @@ class Settings(BaseSettings):
             return cls(**overrides)
         except ValidationError as exc:
             raise SettingsError("\n".join(_explain(cls, error) for error in exc.errors())) from exc
+        except PydanticSettingsError as exc:
+            raise SettingsError(
+                f"{PREFIX}PRINCIPALS (plan and caps by principal) is no JSON: {exc.__cause__ or exc}. "
+                'Write for example {"ann": {"daily_budget": 2}}.'
+            ) from exc
         except (OSError, ValueError) as exc:
             raise SettingsError(f"{_culprit(home_from_environment())} cannot be read: {exc}") from exc
 
@@ -215,8 +223,26 @@ def set_variables() -> frozenset[str]:
 
 def _explain(settings: type[Settings], error: Any) -> str:
     field = str(error["loc"][0])
+    if field == "principals" and len(error["loc"]) > 1:
+        return _explain_principal(error)
     held = error.get("input")
     shown = "" if held is None else f" holds {str(held)[:80]!r} and"
     about = settings.model_fields[field].description if field in settings.model_fields else ""
-    may = re.sub(r"^(Value error, |(Decimal )?[Ii]nput (should be|is not) )", "", str(error["msg"]))
-    return f"{PREFIX}{field.upper()} ({about}){shown} must be {may}."
+    return f"{PREFIX}{field.upper()} ({about}){shown} must be {_may(error)}."
+
+
+def _explain_principal(error: Any) -> str:
+    """Return what is wrong with the settings of one principal, with the fields that there are."""
+    where = f"principals.{error['loc'][1]}"
+    fields = ", ".join(PrincipalSettings.model_fields)
+    if len(error["loc"]) == 2:
+        return f"{where} holds {str(error.get('input'))[:80]!r} and must be a table with any of {fields}."
+    field = str(error["loc"][2])[:80]
+    if error["type"] == "extra_forbidden":
+        return f"{where} has no field {field!r}; it may hold {fields}."
+    return f"{where}.{field} holds {str(error.get('input'))[:80]!r} and must be {_may(error)}."
+
+
+def _may(error: Any) -> str:
+    """Return what a value may be, in pydantic's words."""
+    return re.sub(r"^(Value error, |(Decimal )?[Ii]nput (should be|is not) )", "", str(error["msg"]))

@@ -156,7 +156,7 @@ def test_the_shipped_plans_give_no_warning() -> None:
 def test_a_plan_that_loses_money_is_named_with_what_it_loses() -> None:
     old = PLANS.updated({"plans": {"enterprise": OLD_ENTERPRISE, "agency": OLD_AGENCY}})
     assert old.warnings() == [
-        "Plan enterprise loses $1001.00 a month when all 150,000 credits are used.",
+        "Plan enterprise loses $1,001.00 a month when all 150,000 credits are used.",
         "Plan enterprise loses money on every credit sold: it costs $0.01667.",
     ]
     assert rounded(old.full_use("enterprise").percent or Decimal(0), 1) == Decimal("-66.8")

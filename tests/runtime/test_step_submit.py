@@ -10,7 +10,7 @@ import pytest
 from helpers_runtime import ACME, KEY, VIDEO, Rig, failing
 
 from darkroom.adapters.base import Accepted, Call, Succeeded
-from darkroom.domain.job import LedgerKind, State
+from darkroom.domain.job import LedgerKind, State, Submission
 from darkroom.domain.kinds import Kind, Role
 from darkroom.domain.money import FREE, MicroUsd
 from darkroom.domain.request import MediaInput, Scene
@@ -28,6 +28,7 @@ from darkroom.errors import (
     StorageUnwritable,
 )
 from darkroom.runtime import schedule
+from darkroom.runtime.kit import Kit
 from darkroom.store.base import Intent
 from factories import FakeClock, make_request
 
@@ -244,6 +245,29 @@ async def test_a_synchronous_answer_of_a_process_taken_for_dead_is_not_lost(rig:
     assert (await rig.bus.next_work(0)).work
     assert await rig.stepper.advance(await rig.claim()) is None
     assert (await rig.part(job)).state is State.SUCCEEDED
+
+
+async def test_a_late_answer_is_let_in_though_its_version_moved_meanwhile(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, asked, stored = rig.done(), [0], rig.kit.stored
+
+    async def slow(_: Call) -> object:
+        await rig.store.reap([rig.kit.owner], rig.clock.now())
+        return done
+
+    async def moved_once(_: Kit, part: Submission, provider_job_id: str | None, work: Any) -> Submission | None:
+        asked[0] += part.state is State.SUBMIT_UNKNOWN
+        return (
+            None if asked[0] == 1 and part.state is State.SUBMIT_UNKNOWN else await stored(part, provider_job_id, work)
+        )
+
+    monkeypatch.setattr(Kit, "stored", moved_once)
+    rig.adapter.submits = [slow]
+    job = await rig.add()
+    assert await rig.stepper.advance(await rig.claim()) is None
+    assert (await rig.part(job)).state is State.DOWNLOADING
+    assert asked == [2]
 
 
 async def test_a_late_answer_to_a_free_job_that_is_queued_again_is_dropped(rig: Rig) -> None:

@@ -1,5 +1,6 @@
 """`estimate_credits` and the resources of prices, models, providers and usage, through a real client."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,21 @@ async def test_ten_clips_of_eight_seconds_are_priced_at_everyone_who_can_make_th
     result = await client.call_tool("estimate_credits", {"operation": "video", "n": 10, "duration": 8})
     view = content(result)
     assert (view["offer"], view["state"], view["cost_usd"]["likely"]) == ("draft/draft-video", "ready", 0)
-    amounts = [row["usd"] for row in view["offers"] if "usd" in row]
-    assert len(amounts) > 10
-    assert amounts == sorted(amounts)
-    veo = next(row for row in view["offers"] if row["offer"] == "vertex/veo-3.1-fast")
+    assert (view["draft"], view["price_usd"]) == (True, 0)
+    assert words(result).startswith("10 x video at draft/draft-video (ready): free, a local draft\n")
+    rows, count = [*view["offers"]], view["rows"]
+    while "next_offset" in view:
+        assert f"offset={view['next_offset']} shows the next of {view['rows']} offers" in view["next"]
+        view = await call(client, "estimate_credits", operation="video", n=10, duration=8, offset=view["next_offset"])
+        rows += view["offers"]
+    assert len(rows) == len({row["offer"] for row in rows}) == count
+    everyone = list(dict.fromkeys(row["offer"].partition("/")[0] for row in rows))
+    first, rest = rows[: len(everyone)], rows[len(everyone) :]
+    assert [row["offer"].partition("/")[0] for row in first] == everyone, "the best of every provider comes first"
+    for part in (first, rest):
+        amounts = [row["usd"] for row in part if "usd" in row]
+        assert amounts == sorted(amounts)
+    veo = next(row for row in rows if row["offer"] == "vertex/veo-3.1-fast")
     assert (veo["usd"], veo["state"]) == (8, "no adapter yet"), "0.10 a second"
     assert "- vertex/veo-3.1-fast: $8.00 (no adapter yet)" in words(result)
     assert len(words(result)) < MOST_TEXT
@@ -182,6 +194,52 @@ async def test_models_are_paged_and_found_by_any_of_their_names(client: Client) 
     assert gone["offers"][0]["status"] == "retired"
     with pytest.raises(MCPError, match="Unknown resource"):
         await client.read_resource("darkroom://models/nonsense")
+    with pytest.raises(MCPError, match="Did you mean darkroom://providers"):
+        await client.read_resource("darkroom://provider")
+    with pytest.raises(MCPError, match="There are pricing/summary, "):
+        await client.read_resource("darkroom://%%")
+
+
+async def test_long_resources_come_in_pages_of_less_than_20_kb(client: Client) -> None:
+    for uri, key in (
+        ("darkroom://pricing/providers/fal", "offers"),
+        ("darkroom://models/kling", "offers"),
+        ("darkroom://models", "models"),
+    ):
+        names: list[str] = []
+        more, pages = uri, 0
+        while more:
+            page = await read_json(client, more)
+            assert len(json.dumps(page, indent=1, ensure_ascii=False).encode()) < 20_000
+            names += [entry.get("offer") or entry["model"] for entry in page[key]]
+            more, pages = page.get("more", ""), pages + 1
+        assert pages > 1
+        assert len(names) == len(set(names))
+
+
+async def test_a_summary_tells_live_offers_and_all_and_what_is_wrong(app: App, client: Client) -> None:
+    changes = {
+        "common": {
+            "old": {"operation": "image", "model": "dall-e-3"},
+            "deck": {"operation": "slides", "model": "gamma"},
+        }
+    }
+    await read_json(client, "darkroom://pricing/plans")
+    app.plans.update(changes)
+    view = await read_json(client, "darkroom://pricing/summary")
+    assert [text for text in view["warnings"] if text.startswith("old: dall-e-3 was shut down")]
+    deck = next(row for row in view["common"] if row["name"] == "deck")
+    assert deck["price"] == "not known"
+    assert "usd" not in deck
+    live = {row["provider"]: (row["offers_live"], row["offers_all"]) for row in view["providers"]}
+    assert live["openai"][0] < live["openai"][1]
+    providers = (await read_json(client, "darkroom://providers"))["providers"]
+    assert {row["provider"]: (row["offers_live"], row["offers_all"]) for row in providers} == live
+
+
+async def test_a_bare_operation_with_an_unknown_plan_is_refused(client: Client) -> None:
+    assert (await refused(client, operation="image", plan="brnd"))["field"] == "plan"
+    assert (await refused(client, operation="image", offset=-1))["field"] == "offset"
 
 
 async def test_providers_tell_what_is_missing(client: Client) -> None:
@@ -224,4 +282,4 @@ def test_a_plans_file_that_cannot_be_used_is_told(own_plans: Path) -> None:
     told = "; ".join(broken.warnings())
     assert "plans.mine" in told
     assert "are kept" in told
-    assert "The plan 'yours' is set, but there is none." in told
+    assert "DARKROOM_PLAN holds 'yours', and there is no such plan; plan brand is used." in told

@@ -1,7 +1,7 @@
 """Plans: what credits are worth, what clients pay, and which plan fits a month."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -10,14 +10,21 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from darkroom.catalog.data import resource_text
-from darkroom.catalog.providers import dollars
+from darkroom.catalog.providers import Provider, dollars
+from darkroom.catalog.routing import candidates_of
 from darkroom.domain.kinds import Kind
 from darkroom.domain.money import Margin, client_price, credits_for, rounded
 from darkroom.domain.names import did_you_mean, nearest
 from darkroom.domain.request import clip
-from darkroom.errors import InvalidRequest
+from darkroom.errors import InvalidRequest, UnknownModel
+from darkroom.settings import Settings
 
 FILE = "plans.toml"
+DEFAULT = "brand"
+"""The plan that is used where the settings name one that there is not."""
+KEPT = "The plans used before are kept."
+CENT = Decimal("0.005")
+Catalogue = Callable[[], Mapping[str, Provider]]
 Usd = Annotated[Decimal, BeforeValidator(dollars), Field(ge=0, le=1_000_000)]
 Amount = Annotated[int, Field(ge=0, le=10**9)]
 Factor = Annotated[Decimal, BeforeValidator(dollars), Field(gt=0, le=1000)]
@@ -98,6 +105,8 @@ class Plans(_Strict):
     @model_validator(mode="after")
     def _known(self) -> Self:
         for name, plan in self.plans.items():
+            if not name:
+                raise ValueError("a plan has no name")
             unknown = set(plan.modules) - set(self.modules)
             if unknown:
                 raise ValueError(f"plan {name} names the module {sorted(unknown)[0]!r}; there are {list(self.modules)}")
@@ -109,7 +118,7 @@ class Plans(_Strict):
         Raises:
             InvalidRequest: If there is none; the message names the nearest.
         """
-        found = self.plans.get(name.strip().lower())
+        found = self.plans.get(plan_key(name))
         if found is None:
             raise InvalidRequest(
                 f"There is no plan {clip(name)!r}.{did_you_mean(name, self.plans)}",
@@ -118,6 +127,15 @@ class Plans(_Strict):
                 hint="Nothing was stored. darkroom://pricing/plans lists the plans.",
             )
         return found
+
+    def known(self, *names: str | None) -> str:
+        """Return the first of these that is a plan, else the plan that is the default, else the first of all."""
+        keys = [plan_key(name) for name in (*names, DEFAULT) if name]
+        return next((key for key in keys if key in self.plans), next(iter(self.plans)))
+
+    def piece(self, name: str) -> Piece | None:
+        """Return what one piece of a month's estimate is, or None where the name is none of them."""
+        return self.month.get(plan_key(name))
 
     def credits(self, cost: Decimal, plan: str) -> int:
         """Return the credits of one output with that cost in US dollars."""
@@ -139,7 +157,9 @@ class Plans(_Strict):
     def client_price(
         self, cost: Decimal, markup_percent: Decimal | None = None, minimum: Decimal | None = None
     ) -> Margin:
-        """Return what to ask of a client for work with that cost, with its margin."""
+        """Return what to ask of a client for work with that cost, with its margin; nothing for what is free."""
+        if not cost:
+            return Margin(cost, cost)
         markup = self.client.markup_percent if markup_percent is None else markup_percent
         least = self.client.minimum_price_usd if minimum is None else minimum
         return Margin(cost, client_price(cost, markup, least))
@@ -155,9 +175,8 @@ class Plans(_Strict):
         for name, plan in self.plans.items():
             margin = self.full_use(name)
             if margin.usd < 0:
-                found.append(
-                    f"Plan {name} loses ${-rounded(margin.usd, 2)} a month when all {plan.credits:,} credits are used."
-                )
+                lost = "under a cent" if -margin.usd < CENT else f"${-rounded(margin.usd, 2):,}"
+                found.append(f"Plan {name} loses {lost} a month when all {plan.credits:,} credits are used.")
             each = 1 / (self.credits_per_usd * plan.multiplier)
             for what, price in (("credit sold", plan.credit_price_usd), ("credit beyond them", plan.overage_usd)):
                 if price < each:
@@ -200,7 +219,8 @@ class Plans(_Strict):
         Raises:
             PlansError: If the result breaks a rule; these plans stay as they are.
         """
-        return self._checked(_merged(self.model_dump(), changes), "the update")
+        where = "the update"
+        return self._checked(_merged(self.model_dump(), _with_plain_keys(changes, where)), where)
 
     @classmethod
     def _checked(cls, data: Mapping[str, Any], where: str) -> Self:
@@ -209,23 +229,75 @@ class Plans(_Strict):
         except ValidationError as exc:
             error = exc.errors(include_url=False)[0]
             name = ".".join(str(part) for part in error["loc"])
-            raise PlansError(f"{where}: {clip(name)}: {error['msg']}. The plans used before are kept.") from exc
+            raise PlansError(f"{where}: {clip(name)}: {error['msg']}. {KEPT}") from exc
 
     @classmethod
-    def read(cls, own: Path | None = None) -> Self:
+    def read(cls, own: Path | None = None, catalogue: Catalogue | None = None) -> Self:
         """Return the shipped plans with a user's file laid over them; blocks.
 
         Raises:
-            PlansError: If that file cannot be read or breaks a rule.
+            PlansError: If that file cannot be read, breaks a rule, or names a model that `catalogue` does not have.
         """
         shipped = tomllib.loads(resource_text(FILE))
-        if own is None or not own.exists():
+        if own is None or not _is_there(own):
             return cls._checked(shipped, FILE)
         try:
-            changes = tomllib.loads(own.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
-            raise PlansError(f"{own}: {exc}. The plans used before are kept.") from exc
-        return cls._checked(_merged(shipped, changes), str(own))
+            changes = _with_plain_keys(tomllib.loads(own.read_text(encoding="utf-8")), str(own))
+        except PlansError:
+            raise
+        except (OSError, ValueError, RecursionError) as exc:  # a TOML error is a ValueError
+            raise PlansError(f"{own}: {exc}. {KEPT}") from exc
+        plans = cls._checked(_merged(shipped, changes), str(own))
+        if catalogue is not None:
+            plans.check_models(changes, catalogue(), str(own))
+        return plans
+
+    def check_models(self, changes: Mapping[str, Any], providers: Mapping[str, Provider], where: str) -> None:
+        """Hold the pieces of work that a file of the user's own names against the catalogue.
+
+        Raises:
+            PlansError: If one names a model or a provider that nothing has; the message names the nearest.
+        """
+        for table, pieces in (("month", self.month), ("common", self.common)):
+            for name in changes.get(table, ()):
+                piece = pieces[name]
+                try:
+                    candidates_of(providers, piece.operation, piece.model, piece.provider)
+                except UnknownModel as exc:
+                    raise PlansError(f"{where}: {table}.{clip(name)}: {exc.message} {KEPT}") from exc
+
+
+def plan_key(name: str) -> str:
+    """Return a plan's name as it is looked up."""
+    return name.strip().lower()
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return True  # reading it says why it cannot be
+
+
+def _with_plain_keys(changes: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return changes with the names of plans and of a month's pieces written as they are looked up.
+
+    Raises:
+        PlansError: If two names become one.
+    """
+    plain = dict(changes)
+    for table in ("plans", "month"):
+        held: Any = plain.get(table)
+        if not isinstance(held, Mapping):
+            continue
+        entries: Mapping[str, Any] = held  # pyright: ignore[reportUnknownVariableType] because TOML is untyped
+        found: dict[str, str] = {}
+        for name in entries:
+            other = found.setdefault(plan_key(name), name)
+            if other != name:
+                raise PlansError(f"{where}: {table}: {clip(other)!r} and {clip(name)!r} are the same name. {KEPT}")
+        plain[table] = {plan_key(name): entry for name, entry in entries.items()}
+    return plain
 
 
 def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -240,8 +312,9 @@ def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
 class PlanBook:
     """The plans in use: read when first asked for, read again on request, changed by code."""
 
-    def __init__(self, own: Path | None = None) -> None:
+    def __init__(self, own: Path | None = None, catalogue: Catalogue | None = None) -> None:
         self._own = own
+        self._catalogue = catalogue
         self._plans: Plans | None = None
         self.problem: str | None = None
         """Why the user's own file is not used."""
@@ -250,6 +323,26 @@ class PlanBook:
     def plans(self) -> Plans:
         """The plans; reading them first blocks."""
         return self._plans or self.read()
+
+    def of(self, settings: Settings, principal: str) -> str:
+        """Return the plan of a principal: its own, else that of the settings, else the default; always one there is."""
+        return self.plans.known(settings.plan_of(principal), settings.plan)
+
+    def warnings(self, settings: Settings) -> list[str]:
+        """Say which plans of the settings there are not, and why a plans file is not used."""
+        plans = self.plans
+        found = [self.problem] if self.problem else []
+        named = {"DARKROOM_PLAN": (settings.plan, plans.known(settings.plan))}
+        for principal, own in settings.principals.items():
+            if own.plan:
+                named[f"principals.{principal}.plan in config.toml"] = (own.plan, self.of(settings, principal))
+        for setting, (name, used) in named.items():
+            if plan_key(name) not in plans.plans:
+                found.append(
+                    f"{setting} holds {clip(name)!r}, and there is no such plan; plan {used} is used."
+                    f"{did_you_mean(name, plans.plans)}"
+                )
+        return found
 
     def read(self) -> Plans:
         """Read the files, or those shipped alone while the user's own cannot be used; blocks."""
@@ -266,7 +359,7 @@ class PlanBook:
         Raises:
             PlansError: If they cannot be used; the plans used before are kept.
         """
-        self._plans = Plans.read(self._own)
+        self._plans = Plans.read(self._own, self._catalogue)
         self.problem = None
         return self._plans
 

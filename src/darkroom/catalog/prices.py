@@ -48,11 +48,13 @@ class Quote:
     source: str
     as_of: date
     lines: tuple[Line, ...] = ()
+    partial: str | None = None
+    """What is left out, so that it costs at least this much; None where all of it is in."""
 
     @property
     def free(self) -> bool:
         """Whether nothing can be charged."""
-        return self.high == 0
+        return self.high == 0 and self.partial is None
 
 
 def quote(offer: Offer, request: Effective, today: date) -> Quote | None:
@@ -131,7 +133,11 @@ def price(offer: Offer, work: Work, today: date) -> Quote | None:
         source = source or tokens.label
     # The highest is rounded up to one micro-dollar: what costs next to nothing is not free.
     most = max(to_micro(high), to_micro(MICRO)) if high else FREE
-    return Quote(to_micro(low), to_micro(likely), most, source, as_of, tuple(lines)) if lines else None
+    return (
+        Quote(to_micro(low), to_micro(likely), most, source, as_of, tuple(lines), offer.prices_partial)
+        if lines
+        else None
+    )
 
 
 def _parts(offer: Offer) -> dict[str, list[Price]]:

@@ -250,6 +250,9 @@ class Offer(_Strict):
         default=None, description="provider:model of genai-prices, for what is charged by the token"
     )
     prices: tuple[Price, ...] = ()
+    prices_partial: str | None = Field(
+        default=None, description="what the prices leave out; caps then take the price as not known"
+    )
 
     @property
     def kind(self) -> Kind:
@@ -426,6 +429,8 @@ class Providers(Mapping[str, Provider]):
         self._loading = Lock()
         self.problems: list[str] = []
         """Why manifests of the user's own folder were left out."""
+        self.refused: dict[Path, str] = {}
+        """The same, by file."""
 
     def _all(self) -> dict[str, Provider]:
         if self._loaded is None:
@@ -451,6 +456,7 @@ class Providers(Mapping[str, Provider]):
                 own[provider.id] = provider
             except ManifestError as exc:
                 self.problems.append(str(exc))
+                self.refused[path] = str(exc)
         return own
 
     def __getitem__(self, key: str) -> Provider:

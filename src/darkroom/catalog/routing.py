@@ -50,6 +50,20 @@ def candidates(providers: Mapping[str, Provider], kind: Kind) -> list[Candidate]
     ]
 
 
+def candidates_of(
+    providers: Mapping[str, Provider], kind: Kind, model: str | None, provider: str | None
+) -> list[Candidate]:
+    """Return the offers of a kind that have a name, retired ones too.
+
+    Raises:
+        UnknownModel: If no provider, model, alias or family has the name.
+    """
+    found = candidates(providers, kind)
+    if provider is not None:
+        found = [item for item in found if item.provider.id == _provider_id(providers, provider)]
+    return found if model is None else _named(found, model)
+
+
 def route(
     providers: Mapping[str, Provider], choice: Choice, ready: Collection[str], today: date
 ) -> tuple[Candidate, ...]:
@@ -168,9 +182,15 @@ def _retired(found: Sequence[Candidate], choice: Choice) -> ModelRetired | Unsup
             field="provider",
             hint=f"{NOTHING_STORED} Leave provider out to let darkroom choose.",
         )
-    last = min(found, key=lambda item: item.offer.shutdown or date.max).offer
+    last = max(found, key=lambda item: (item.offer.shutdown or date.min, item.name)).offer
+    earlier = {
+        f"{item.offer.shutdown.isoformat()} at {item.provider.id}"
+        for item in found
+        if item.offer.model == last.model and item.offer.shutdown not in (None, last.shutdown)
+    }
     follow = f" Use {last.successor!r} instead." if last.successor else ""
     when = f" on {last.shutdown.isoformat()}" if last.shutdown else ""
+    when += f" ({', '.join(sorted(earlier))})" if earlier else ""
     return ModelRetired(
         f"{last.model} was shut down{when}.{follow}",
         field="model",

@@ -122,4 +122,5 @@ def _providers(app: App) -> Iterator[Row]:
     for provider in app.providers.values():
         missing = " or ".join(" and ".join(names) for names in provider.credentials)
         state = "ready" if provider.id in ready else f"needs {missing}"
-        yield "ok", "provider", f"{provider.id}: {state}, {len(provider.offers)} offers"
+        live, every = app.pricing.live(provider), len(provider.offers)
+        yield "ok", "provider", f"{provider.id}: {state}, {live} live offers of {every}"

@@ -1,4 +1,4 @@
-"""`darkroom jobs`, `jobs resolve`, `check`, `cancel`."""
+"""`darkroom jobs`, `jobs resolve`, `jobs adjust`, `check`, `cancel`."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -10,11 +10,13 @@ from darkroom.app import App
 from darkroom.cli.console import EXIT_FAILED, EXIT_USAGE, err, fail, out, run
 from darkroom.cli.generate import follow
 from darkroom.domain.job import Job, State
-from darkroom.domain.money import show_usd
+from darkroom.domain.money import parse_usd, show_usd
+from darkroom.server.money_texts import usd
+from darkroom.server.money_views import NO_COST
 from darkroom.server.views import job_text, job_view
 
 LOCAL = "local"
-WIDTHS = {"job": 20, "made": 11, "kind": 5, "provider": 8, "state": 9, "cost": 5, "prompt": 8}
+WIDTHS = {"job": 20, "made": 11, "kind": 5, "provider": 8, "state": 9, "cost": 9, "prompt": 8}
 COLOURS = {State.SUCCEEDED: "green", State.FAILED: "red", State.SUBMIT_UNKNOWN: "red", State.CANCELLED: "dim"}
 AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 Ids = Annotated[list[str], typer.Argument(help="One or more job ids.")]
@@ -78,6 +80,22 @@ def resolve(
         err.print(f"To bring its result home now: darkroom check {view['job_id']} --wait 600", style="dim")
 
 
+@group.command()
+def adjust(
+    job_id: Annotated[str, typer.Argument(help="An ended job.")],
+    amount: Annotated[str, typer.Argument(help="What its provider charged after all, in US dollars.")],
+    submission: Annotated[int | None, typer.Option(min=0, help="Which one, where a job has several.")] = None,
+) -> None:
+    """Book what a job cost after all, once; the ledger keeps what it held before."""
+
+    async def work(app: App) -> dict[str, Any]:
+        job = await app.jobs.adjust(job_id, LOCAL, parse_usd(amount, "amount"), submission)
+        return await _view(app, job)
+
+    view = run(work)
+    out.print(f"{view['job_id']} is booked at {usd(view['cost']['actual_usd'])} now.", markup=False)
+
+
 def check(
     job_ids: Ids,
     wait: Annotated[
@@ -127,8 +145,13 @@ def _table(found: list[tuple[Job, dict[str, Any]]]) -> Table:
     for job, view in found:
         made = datetime.fromtimestamp(job.created_at / 1000, UTC).astimezone().strftime("%m-%d %H:%M")
         share = f" {round(view['progress'] * 100)} %" if "progress" in view else ""
-        spent = sum(part.actual or 0 for part in job.submissions)
         prompt = job.request.prompt.replace("\n", " ")[:60].replace("[", r"\[")
         state = f"[{COLOURS.get(job.state, 'yellow')}]{job.state}{share}[/]"
-        table.add_row(job.id, made, job.kind, str(view["provider"]), state, show_usd(spent), prompt)
+        table.add_row(job.id, made, job.kind, str(view["provider"]), state, _spent(job), prompt)
     return table
+
+
+def _spent(job: Job) -> str:
+    """Return what a job costs by now; nobody knows of what ended well without a price."""
+    known = [part.actual for part in job.submissions if part.actual is not None]
+    return NO_COST if job.state is State.SUCCEEDED and not known else show_usd(sum(known))

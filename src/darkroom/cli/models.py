@@ -1,18 +1,25 @@
 """`darkroom models` and `darkroom providers`."""
 
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Any, cast
 
 import anyio.to_thread
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from darkroom.app import App
+from darkroom.catalog.prices import Quote
 from darkroom.cli.console import EXIT_USAGE, err, fail, out, run
 from darkroom.domain.money import parse_usd, show_usd
 from darkroom.server.catalogue import Catalogue
+from darkroom.server.money_texts import amount, usd
 from darkroom.server.money_views import UNKNOWN, listed_view, offer_limits
 from darkroom.services.estimates import Listed, kind_of
 
+WIDE = 110
+"""Columns of a terminal that has room for limits."""
+EVERYTHING = 10**9
 AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 
 
@@ -44,10 +51,15 @@ def models(
 
     if name is not None:
 
-        async def about(app: App) -> object:
-            return await anyio.to_thread.run_sync(Catalogue(app).model, name)
+        async def about(app: App) -> dict[str, Any]:
+            return await anyio.to_thread.run_sync(partial(Catalogue(app).model, name, most=EVERYTHING))
 
-        out.print_json(data=run(about))
+        view = run(about)
+        if as_json:
+            out.print_json(data=view)
+        else:
+            for offer in view["offers"]:
+                out.print(_about(offer))
         return
     rows = run(work)
     if as_json:
@@ -59,15 +71,63 @@ def models(
 
 
 def _models(rows: list[Listed]) -> Table:
+    """Return a table of offers; where the terminal is narrow, without their limits."""
+    wide = out.width >= WIDE
     table = Table(box=None, pad_edge=False)
-    for column in ("model", "kind", "usual", "limits", "state"):
+    for column in ("model", "kind", "usual", *(("limits",) if wide else ()), "state"):
         side = "right" if column == "usual" else "left"
-        table.add_column(column, justify=side, overflow="fold", no_wrap=column == "model")
+        table.add_column(column, justify=side, overflow="fold", no_wrap=column in ("model", "kind", "usual"))
     for row in rows:
         offer = row.candidate.offer
-        price = UNKNOWN if row.usual is None else show_usd(row.usual.likely)
-        table.add_row(row.candidate.name, offer.kind.value, price, offer_limits(offer), row.state)
+        limits = (offer_limits(offer),) if wide else ()
+        table.add_row(row.candidate.name, offer.kind.value, _usual(row.usual), *limits, row.state)
     return table
+
+
+def _usual(usual: Quote | None) -> str:
+    """Return a usual price in few words: its range where it varies, and `from` where a part is left out."""
+    if usual is None:
+        return UNKNOWN
+    span = show_usd(usual.likely)
+    if usual.low != usual.high:
+        span = f"{show_usd(usual.low)}-{show_usd(usual.high)}"
+    return f"from {span}" if usual.partial else span
+
+
+def _about(offer: dict[str, Any]) -> Table:
+    """Return everything about one offer as a table of names and values."""
+    table = Table(box=None, pad_edge=False, show_header=False, title=offer["offer"], title_justify="left")
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in offer.items():
+        if name in ("offer", "prices", "options", "usual_usd", "low_usd", "high_usd", "at_least"):
+            continue
+        table.add_row(name, escape(_plain(value)))
+    table.add_row("usual price", amount(offer, "usual_usd"))
+    for price in offer.get("prices", ()):
+        table.add_row("price", escape(_price(price)))
+    for name, option in offer.get("options", {}).items():
+        table.add_row("option", escape(f"{name}: {_plain(option)}"))
+    table.add_row()
+    return table
+
+
+def _price(price: dict[str, Any]) -> str:
+    span = f" ({usd(price['low'])} to {usd(price['high'])})" if "low" in price and "high" in price else ""
+    when = f" when {_plain(price['when'])}" if "when" in price else ""
+    part = f", for {price['part']}" if "part" in price else ""
+    dates = "".join(f", {name} {price[name]}" for name in ("since", "until") if name in price)
+    return f"{usd(price['usd'])}{span} a {price['unit']}{part}{when}{dates} (as of {price['as_of']}, {price['source']})"
+
+
+def _plain(value: object) -> str:
+    """Return a value of a view in words."""
+    if isinstance(value, dict):
+        entries = cast("dict[str, object]", value)
+        return ", ".join(f"{name} {_plain(item)}" for name, item in entries.items())
+    if isinstance(value, list):
+        return " ".join(_plain(item) for item in cast("list[object]", value))
+    return str(value)
 
 
 def providers(as_json: AsJson = False) -> None:
@@ -83,9 +143,10 @@ def providers(as_json: AsJson = False) -> None:
         out.print_json(data=rows)
         return
     table = Table(box=None, pad_edge=False)
-    for column in ("provider", "kinds", "offers", "state"):
+    for column in ("provider", "kinds", "live", "all", "state"):
         table.add_column(column, overflow="fold")
     for row in rows:
         kinds: list[str] = row["kinds"]  # pyright: ignore[reportAssignmentType] because JSON is untyped
-        table.add_row(str(row["provider"]), " ".join(kinds), str(row["offers"]), str(row["state"]))
+        counts = (str(row["offers_live"]), str(row["offers_all"]))
+        table.add_row(str(row["provider"]), " ".join(kinds), *counts, str(row["state"]))
     out.print(table)

@@ -8,14 +8,15 @@ from typing import Annotated, Any
 import anyio.to_thread
 import typer
 from pydantic import JsonValue
+from rich.markup import escape
 from rich.table import Table
 
 from darkroom.app import App
 from darkroom.cli.console import EXIT_USAGE, fail, out, run
-from darkroom.domain.money import show_usd
+from darkroom.server import money_texts as texts
 from darkroom.server import money_views as views
-from darkroom.services.estimates import WORDS, Ask, kind_of
-from darkroom.services.usage import DIMENSIONS, Usage, day_of
+from darkroom.services.estimates import TOLD, WORDS, Ask, kind_of
+from darkroom.services.usage import DIMENSIONS, Usage, day_of, unpriced
 
 LOCAL = "local"
 BAR = 30
@@ -43,6 +44,9 @@ def estimate(
     input_tokens: Annotated[int | None, typer.Option(help="Tokens that go in.")] = None,
     output_tokens: Annotated[int | None, typer.Option(help="Tokens that come out.")] = None,
     plan: Annotated[str | None, typer.Option(help="Billing plan.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Offers to show.")] = views.MOST_ROWS,
+    offset: Annotated[int, typer.Option(min=0, help="Offers to skip.")] = 0,
+    everyone: Annotated[bool, typer.Option("--all", help="Show every offer.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Say what work would cost, here and at every offer that can do it; starts nothing."""
@@ -50,20 +54,27 @@ def estimate(
               output_tokens, plan)  # fmt: skip
     word = WORDS.get(operation.lower(), operation.lower())
     given = subject or []
+    span = views.Span(offset, None if everyone else limit)
+    if word in ("month", "job"):
+        _refuse_numbers(word, ask)
+    elif given:
+        fail(f"{operation} takes no {given[0][:80]!r}; write for example: -n 10 --duration 8", EXIT_USAGE)
 
     async def work(app: App) -> tuple[dict[str, Any], str]:
         if word == "month":
             month = await anyio.to_thread.run_sync(app.estimates.month, _numbers(given), plan, LOCAL)
             view = views.month_view(month)
-            return view, views.month_text(view)
+            return view, texts.month_text(view)
         if word == "job":
             view = views.job_cost_view(await app.estimates.job(_one(given), plan, LOCAL))
-            return view, views.job_cost_text(view)
+            return view, texts.job_cost_text(view)
         if ask.bare:
-            view = views.listing_view(await anyio.to_thread.run_sync(app.estimates.listing, kind_of(operation)))
-            return view, views.listing_text(view)
-        view = views.estimate_view(await anyio.to_thread.run_sync(app.estimates.estimate, ask, LOCAL))
-        return view, views.estimate_text(view)
+            app.estimates.plan_name(plan, LOCAL)
+            rows = await anyio.to_thread.run_sync(app.estimates.listing, kind_of(operation))
+            view = views.listing_view(rows, span)
+            return view, texts.listing_text(view, None)
+        view = views.estimate_view(await anyio.to_thread.run_sync(app.estimates.estimate, ask, LOCAL), span)
+        return view, texts.estimate_text(view, None)
 
     if word == "spent":
         fail("darkroom usage says what was spent.", EXIT_USAGE)
@@ -71,7 +82,7 @@ def estimate(
     if as_json:
         out.print_json(data=view)
     else:
-        out.print(text, markup=False)
+        out.print(text.replace(" offset=", " --offset "), markup=False)
 
 
 def _numbers(given: list[str]) -> dict[str, JsonValue]:
@@ -80,7 +91,20 @@ def _numbers(given: list[str]) -> dict[str, JsonValue]:
     wrong = next((name for name, sep, value in pairs if not sep or not value.isdecimal()), None)
     if wrong is not None:
         fail(f"{wrong!r} is no number of something; write for example: videos=10 images=100", EXIT_USAGE)
+    names = [name for name, _, _ in pairs]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        fail(f"{twice} is given twice; give it once, with the whole number.", EXIT_USAGE)
     return {name: int(value) for name, _, value in pairs}
+
+
+def _refuse_numbers(word: str, ask: Ask) -> None:
+    """Refuse the options of one piece of work where a month or a job is asked for."""
+    wrong = next((name for name in TOLD if getattr(ask, name) is not None), None)
+    if wrong is not None:
+        option = "-n" if wrong == "n" else f"--{wrong.replace('_', '-')}"
+        way = "write for example: month videos=10 images=100" if word == "month" else "give the job's id alone"
+        fail(f"{word} takes no {option}; {way}", EXIT_USAGE)
 
 
 def _one(given: list[str]) -> str:
@@ -99,7 +123,10 @@ def usage(
 ) -> None:
     """Say what was spent, when, on what."""
     if by not in DIMENSIONS:
-        fail(f"--by takes {', '.join(DIMENSIONS)}, not {by[:80]!r}.", EXIT_USAGE)
+        later = " Agents and their tiers come with agents." if by in ("agent", "tier", "agent_tier") else ""
+        fail(f"--by takes {', '.join(DIMENSIONS)}, not {by[:80]!r}.{later}", EXIT_USAGE)
+    if since and month:
+        fail("Give --since or --month, not both.", EXIT_USAGE)
 
     async def work(app: App) -> Usage:
         return await (app.usage.month(month, principal) if month else app.usage.since(since, principal))
@@ -111,7 +138,7 @@ def usage(
         out.print_json(data=views.usage_view(found))
     else:
         view = views.usage_view(found)
-        out.print(views.usage_text({**view, "by": {}}), markup=False)
+        out.print(texts.usage_text({**view, "by": {}}), markup=False)
         if found.spent:
             out.print(_bars(found, by))
 
@@ -124,7 +151,8 @@ def _bars(found: Usage, by: str) -> Table:
     most = max((share.micro_usd for share in shares), default=0)
     for share in shares:
         width = int(Decimal(share.micro_usd) * BAR / most) if most else 0
-        table.add_row(share.name, show_usd(share.micro_usd), str(share.submissions), "█" * width)
+        cost = texts.share_amount(views.share_view(share))
+        table.add_row(escape(share.name), cost, str(share.submissions), "█" * width)
     return table
 
 
@@ -134,7 +162,8 @@ def _print_csv(found: Usage) -> None:
                      "estimate_usd", "cost_usd", "certain", "open"))  # fmt: skip
     for row in found.spent:
         estimate_usd = "" if row.estimate is None else Decimal(row.estimate) / 1_000_000
+        cost_usd = "" if unpriced(row) else Decimal(row.micro_usd) / 1_000_000
         day = day_of(row.at, found.timezone)
         writer.writerow((day, row.job_id, row.submission, row.principal, row.kind, row.provider, row.model,
-                         row.plan or "", " ".join(row.labels), row.state.value, estimate_usd,
-                         Decimal(row.micro_usd) / 1_000_000, row.certain, row.open))  # fmt: skip
+                         row.plan or "", " ".join(row.labels), row.state.value, estimate_usd, cost_usd,
+                         row.certain, row.open))  # fmt: skip

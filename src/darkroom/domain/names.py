@@ -7,11 +7,11 @@ VERY_ALIKE = 90
 
 
 def nearest(name: str, names: Iterable[str], *, count: int = 3, alike: int = ALIKE) -> list[str]:
-    """Return up to `count` of `names` that resemble `name` by at least `alike` of 100, best first."""
+    """Return up to `count` of `names` that resemble `name` by at least `alike` of 100, best first, then by name."""
     from rapidfuzz import fuzz, process, utils  # only a mistake needs it
 
     found = process.extract(
-        name, list(names), scorer=fuzz.WRatio, processor=utils.default_process, limit=count, score_cutoff=alike
+        name, sorted(set(names)), scorer=fuzz.WRatio, processor=utils.default_process, limit=count, score_cutoff=alike
     )
     return [str(match[0]) for match in found]  # an enum member prints as its value
 

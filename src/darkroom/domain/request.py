@@ -242,9 +242,9 @@ def real(value: object, field: str, low: float, high: float) -> float:
 
 def _not_in_range(value: object, field: str, low: float, high: float, what: str) -> InvalidRequest:
     return InvalidRequest(
-        f"{field} must be {what} from {low:g} to {high:g}, not {clip(value)!r}.",
+        f"{field} must be {what} from {low:,} to {high:,}, not {clip(value)!r}.",
         field=field,
-        allowed=f"{low:g} to {high:g}",
+        allowed=f"{low:,} to {high:,}",
         hint="Nothing was stored.",
     )
 

@@ -113,7 +113,7 @@ class DarkroomServer(MCPServer[Program]):
             await self.program.ready()
             return [await Reader(self.program).read(str(uri))]
         except (UnknownResource, UnknownJob) as exc:
-            raise ResourceNotFoundError(f"Unknown resource: {uri}") from exc
+            raise ResourceNotFoundError(f"Unknown resource: {uri}. {exc}") from exc
         except DarkroomError as exc:
             raise ResourceError(error_text(exc)) from exc
 

@@ -1,22 +1,26 @@
 """What callers see of money: estimates, lists of offers, months, what was spent, plans."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from darkroom.catalog.plans import Plans
 from darkroom.catalog.prices import Quote
 from darkroom.catalog.providers import Offer
-from darkroom.catalog.routing import Candidate
-from darkroom.domain.money import Margin, json_usd, rounded, show_usd, to_micro
+from darkroom.catalog.routing import DRAFT, Candidate
+from darkroom.domain.job import LedgerRow
+from darkroom.domain.money import Margin, json_usd, rounded, to_micro, to_usd
 from darkroom.server.views import without_none
 from darkroom.services.estimates import Estimate, JobCost, Listed, Month
 from darkroom.services.pricing import Priced
 from darkroom.services.usage import DIMENSIONS, Share, Usage, day_of
 
+T = TypeVar("T")
 MOST_ROWS = 25
 """Rows of a list in an answer; the resources have them all."""
 UNKNOWN = "price not known"
+NO_COST = "not known"
 ESTIMATE_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -59,22 +63,54 @@ def cost_view(quote: Quote, count: int) -> dict[str, Any]:
 
 
 def row_view(priced: Priced, state: str) -> dict[str, Any]:
-    """Return one offer of an estimate in short."""
+    """Return one offer of an estimate in short, with its range where the price varies."""
+    one, count = priced.one, priced.piece.n
+    ranged = one is not None and one.low != one.high
     return without_none(
         {
             "offer": priced.candidate.name,
             "usd": None if priced.likely is None else json_usd(priced.likely),
+            "low_usd": json_usd(one.low * count) if one and ranged else None,
+            "high_usd": json_usd(one.high * count) if one and ranged else None,
+            "at_least": True if priced.partial else None,
             "state": state,
-            "note": " ".join(priced.warnings) or None,
+            "ends": priced.ends.isoformat() if priced.ends else None,
+            "note": " ".join([*priced.warnings, *_left_out(priced)]) or None,
         }
     )
 
 
-def estimate_view(estimate: Estimate) -> dict[str, Any]:
+def _left_out(priced: Priced) -> list[str]:
+    return [f"This is the least: {priced.partial}."] if priced.partial else []
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Which rows of a list to show."""
+
+    offset: int = 0
+    limit: int | None = MOST_ROWS
+    """None shows all."""
+
+    def of(self, rows: Sequence[T]) -> Sequence[T]:
+        """Return those rows."""
+        return rows[self.offset :] if self.limit is None else rows[self.offset : self.offset + self.limit]
+
+    def told(self, count: int) -> dict[str, Any]:
+        """Return how many rows there are, and how to see those that follow."""
+        after = count if self.limit is None else self.offset + self.limit
+        return {"rows": count, "more": count - after, "next_offset": after} if after < count else {}
+
+
+FIRST = Span()
+
+
+def estimate_view(estimate: Estimate, span: Span = FIRST) -> dict[str, Any]:
     """Return an estimate; absent means unknown, never nothing."""
     priced, one = estimate.priced, estimate.priced.one
-    rows = [row_view(other, state) for other, state in estimate.others]
+    rows = [row_view(other, state) for other, state in span.of(estimate.others)]
     named = estimate.priced.piece.model is not None or estimate.priced.piece.provider is not None
+    ends = [f"It ends on {priced.ends.isoformat()}."] if priced.ends else []
     view = without_none(
         {
             "operation": estimate.kind.value,
@@ -89,13 +125,20 @@ def estimate_view(estimate: Estimate) -> dict[str, Any]:
             "price_source": (one.source or None) if one else None,
             "as_of": one.as_of.isoformat() if one else None,
             "breakdown": [_line(line.label, line.quantity, line.unit, line.usd) for line in one.lines] if one else None,
-            ("alternatives" if named else "offers"): rows[:MOST_ROWS],
-            "more": max(len(rows) - MOST_ROWS, 0) or None,
+            "at_least": True if priced.partial else None,
+            "draft": True if priced.candidate.provider.id == DRAFT else None,
+            ("alternatives" if named else "offers"): rows,
+            **span.told(len(estimate.others)),
             "plan_advice": estimate.advice,
-            "warnings": [*priced.warnings, *estimate.assumed],
+            "warnings": [*priced.warnings, *_left_out(priced), *ends, *estimate.assumed, *estimate.warnings],
         }
     )
-    return {**view, "next": _next(estimate)}
+    return {**view, "next": f"{_next(estimate)}{following(view)}"}
+
+
+def following(view: dict[str, Any]) -> str:
+    """Say how to see the rows that follow."""
+    return f" offset={view['next_offset']} shows the next of {view['rows']} offers." if "next_offset" in view else ""
 
 
 def _line(label: str, quantity: Decimal, unit: str, usd: Decimal) -> dict[str, Any]:
@@ -103,11 +146,16 @@ def _line(label: str, quantity: Decimal, unit: str, usd: Decimal) -> dict[str, A
 
 
 def _next(estimate: Estimate) -> str:
-    if estimate.priced.one is None:
-        return "The price of this offer is not known; any cap refuses it unless options.allow_unpriced is set."
+    one, item = estimate.priced.one, estimate.priced.candidate
+    if one is None or one.partial is not None:
+        part = "" if one is None else " in full"
+        return f"The price of this offer is not known{part}; any cap refuses it unless options.allow_unpriced is set."
     if estimate.state != "ready":
         return f"Nothing was started. To use this offer: {estimate.state}."
-    return "Nothing was started. Pass max_cost to hold a call to this price."
+    if item.provider.id == DRAFT:
+        return "Nothing was started. This is what a call without model and provider would take: a draft, which is free."
+    high = to_usd(one.high * estimate.priced.piece.n)
+    return f"Nothing was started. Pass max_cost={high:f} to hold a call to this price."
 
 
 def offer_limits(offer: Offer) -> str:
@@ -137,35 +185,44 @@ def listed_view(listed: Listed) -> dict[str, Any]:
             "offer": listed.candidate.name,
             "state": listed.state,
             "limits": offer_limits(offer) or None,
-            "usual_usd": None if listed.usual is None else json_usd(listed.usual.likely),
+            **usual_view(listed.usual),
             "status": offer.status.value if offer.status.value != "live" else None,
             "shutdown": offer.shutdown.isoformat() if offer.shutdown else None,
         }
     )
 
 
-def listing_view(rows: Sequence[Listed]) -> dict[str, Any]:
-    """Return the beginning of a list of offers."""
-    shown = [listed_view(row) for row in rows[:MOST_ROWS]]
-    more = max(len(rows) - MOST_ROWS, 0)
+def usual_view(usual: Quote | None) -> dict[str, Any]:
+    """Return the price of usual work: its range where it varies, and whether it is the least."""
+    if usual is None:
+        return {}
+    ranged = {"low_usd": json_usd(usual.low), "high_usd": json_usd(usual.high)} if usual.low != usual.high else {}
+    return {"usual_usd": json_usd(usual.likely), **ranged, **({"at_least": True} if usual.partial else {})}
+
+
+def listing_view(rows: Sequence[Listed], span: Span = FIRST) -> dict[str, Any]:
+    """Return a part of a list of offers."""
+    more = span.told(len(rows))
     rest = " darkroom://models has them all; name a provider or model to see fewer." if more else ""
+    said = "usual_usd is one piece with the offer's defaults. Give n, duration or size for your price."
     return without_none(
         {
-            "offers": shown,
-            "more": more or None,
-            "next": f"usual_usd is one piece with the offer's defaults. Give n, duration or size for your price.{rest}",
+            "offers": [listed_view(row) for row in span.of(rows)],
+            **more,
+            "next": f"{said}{following(more)}{rest}",
         }
     )
 
 
 def month_view(month: Month) -> dict[str, Any]:
     """Return a month's estimate."""
-    advice = month.advice
+    advice, known = month.advice, len(month.unknown) < len(month.parts)
     return without_none(
         {
             "operation": "month",
-            "cost_usd": {"likely": json_usd(month.micro_usd)},
-            "credits": month.credits,
+            "cost_usd": {"likely": json_usd(month.micro_usd)} if known else None,
+            "at_least": True if known and month.unknown else None,
+            "credits": month.credits if known else None,
             "plan": month.plan,
             "breakdown": [
                 without_none(
@@ -186,7 +243,10 @@ def month_view(month: Month) -> dict[str, Any]:
                 "monthly_usd": number(advice.monthly_usd, 2),
                 "reason": advice.reason,
             },
-            "warnings": [f"The price of {name} is not known; it is in no sum." for name in month.unknown],
+            "warnings": [
+                *(f"The price of {name} is not known; it is in no sum." for name in month.unknown),
+                *month.warnings,
+            ],
             "next": "Nothing was started. Give usage as {name: number} or {name: {count, model, duration}}.",
         }
     )
@@ -201,6 +261,7 @@ def job_cost_view(cost: JobCost) -> dict[str, Any]:
             "status": cost.job.state.value,
             "estimate_usd": None if cost.estimate is None else json_usd(cost.estimate),
             "actual_usd": None if cost.actual is None else json_usd(cost.actual),
+            "unpriced": True if cost.estimate is None and cost.actual is None else None,
             "credits": cost.credits,
             "plan": cost.plan,
             **margin_view(cost.client),
@@ -208,7 +269,7 @@ def job_cost_view(cost: JobCost) -> dict[str, Any]:
                 {
                     "part": row.kind.value,
                     "submission": row.submission,
-                    "usd": json_usd(row.micro_usd),
+                    "usd": None if _says_nothing(row, cost) else json_usd(row.micro_usd),
                     "certain": row.certain,
                 }
                 for row in cost.ledger
@@ -216,6 +277,11 @@ def job_cost_view(cost: JobCost) -> dict[str, Any]:
             "next": f"darkroom://jobs/{cost.job.id} has the whole record.",
         }
     )
+
+
+def _says_nothing(row: LedgerRow, cost: JobCost) -> bool:
+    """Return whether a row of the ledger holds nothing because nobody knows."""
+    return cost.estimate is None and not row.certain and not row.micro_usd
 
 
 def usage_view(usage: Usage) -> dict[str, Any]:
@@ -235,6 +301,7 @@ def usage_view(usage: Usage) -> dict[str, Any]:
             "credits": usage.credits,
             "submissions": len(usage.spent),
             "unpriced": usage.unpriced or None,
+            "warnings": list(usage.warnings),
             "success_percent": None if rate is None else number(Decimal(str(rate)) * 100, 1),
             "by": {name: [share_view(share) for share in usage.by(name)][:MOST_ROWS] for name in DIMENSIONS}
             if usage.spent
@@ -254,7 +321,15 @@ def usage_view(usage: Usage) -> dict[str, Any]:
 
 def share_view(share: Share) -> dict[str, Any]:
     """Return one group's share."""
-    return {"name": share.name, "usd": json_usd(share.micro_usd), "submissions": share.submissions}
+    known = share.unpriced < share.submissions
+    return without_none(
+        {
+            "name": share.name,
+            "usd": json_usd(share.micro_usd) if known else None,
+            "submissions": share.submissions,
+            "unpriced": share.unpriced or None,
+        }
+    )
 
 
 def plans_view(plans: Plans) -> dict[str, Any]:
@@ -294,8 +369,17 @@ _FACTS = (
 
 def candidate_view(item: Candidate, state: str, usual: Quote | None) -> dict[str, Any]:
     """Return everything about one offer."""
+    return _offer_view(item, state, usual, set(_FACTS))
+
+
+def prices_view(item: Candidate, state: str, usual: Quote | None) -> dict[str, Any]:
+    """Return the prices of one offer, and until when it lasts; `candidate_view` has the rest."""
+    return _offer_view(item, state, usual, {"status", "shutdown", "successor", "tokens"})
+
+
+def _offer_view(item: Candidate, state: str, usual: Quote | None, include: set[str]) -> dict[str, Any]:
     offer = item.offer
-    facts = offer.model_dump(mode="json", exclude_defaults=True, include=set(_FACTS))
+    facts = offer.model_dump(mode="json", exclude_defaults=True, include=include)
     prices = [
         without_none(
             {
@@ -307,6 +391,8 @@ def candidate_view(item: Candidate, state: str, usual: Quote | None) -> dict[str
                 "when": price.when,
                 "source": price.source,
                 "as_of": price.as_of.isoformat(),
+                "since": price.since.isoformat() if price.since else None,
+                "until": price.until.isoformat() if price.until else None,
             }
         )
         for price in offer.prices
@@ -317,86 +403,12 @@ def candidate_view(item: Candidate, state: str, usual: Quote | None) -> dict[str
             "title": offer.title or None,
             "kind": offer.kind.value,
             "state": state,
-            "usual_usd": None if usual is None else json_usd(usual.likely),
+            **usual_view(usual),
+            "left_out": offer.prices_partial,
             **facts,
             "prices": prices,
         }
     )
-
-
-def _usd(amount: float) -> str:
-    return show_usd(round(Decimal(str(amount)) * 1_000_000))
-
-
-def estimate_text(view: dict[str, Any]) -> str:
-    """Return an estimate in words: the price first, then what else there is."""
-    cost = view.get("cost_usd")
-    head = f"{view['n']} x {view['operation']} at {view['offer']} ({view['state']}): "
-    if cost is None:
-        head += UNKNOWN
-    else:
-        head += f"{_usd(cost['likely'])}"
-        head += f" ({_usd(cost['low'])} to {_usd(cost['high'])})" if cost["low"] != cost["high"] else ""
-        head += f", {view['credits']:,} credits on plan {view['plan']}, client price {_usd(view['price_usd'])}"
-    rows = [_row_text(row) for row in (*view.get("offers", ()), *view.get("alternatives", ()))]
-    more = [f"... and {view['more']} more"] if "more" in view else []
-    words = [head, *view.get("warnings", ()), *([view["plan_advice"]] if "plan_advice" in view else []), *rows, *more]
-    return "\n".join([*words, view["next"]])
-
-
-def _row_text(row: dict[str, Any]) -> str:
-    amount = f"{_usd(row['usd'])}" if "usd" in row else UNKNOWN
-    return f"- {row['offer']}: {amount} ({row['state']})" + (f" {row['note']}" if "note" in row else "")
-
-
-def listing_text(view: dict[str, Any]) -> str:
-    """Return a list of offers in words."""
-    rows: list[str] = []
-    for row in view.get("offers", ()):
-        amount = f"{_usd(row['usual_usd'])}" if "usual_usd" in row else UNKNOWN
-        limits = f", {row['limits']}" if "limits" in row else ""
-        rows.append(f"- {row['offer']}: {amount}{limits} ({row['state']})")
-    more = [f"... and {view['more']} more"] if "more" in view else []
-    return "\n".join([*rows, *more, view["next"]])
-
-
-def month_text(view: dict[str, Any]) -> str:
-    """Return a month in words."""
-    rows = [
-        f"- {row['part']} {row['count']:,} ({row['offer']}): "
-        + (f"{_usd(row['usd'])}, {row['credits']:,} credits" if "usd" in row else UNKNOWN)
-        for row in view["breakdown"]
-    ]
-    advice = view["plan_advice"]
-    head = f"A month: {_usd(view['cost_usd']['likely'])}, {view['credits']:,} credits on plan {view['plan']}."
-    plan = f"Plan {advice['recommended_plan']}: {advice['reason']}, {_usd(advice['monthly_usd'])} a month."
-    return "\n".join([head, *rows, plan, *view.get("warnings", ())])
-
-
-def usage_text(view: dict[str, Any]) -> str:
-    """Return what was spent in words."""
-    head = (
-        f"Spent since {view['since']} ({view['timezone']}): {_usd(view['total_usd'])}, of which "
-        f"{_usd(view['open_usd'])} is reserved and {_usd(view['uncertain_usd'])} uncertain; "
-        f"{view['submissions']} submissions, {view['credits']:,} credits."
-    )
-    rows = [
-        f"- {row['name']}: {_usd(row['usd'])} ({row['submissions']})"
-        for name in ("model", "day")
-        for row in view.get("by", {}).get(name, ())[:10]
-    ]
-    budgets = [
-        f"- {item['name']}: {_usd(item['used_usd'])} of {_usd(item['cap_usd'])}" for item in view.get("budgets", ())
-    ]
-    return "\n".join([head, *rows, *budgets])
-
-
-def job_cost_text(view: dict[str, Any]) -> str:
-    """Return a job's cost in words."""
-    estimate = f"{_usd(view['estimate_usd'])}" if "estimate_usd" in view else UNKNOWN
-    actual = f", actual {_usd(view['actual_usd'])}" if "actual_usd" in view else ""
-    credits = f", {view['credits']:,} credits on plan {view['plan']}" if "credits" in view else ""
-    return f"{view['job_id']} ({view['status']}): estimate {estimate}{actual}{credits}."
 
 
 def dollar_rows(plans: Plans, rows: Sequence[tuple[str, Priced]], plan: str) -> list[dict[str, Any]]:
@@ -411,14 +423,11 @@ def dollar_rows(plans: Plans, rows: Sequence[tuple[str, Priced]], plan: str) -> 
                     "name": name,
                     "offer": priced.candidate.name,
                     "usd": json_usd(priced.likely or 0) if known else None,
+                    "price": None if known else NO_COST,
+                    "at_least": True if priced.partial else None,
                     "credits": plans.credits(cost, plan) if known else None,
                     **(margin_view(plans.client_price(cost)) if known else {}),
                 }
             )
         )
     return table
-
-
-def priced_words(priced: Priced) -> str:
-    """Return a price in words for tables."""
-    return UNKNOWN if priced.likely is None else show_usd(priced.likely)

@@ -9,6 +9,7 @@ import anyio.to_thread
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp_types import Resource, ResourceTemplate
 
+from darkroom.domain.names import nearest
 from darkroom.domain.output import Output
 from darkroom.errors import ResultExpired, UnknownModel
 from darkroom.server import catalogue
@@ -65,7 +66,7 @@ TEMPLATES = (
 
 
 class UnknownResource(Exception):
-    """No resource has that URI."""
+    """No resource has that URI; the message says which may have been meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +99,16 @@ class Reader:
             try:
                 return _json(await anyio.to_thread.run_sync(listed))
             except UnknownModel as exc:
-                raise UnknownResource(uri) from exc
+                raise UnknownResource(exc.message) from exc
         if handler is None or not uri.startswith(SCHEME):
-            raise UnknownResource(uri)
+            raise UnknownResource(await anyio.to_thread.run_sync(self._nearest, uri))
         return await handler()
+
+    def _nearest(self, uri: str) -> str:
+        """Return which resource may have been meant; blocks."""
+        fixed = [resource.uri.removeprefix(SCHEME) for resource in RESOURCES]
+        near = nearest(uri.removeprefix(SCHEME), [*fixed, *(f"pricing/providers/{x}" for x in self.program.providers)])
+        return f"Did you mean {SCHEME}{near[0]}?" if near else f"There are {', '.join(fixed)} under {SCHEME}."
 
     @property
     def catalogue(self) -> Catalogue:

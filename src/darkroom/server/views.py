@@ -1,13 +1,14 @@
 """What callers see of a job: the lean view of every answer, and the full record."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from darkroom.catalog.plans import Plans
 from darkroom.catalog.prices import Quote
 from darkroom.catalog.providers import Offer
 from darkroom.domain.job import Event, Job, LedgerRow, State, Submission
-from darkroom.domain.money import json_usd, show_usd
+from darkroom.domain.money import json_usd, show_usd, to_micro
 from darkroom.domain.output import Output
 from darkroom.domain.request import clip
 from darkroom.errors import DarkroomError
@@ -169,6 +170,7 @@ def job_text(view: dict[str, Any]) -> str:
     parts = [
         f"{view['kind']} {view['job_id']}: {view['status']}{amount}",
         files,
+        _paid(view),
         error,
         view.get("message"),
         " ".join(view.get("warnings", [])),
@@ -177,16 +179,19 @@ def job_text(view: dict[str, Any]) -> str:
     return ". ".join(str(part).rstrip(".") for part in parts if part) + "."
 
 
+def _paid(view: dict[str, Any]) -> str | None:
+    """Say what a finished job cost; nothing of what is free."""
+    cost = view.get("cost", {})
+    if view["status"] not in ("succeeded", "failed", "cancelled") or view.get("draft"):
+        return None
+    if "actual_usd" in cost:
+        return f"It cost {show_usd(to_micro(Decimal(str(cost['actual_usd']))))}" if cost["actual_usd"] else None
+    return "What it cost is not known" if view["status"] == "succeeded" else None
+
+
 def proposal_view(proposal: Proposal) -> dict[str, Any]:
     """Return what a dry run says: the offer, the effective request and the price; nothing was stored."""
     request = proposal.effective
-    price = (
-        "of unknown price"
-        if proposal.quote is None
-        else "free"
-        if proposal.quote.free
-        else show_usd(proposal.quote.likely)
-    )
     return without_none(
         {
             "status": "estimate",
@@ -201,15 +206,31 @@ def proposal_view(proposal: Proposal) -> dict[str, Any]:
             "cost": _planned_cost(proposal.quote) if proposal.quote else None,
             "warnings": list(proposal.warnings),
             "draft": True if proposal.candidate.provider.id == DRAFT else None,
-            "next": f"Nothing was stored. This would be {price}; call again without dry_run to start it.",
+            "next": _after_plan(proposal),
         }
     )
+
+
+def _after_plan(proposal: Proposal) -> str:
+    """Say of a dry run what it would cost, what would be put aside, and what is in its way."""
+    quote = proposal.quote
+    if quote is None:
+        price = "be of unknown price"
+    elif quote.free:
+        price = "be free"
+    else:
+        span = f" ({show_usd(quote.low)} to {show_usd(quote.high)})" if quote.low != quote.high else ""
+        least = "at least " if quote.partial else ""
+        price = f"cost {least}{show_usd(quote.likely)}{span}; {show_usd(quote.high)} would be reserved"
+    then = proposal.obstacle or "Call again without dry_run to start it."
+    return f"Nothing was stored. This would {price}. {then}"
 
 
 def _planned_cost(quote: Quote) -> dict[str, Any]:
     """Return a price before the work: what is likely, and what it may be where that varies."""
     spread = {"low_usd": json_usd(quote.low), "high_usd": json_usd(quote.high)} if quote.low != quote.high else {}
-    return {"estimate_usd": json_usd(quote.likely), **spread}
+    least = {"at_least": True} if quote.partial else {}
+    return {"estimate_usd": json_usd(quote.likely), **spread, **least, "reserved_usd": json_usd(quote.high)}
 
 
 def error_view(error: DarkroomError) -> dict[str, Any]:

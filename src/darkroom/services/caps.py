@@ -1,6 +1,6 @@
 """What may be spent: by one call, a day, a month, everybody together or one principal."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -9,9 +9,11 @@ from darkroom.catalog.prices import Quote
 from darkroom.domain.money import MicroUsd, show_usd, to_micro, to_usd
 from darkroom.errors import BudgetExceeded, PriceUnknown
 from darkroom.settings import PREFIX, Settings
-from darkroom.store.base import Limit
+from darkroom.store.base import JobStore, Limit
 
 NOTHING = "Nothing was stored or sent."
+FREE_WAY = "max_cost=0 takes free offers only: name provider='draft', which is free, or raise max_cost."
+UNPRICED_WAY = "Pass options={'allow_unpriced': true} to run it anyway, or name another model."
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +45,23 @@ class Caps:
         """
         caps = [cap for cap in (terms.max_cost, self._own_cap(terms.principal)) if cap is not None]
         cap = min(caps) if caps else None
-        if quote is None:
+        if quote is None or quote.partial is not None:
             if not unpriced and (cap is not None or self._guards(terms.principal)):
                 limit = f"a cap of {show_usd(cap)}" if cap is not None else "a budget or DARKROOM_CONFIRM_ABOVE"
+                why = "" if quote is None else f" in full ({quote.partial})"
                 raise PriceUnknown(
-                    f"The price of {name} is not known, and {limit} is set.",
+                    f"The price of {name} is not known{why}, and {limit} is set.",
                     field="max_cost",
-                    hint=f"{NOTHING} Pass options={{'allow_unpriced': true}} to run it anyway, or name another model.",
+                    hint=f"{NOTHING} {UNPRICED_WAY}" + (f" {FREE_WAY}" if cap == 0 else ""),
                 )
-            return cap
+            if quote is None:
+                return cap
         if cap is not None and quote.high > cap:
+            way = "Raise max_cost, make it smaller, or name a cheaper model."
             raise BudgetExceeded(
                 f"{name} would cost {_span(quote)}; the cap is {show_usd(cap)}.",
                 field="max_cost",
-                hint=f"{NOTHING} Raise max_cost, make it smaller, or name a cheaper model.",
+                hint=f"{NOTHING} {way if cap else FREE_WAY}",
             )
         self._ask(quote, name, terms)
         return cap
@@ -81,6 +86,24 @@ class Caps:
             hint=f"{NOTHING} Ask the user; if they agree, repeat the call with max_cost={to_usd(quote.high):f}.",
         )
 
+    async def obstacle(self, store: JobStore, quote: Quote | None, name: str, terms: Terms, now: int) -> str | None:
+        """Say why a call that is planned would be refused: it has to be agreed to, or a budget is used up."""
+        if quote is None or quote.free:
+            return None
+        try:
+            self._ask(quote, name, replace(terms, dry_run=False))
+        except BudgetExceeded as exc:
+            return f"{exc.message} Ask the user; if they agree, call with max_cost={to_usd(quote.high):f}."
+        for limit in self.limits(terms.principal, now):
+            used = sum(row.micro_usd for row in await store.spent(limit.since, now + 1, limit.principal))
+            if used + quote.high > limit.cap:
+                left = show_usd(max(limit.cap - used, 0))
+                return (
+                    f"It would be refused: of the {limit.name} of {show_usd(limit.cap)} only {left} is left. "
+                    f"Wait for the next {limit.period}, make it cheaper, or raise {limit.setting}."
+                )
+        return None
+
     def limits(self, principal: str, now: int) -> tuple[Limit, ...]:
         """Return the budgets that a new job of a principal is held against, from `now` (milliseconds)."""
         settings = self._settings
@@ -100,6 +123,13 @@ class Caps:
             limit("day", day, own.daily_budget, f"{own_name}.daily_budget in config.toml", principal)
             limit("month", month, own.monthly_budget, f"{own_name}.monthly_budget in config.toml", principal)
         return tuple(found)
+
+
+def price_warnings(name: str, quote: Quote | None) -> tuple[str, ...]:
+    """Say of work that its price is not known, or not in full."""
+    if quote is None:
+        return (f"The price of {name} is not known; what it costs is in no sum until its provider says it.",)
+    return () if quote.partial is None else (f"{name} costs at least {show_usd(quote.likely)}: {quote.partial}.",)
 
 
 def begin_of(period: str, now: int, timezone: str) -> int:

@@ -6,15 +6,15 @@ from typing import Any
 
 from pydantic import JsonValue, ValidationError
 
-from darkroom.catalog.plans import Advice, Piece, PlanBook, Plans
+from darkroom.catalog.plans import Advice, Piece, PlanBook, Plans, plan_key
 from darkroom.catalog.prices import Quote
-from darkroom.catalog.routing import Candidate
+from darkroom.catalog.routing import DRAFT, Candidate
 from darkroom.domain.job import Job, LedgerRow
 from darkroom.domain.kinds import Kind
 from darkroom.domain.money import Margin, MicroUsd, to_usd
 from darkroom.domain.names import did_you_mean, nearest
 from darkroom.domain.request import clip, parse_quality, parse_resolution, parse_size, real, whole
-from darkroom.errors import InvalidRequest, UnknownJob
+from darkroom.errors import InvalidRequest, UnknownJob, Unsupported
 from darkroom.services.pricing import ASSUMED, Priced, Pricing
 from darkroom.settings import Settings
 from darkroom.store.base import JobStore
@@ -53,11 +53,11 @@ class Ask:
     @property
     def bare(self) -> bool:
         """Whether only the operation is named."""
-        return all(getattr(self, name) is None for name in _TOLD)
+        return all(getattr(self, name) is None for name in TOLD)
 
 
-_TOLD = ("model", "provider", "n", "duration", "size", "resolution", "quality", "audio", "characters",
-         "input_tokens", "output_tokens")  # fmt: skip
+TOLD = ("model", "provider", "n", "duration", "size", "resolution", "quality", "audio", "characters",
+        "input_tokens", "output_tokens")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,8 @@ class Estimate:
     """Cheaper offers that can do the same; all that can when none was named. With their states."""
     assumed: tuple[str, ...]
     advice: str | None
+    warnings: tuple[str, ...] = ()
+    """What is wrong with the plans."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ class Part:
     offer: str
     micro_usd: MicroUsd | None
     credits: int | None
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,8 @@ class Month:
     unknown: tuple[str, ...]
     """The parts without a known price; they are in no sum."""
     advice: Advice
+    warnings: tuple[str, ...] = ()
+    """Parts that a draft would make, parts whose price is the least, and what is wrong with the plans."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +150,16 @@ class Estimates:
         """Return the name of a plan, or of the principal's own.
 
         Raises:
-            InvalidRequest: If there is no such plan.
+            InvalidRequest: If there is no plan of the name that was given.
         """
-        name = (plan or self._settings.plan_of(principal)).strip().lower()
-        self.plans.plan(name)
-        return name
+        if plan is None or not plan.strip():
+            return self._plans.of(self._settings, principal)
+        self.plans.plan(plan)
+        return plan_key(plan)
+
+    def warnings(self) -> list[str]:
+        """Say which plans of the settings there are not, and why a plans file is not used."""
+        return self._plans.warnings(self._settings)
 
     def estimate(self, ask: Ask, principal: str = "local") -> Estimate:
         """Return the price of a piece of work at the offer that would do it, and of others that can.
@@ -164,14 +174,20 @@ class Estimates:
         plan = self.plan_name(ask.plan, principal)
         piece, assumed = _piece(ask, kind)
         item = self._pricing.choose(piece)
-        priced = self._pricing.price(piece, item)
-        named = bool(ask.model or ask.provider)
-        mode = priced.candidate.offer.operations[0] if named else None
-        others = [one for one in self._pricing.everywhere(piece, mode) if one.candidate != item]
+        named, refused = bool(ask.model or ask.provider), ""
+        try:
+            priced = self._pricing.price(piece, item)
+        except (InvalidRequest, Unsupported) as exc:
+            able = [] if named else self._pricing.everywhere(piece)
+            if not able:
+                raise
+            refused = f"A call without model and provider would be refused: {exc.message}"
+            priced = able[0]
+            item = priced.candidate
         if named:
-            likely = priced.likely
-            cheaper = [one for one in others if one.likely is not None and (likely is None or one.likely < likely)]
-            others = [one for one in cheaper if one.candidate.provider.id != "draft"][:ALTERNATIVES]
+            others = self._pricing.cheaper(priced)[:ALTERNATIVES]
+        else:
+            others = [one for one in self._pricing.everywhere(piece) if one.candidate != item]
         likely = priced.likely
         return Estimate(
             kind=kind,
@@ -184,6 +200,7 @@ class Estimates:
             others=tuple((one, self._pricing.state(one.candidate)) for one in others),
             assumed=assumed,
             advice=self._advice(kind, plan),
+            warnings=(*([refused] if refused else ()), *self.warnings()),
         )
 
     def _credits(self, priced: Priced, plan: str) -> int | None:
@@ -236,11 +253,12 @@ class Estimates:
             micro_usd=MicroUsd(sum(part.micro_usd or 0 for part, _ in parts)),
             unknown=tuple(part.name for part, _ in parts if part.micro_usd is None),
             advice=self.plans.advise(credits, kinds=kinds, users=users),
+            warnings=(*(part.note for part, _ in parts if part.note), *self.warnings()),
         )
 
     def _part(self, key: str, value: JsonValue, plan: str) -> tuple[Part, Kind]:
         name = key.removesuffix("_per_month")
-        base = self.plans.month.get(name) or self._by_kind(name)
+        base = self.plans.piece(name) or self._by_kind(name)
         told: dict[str, Any] = dict(value) if isinstance(value, Mapping) else {"count": value}
         count = whole(told.pop("count", 1), f"usage.{clip(key)}", 0, 10**9)
         try:
@@ -260,7 +278,7 @@ class Estimates:
             return Part(name, count, priced.candidate.name, None, None), piece.operation
         cost = MicroUsd(priced.likely * number)
         credits = number * self.plans.credits(to_usd(priced.likely), plan)
-        return Part(name, count, priced.candidate.name, cost, credits), piece.operation
+        return Part(name, count, priced.candidate.name, cost, credits, _note(name, priced)), piece.operation
 
     def _by_kind(self, name: str) -> Piece:
         kind = WORDS.get(name, name)
@@ -287,7 +305,8 @@ class Estimates:
                 field="job_id",
                 hint="check_job without job_id lists your newest jobs.",
             )
-        name = self.plan_name(plan or job.plan, principal)
+        booked = self.plans.known(job.plan, self._plans.of(self._settings, principal))
+        name = self.plan_name(plan, principal) if plan else booked
         cost = job_cost(job)
         return JobCost(
             job=job,
@@ -298,6 +317,13 @@ class Estimates:
             credits=cost.credits(self.plans, name),
             client=None if cost.known is None else self.plans.client_price(to_usd(cost.known)),
         )
+
+
+def _note(name: str, priced: Priced) -> str | None:
+    """Say of a part of a month that a draft would make it, or that its price is the least."""
+    if priced.candidate.provider.id == DRAFT:
+        return f"{name} is priced as a draft, which is free; name a model, or set a provider's key, for the real thing."
+    return None if priced.partial is None else f"{name} costs at least that: {priced.partial}."
 
 
 @dataclass(frozen=True, slots=True)

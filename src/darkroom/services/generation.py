@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 import anyio.to_thread
@@ -14,6 +14,7 @@ from darkroom.catalog.accounts import Accounts
 from darkroom.catalog.fit import fit
 from darkroom.catalog.prices import Quote, quote
 from darkroom.catalog.providers import Provider
+from darkroom.catalog.refused import explained
 from darkroom.catalog.routing import Candidate, Choice, route
 from darkroom.clock import Clock
 from darkroom.domain.job import Job, LedgerKind, LedgerRow, State, Submission, new_id
@@ -21,8 +22,8 @@ from darkroom.domain.kinds import Kind
 from darkroom.domain.money import FREE, MicroUsd
 from darkroom.domain.names import did_you_mean
 from darkroom.domain.request import Effective, ImageRequest, MediaInput, VideoRequest, clip, mode_of, split_options
-from darkroom.errors import InvalidRequest, UnknownJob
-from darkroom.services.caps import Caps, Terms
+from darkroom.errors import InvalidRequest, UnknownJob, UnknownModel
+from darkroom.services.caps import Caps, Terms, price_warnings
 from darkroom.services.refine import continue_from
 from darkroom.settings import Settings
 from darkroom.store.base import JobStore
@@ -41,6 +42,8 @@ class Proposal:
     effective: Effective
     warnings: tuple[str, ...]
     quote: Quote | None
+    obstacle: str | None = None
+    """Why the same call without `dry_run` would be refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +76,10 @@ class Generation:
         settings: Settings,
         clock: Clock,
         adapters: Collection[str] | None = None,
+        plan_of: Callable[[str], str] | None = None,
     ) -> None:
         self._adapters = adapters
+        self._plan_of = plan_of or settings.plan_of
         self._store = store
         self._artifacts = artifacts
         self._inputs = inputs
@@ -132,7 +137,9 @@ class Generation:
         cap = self._caps.check(proposal.quote, proposal.candidate.name, terms, unpriced=request.allow_unpriced)
         await anyio.to_thread.run_sync(self._artifacts.check_target, terms.save_as)
         if terms.dry_run:
-            return proposal
+            now, name = self._clock.now(), proposal.candidate.name
+            obstacle = await self._caps.obstacle(self._store, proposal.quote, name, terms, now)
+            return replace(proposal, obstacle=obstacle)
         job, ledger = self._job(request, proposal, terms, parents, cap)
         limits = self._caps.limits(terms.principal, self._clock.now())
         added = await self._store.add(job, ledger, again=terms.again, limits=limits)
@@ -154,9 +161,13 @@ class Generation:
             adapters=self._adapters,
             enabled=settings.enable,
         )
-        best = route(self._providers, choice, self._accounts().ready(), self._today())[0]
+        try:
+            best = route(self._providers, choice, self._accounts().ready(), self._today())[0]
+        except UnknownModel as exc:
+            raise explained(exc, self._providers, request.model, request.provider) from exc
         effective, warnings = fit(request, best.offer)
-        return Proposal(best, effective, warnings, quote(best.offer, effective, self._today()))
+        price = quote(best.offer, effective, self._today())
+        return Proposal(best, effective, (*warnings, *price_warnings(best.name, price)), price)
 
     async def _with_inputs(self, request: AnyRequest, terms: Terms) -> AnyRequest:
         images = tuple([await self._take(item, terms) for item in request.images])
@@ -230,7 +241,7 @@ class Generation:
             warnings=proposal.warnings,
             retry_of=parents.retry_of,
             parent_job_id=parents.parent_job_id,
-            plan=self._settings.plan_of(terms.principal),
+            plan=self._plan_of(terms.principal),
             created_at=now,
             updated_at=now,
             submissions=(submission,),
@@ -260,6 +271,14 @@ def request_hash(request: AnyRequest, parents: Parents) -> str:
 def _with_our_options(request: AnyRequest) -> AnyRequest:
     """Move the reserved keys of `options` to the fields that they set."""
     ours, theirs = split_options(request.options)
+    labels = ours.get("labels")
+    if isinstance(labels, str | int | float):
+        raise InvalidRequest(
+            f"options.labels must be a list, not {clip(labels)!r}.",
+            field="labels",
+            allowed='["one", "another"]',
+            hint=NOTHING,
+        )
     return _checked(request, {**ours, "options": theirs}) if ours or theirs != request.options else request
 
 

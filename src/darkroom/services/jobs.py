@@ -4,7 +4,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from darkroom.clock import Clock
-from darkroom.domain.job import ACTIVE, Job, State
+from darkroom.domain.job import ACTIVE, ENDED, Job, State
+from darkroom.domain.money import MicroUsd, show_usd
 from darkroom.domain.names import VERY_ALIKE, did_you_mean
 from darkroom.domain.output import Output
 from darkroom.domain.request import clip
@@ -106,6 +107,40 @@ class Jobs:
             raise UnknownJob(f"There is no job {clip(job_id)!r}.", field="job_id")
         await self._ask(job)
         return job
+
+    async def adjust(self, job_id: str, principal: str, amount: MicroUsd, submission: int | None = None) -> Job:
+        """Book what an ended submission cost after all, once, in place of what the ledger held.
+
+        Raises:
+            UnknownJob: If the caller has none of that id.
+            InvalidRequest: If it has no such submission or several, has not ended, or was adjusted before.
+        """
+        [job] = await self.get([job_id], principal)
+        parts = [part for part in job.submissions if submission in (None, part.idx)]
+        numbers = ", ".join(str(part.idx) for part in job.submissions)
+        if len(parts) != 1:
+            which = f"no submission {submission}" if submission is not None else "several submissions"
+            raise InvalidRequest(
+                f"{job.id} has {which}.",
+                field="submission",
+                allowed=numbers,
+                hint="Nothing was changed. Name one with --submission.",
+            )
+        [part] = parts
+        if part.state not in ENDED:
+            raise InvalidRequest(
+                f"{job.id} is {part.state}; only what has ended can be adjusted.",
+                field="job_id",
+                hint="Nothing was changed. Wait for its end with check_job, or say what became of a lost one with "
+                "darkroom jobs resolve.",
+            )
+        if not await self._store.adjust(job.id, part.idx, amount, self._clock.now()):
+            raise InvalidRequest(
+                f"{job.id} was adjusted before, to {show_usd(part.actual or 0)}.",
+                field="job_id",
+                hint="Nothing was changed: a bill is adjusted once.",
+            )
+        return (await self.get([job_id], principal))[0]
 
     async def delivered(self, job: Job) -> None:
         """Remember that the caller has now seen a finished job."""

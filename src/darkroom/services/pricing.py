@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from darkroom.catalog.accounts import Accounts
@@ -10,12 +10,13 @@ from darkroom.catalog.fit import fit
 from darkroom.catalog.plans import Piece
 from darkroom.catalog.prices import Quote, Work, price, quote
 from darkroom.catalog.providers import Provider, Unit
-from darkroom.catalog.routing import Candidate, Choice, candidates, gone, obstacle, route
+from darkroom.catalog.refused import explained
+from darkroom.catalog.routing import DRAFT, Candidate, Choice, candidates, gone, obstacle, route
 from darkroom.clock import Clock
 from darkroom.domain.kinds import Kind, Mode, Role
 from darkroom.domain.money import MicroUsd
-from darkroom.domain.request import ImageRequest, MediaInput, VideoRequest
-from darkroom.errors import DarkroomError, NotConfigured, Unsupported
+from darkroom.domain.request import Effective, ImageRequest, MediaInput, VideoRequest
+from darkroom.errors import DarkroomError, NotConfigured, UnknownModel, Unsupported
 from darkroom.settings import Settings
 
 ASSUMED: Mapping[Kind, Mapping[str, int]] = {
@@ -29,6 +30,10 @@ ASSUMED: Mapping[Kind, Mapping[str, int]] = {
     Kind.SLIDES: {"n": 10},
 }
 """What a piece of work is when nobody says how large; pictures and clips have the defaults of their offers."""
+SOON = timedelta(days=30)
+"""How long before its end an offer is told with its date."""
+ALIKE = 125
+"""How large the larger of two pictures may be, in percent of the other's area, to count as the same."""
 _INPUTS: Mapping[Mode, tuple[Role, ...]] = {
     Mode.EDIT_IMAGE: (Role.SOURCE,),
     Mode.REFERENCE_TO_IMAGE: (Role.REFERENCE,),
@@ -49,11 +54,26 @@ class Priced:
     """None where the price is not known."""
     warnings: tuple[str, ...] = ()
     """What became of it to fit the offer."""
+    effective: Effective | None = None
+    """One output as the offer would make it; None for what is neither picture nor clip."""
+    ends: date | None = None
+    """The last day of an offer that ends soon."""
 
     @property
     def likely(self) -> MicroUsd | None:
         """What all of it is likely to cost."""
         return None if self.one is None else MicroUsd(self.one.likely * self.piece.n)
+
+    @property
+    def partial(self) -> str | None:
+        """What is left out of the price, so that it is the least."""
+        return None if self.one is None else self.one.partial
+
+    @property
+    def order(self) -> tuple[bool, bool, int, int, str]:
+        """Known prices first, then those of a part, cheapest first."""
+        item = self.candidate
+        return self.likely is None, self.partial is not None, self.likely or 0, -item.offer.rank, item.name
 
     @property
     def exact(self) -> bool:
@@ -125,6 +145,8 @@ class Pricing:
         )
         try:
             return route(self._providers, choice, self._accounts().ready(), self.today())[0]
+        except UnknownModel as exc:
+            raise explained(exc, self._providers, piece.model, piece.provider) from exc
         except (NotConfigured, Unsupported):
             found = self._as_named(choice) if named else self.offers(piece.operation)
             if not found:
@@ -153,11 +175,13 @@ class Pricing:
             Unsupported: If the offer cannot do it.
         """
         wanted = mode if mode is not None and mode in item.offer.operations else item.offer.operations[0]
+        today, last = self.today(), item.offer.shutdown
+        ends = last if last is not None and last - today <= SOON else None
         if wanted in _FITTED:
             request = _request(piece, wanted)
             effective, warnings = fit(request, item.offer)
-            return Priced(item, piece, quote(item.offer, effective, self.today()), warnings)
-        return Priced(item, piece, price(item.offer, _work(piece), self.today()))
+            return Priced(item, piece, quote(item.offer, effective, today), warnings, effective, ends)
+        return Priced(item, piece, price(item.offer, _work(piece), today), ends=ends)
 
     def tried(self, piece: Piece, item: Candidate, mode: Mode | None = None) -> Priced | None:
         """Return the price at an offer, or None where it cannot do the work."""
@@ -167,9 +191,9 @@ class Pricing:
             return None
 
     def everywhere(self, piece: Piece, mode: Mode | None = None) -> list[Priced]:
-        """Return the work at every offer that has the operation: known prices first, cheapest first.
+        """Return the work at every offer that has the operation: the best of every provider first, cheapest first.
 
-        What is off by default is left out.
+        What is off by default is left out. The best is the cheapest that does just what was asked, where one does.
         """
         wanted = mode or _mode(piece.operation)
         found = [
@@ -177,7 +201,51 @@ class Pricing:
         ]
         tried = [self.tried(piece, item, wanted) for item in found]
         able = [one for one in tried if one is not None]
-        return sorted(able, key=lambda one: (one.likely is None, one.likely or 0, -one.candidate.offer.rank))
+        best: dict[str, Priced] = {}
+        for one in sorted(able, key=lambda one: (not one.exact, one.order)):
+            best.setdefault(one.candidate.provider.id, one)
+        first = {one.candidate.name for one in best.values()}
+        return sorted(able, key=lambda one: (one.candidate.name not in first, one.order))
+
+    def cheaper(self, priced: Priced) -> list[Priced]:
+        """Return the offers that do the very same for less, cheapest first; drafts do not."""
+        made, piece = priced.effective, priced.piece
+        if made is not None and made.kind is Kind.VIDEO:
+            told = {"duration": made.duration, "resolution": made.resolution, "audio": made.audio}
+            piece = piece.model_copy(update=told)
+        mode = priced.candidate.offer.operations[0] if made is None else made.mode
+        likely = None if priced.partial else priced.likely
+        found = [
+            one
+            for one in self.everywhere(piece, mode)
+            if one.candidate != priced.candidate and one.candidate.provider.id != DRAFT and one.exact
+            and one.likely is not None and one.partial is None and (likely is None or one.likely < likely)
+            and _alike(made, one.effective)
+        ]  # fmt: skip
+        return sorted(found, key=lambda one: one.order)
+
+    def lapsed(self) -> list[str]:
+        """Name the live offers that had a price whose last day is past, and that have none in its place."""
+        found: list[str] = []
+        for item in self.offers():
+            for part in dict.fromkeys(one.part for one in item.offer.prices):
+                prices = [one for one in item.offer.prices if one.part == part]
+                ends = [one.until for one in prices if one.until is not None and one.until < self.today()]
+                if len(ends) == len(prices):
+                    found.append(f"{item.name}: its price ended on {max(ends)}, so its price is not known now.")
+        return found
+
+    def live(self, provider: Provider) -> int:
+        """Return how many of a provider's offers have not ended."""
+        return sum(not gone(offer, self.today()) for offer in provider.offers)
+
+
+def _alike(one: Effective | None, other: Effective | None) -> bool:
+    """Return whether two results are about as large."""
+    if one is None or other is None or one.kind is not Kind.IMAGE:
+        return True
+    small, large = sorted((one.width * one.height, other.width * other.height))
+    return large * 100 <= small * ALIKE
 
 
 def _mode(kind: Kind) -> Mode:

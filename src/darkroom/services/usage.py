@@ -1,12 +1,13 @@
 """What was spent, when, on what: from the ledger alone."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from darkroom.catalog.plans import PlanBook
+from darkroom.catalog.plans import PlanBook, plan_key
 from darkroom.clock import Clock
 from darkroom.domain.job import ENDED, State
 from darkroom.domain.money import MicroUsd, to_usd
@@ -28,6 +29,8 @@ class Share:
     name: str
     submissions: int
     micro_usd: MicroUsd
+    unpriced: int = 0
+    """How many of them have no known cost; they are in no sum."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ class Usage:
     credits: int
     """In each job's own plan, as far as its costs are known."""
     budgets: tuple[Budget, ...]
+    warnings: tuple[str, ...] = ()
+    """Plans that there are not, and what is wrong with the plans file."""
 
     @property
     def total(self) -> MicroUsd:
@@ -76,12 +81,13 @@ class Usage:
         return MicroUsd(sum(row.micro_usd for row in self._succeeded()))
 
     def _succeeded(self) -> Iterable[Spent]:
-        return (row for row in self.spent if row.state is State.SUCCEEDED)
+        """Return what ended well and has both figures."""
+        return (row for row in self.spent if row.state is State.SUCCEEDED and row.estimate is not None)
 
     @property
     def unpriced(self) -> int:
-        """How many submissions had no known price."""
-        return sum(row.estimate is None for row in self.spent)
+        """How many submissions have no known cost; they are in no sum."""
+        return sum(unpriced(row) for row in self.spent)
 
     @property
     def success_rate(self) -> float | None:
@@ -95,7 +101,10 @@ class Usage:
         for row in self.spent:
             for name in self._names(row, what):
                 groups.setdefault(name, []).append(row)
-        shares = [Share(name, len(rows), MicroUsd(sum(row.micro_usd for row in rows))) for name, rows in groups.items()]
+        shares = [
+            Share(name, len(rows), MicroUsd(sum(row.micro_usd for row in rows)), sum(unpriced(row) for row in rows))
+            for name, rows in groups.items()
+        ]
         return sorted(shares, key=lambda share: share.name if what == "day" else (-share.micro_usd, share.name))
 
     def _names(self, row: Spent, what: str) -> tuple[str, ...]:
@@ -106,6 +115,11 @@ class Usage:
         if what == "model":
             return (f"{row.provider}/{row.model}",)
         return (str(getattr(row, what) or NONE),)
+
+
+def unpriced(row: Spent) -> bool:
+    """Return whether nobody knows what a submission costs: no estimate, and no word of its provider."""
+    return row.estimate is None and not row.certain and not row.micro_usd
 
 
 DIMENSIONS = ("day", "kind", "provider", "model", "label", "plan", "principal")
@@ -130,13 +144,14 @@ class UsageBook:
         return await self.between(parse_since(text or "month", now, self._settings.timezone), now + 1, principal)
 
     async def month(self, text: str, principal: str | None = None) -> Usage:
-        """Return the usage of a month, `2026-11`.
+        """Return the usage of a month, `2026-11`, as far as it has come.
 
         Raises:
             InvalidRequest: If it is no month, or one that is still to come.
         """
-        begin, end = month_of(text, self._clock.now(), self._settings.timezone)
-        return await self.between(begin, end, principal)
+        now = self._clock.now()
+        begin, end = month_of(text, now, self._settings.timezone)
+        return await self.between(begin, min(end, now + 1), principal)
 
     async def between(self, since: int, until: int, principal: str | None = None) -> Usage:
         """Return the usage from `since` until before `until`, in milliseconds; None asks for everybody's."""
@@ -146,7 +161,21 @@ class UsageBook:
             for limit in Caps(self._settings).limits(principal or "local", self._clock.now())
         ]
         credits = sum(self._credits(row) for row in spent)
-        return Usage(since, until, self._settings.timezone, tuple(spent), credits, tuple(budgets))
+        zone, warnings = self._settings.timezone, (*self._lost_plans(spent), *self._plans().warnings(self._settings))
+        return Usage(since, until, zone, tuple(spent), credits, tuple(budgets), warnings)
+
+    def _lost_plans(self, spent: Iterable[Spent]) -> list[str]:
+        """Say which plans work is booked under though there are none of that name, and what counts in their place."""
+        plans = self._plans().plans
+        booked = Counter(row.plan for row in spent if row.plan and plan_key(row.plan) not in plans.plans)
+        return [
+            f"Plan {clip(name)!r} is no more; what was booked under it ({count:,}) counts in credits of plan "
+            f"{self._instead()}."
+            for name, count in sorted(booked.items())
+        ]
+
+    def _instead(self) -> str:
+        return self._plans().plans.known(self._settings.plan)
 
     async def _used(self, limit: Limit) -> MicroUsd:
         rows = await self._store.spent(limit.since, self._clock.now() + 1, limit.principal)
@@ -154,8 +183,7 @@ class UsageBook:
 
     def _credits(self, row: Spent) -> int:
         plans = self._plans().plans
-        own = (row.plan or "").strip().lower()
-        plan = own if own in plans.plans else self._settings.plan
+        plan = plans.known(row.plan, self._instead())
         return 0 if row.open else plans.credits_of_many(to_usd(row.micro_usd), row.outputs, plan)
 
 
@@ -198,18 +226,18 @@ def month_of(text: str, now: int, timezone: str) -> tuple[int, int]:
     """
     match = re.fullmatch(r"(\d{4})-(0[1-9]|1[0-2])", text.strip())
     if match is None or match[1] == "0000" or match[1] == "9999":
-        raise _no_moment(text, "is no month")
+        raise _no_moment(text, "is no month", "month")
     begin = datetime(int(match[1]), int(match[2]), 1, tzinfo=ZoneInfo(timezone))
     end = (begin + timedelta(days=32)).replace(day=1)
     if begin.timestamp() * 1000 > now:
-        raise _no_moment(text, "is still to come")
+        raise _no_moment(text, "is still to come", "month")
     return int(begin.timestamp() * 1000), int(end.timestamp() * 1000)
 
 
-def _no_moment(text: str, why: str) -> InvalidRequest:
+def _no_moment(text: str, why: str, field: str = "since") -> InvalidRequest:
     return InvalidRequest(
-        f"since {clip(text)!r} {why}.",
-        field="since",
-        allowed="today, week, month, 7d, 24h, 2026-11 or 2026-11-21",
+        f"{field} {clip(text)!r} {why}.",
+        field=field,
+        allowed="2026-11" if field == "month" else "today, week, month, 7d, 24h, 2026-11 or 2026-11-21",
         hint="Nothing was changed.",
     )

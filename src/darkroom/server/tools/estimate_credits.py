@@ -7,12 +7,14 @@ import anyio.to_thread
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import Field
 
+from darkroom.domain.request import whole
 from darkroom.errors import InvalidRequest
+from darkroom.server import money_texts as texts
 from darkroom.server import money_views as views
 from darkroom.server.context import Tool, ToolCall
 from darkroom.server.schema import ToolArgs
 from darkroom.server.tools.shared import Options
-from darkroom.services.estimates import NOTHING, WORDS, Ask, kind_of
+from darkroom.services.estimates import MOST, NOTHING, WORDS, Ask, kind_of
 
 
 class EstimateCreditsArgs(ToolArgs):
@@ -40,6 +42,7 @@ class EstimateCreditsArgs(ToolArgs):
     usage: Annotated[Options | None, Field(description="month: {videos: 10, images: 100}")] = None
     plan: str | None = None
     since: Annotated[str | None, Field(description="spent: today, week, month, 7d, 2026-11")] = None
+    offset: Annotated[int | None, Field(description="of offers to skip")] = None
 
 
 async def run(args: EstimateCreditsArgs, call: ToolCall) -> CallToolResult:
@@ -48,23 +51,25 @@ async def run(args: EstimateCreditsArgs, call: ToolCall) -> CallToolResult:
     word = WORDS.get(word, word)
     if word == "month":
         month = await anyio.to_thread.run_sync(estimates.month, args.usage or {}, args.plan, call.principal)
-        return _answer(views.month_view(month), views.month_text)
+        return _answer(views.month_view(month), texts.month_text)
     if word == "spent":
         spent = await call.program.usage.since(args.since, call.principal)
-        return _answer(views.usage_view(spent), views.usage_text)
+        return _answer(views.usage_view(spent), texts.usage_text)
     if word == "job":
         if not args.job_id:
             raise InvalidRequest("Which job? job_id is missing.", field="job_id", hint=NOTHING)
         cost = await estimates.job(args.job_id.strip(), args.plan, call.principal)
-        return _answer(views.job_cost_view(cost), views.job_cost_text)
+        return _answer(views.job_cost_view(cost), texts.job_cost_text)
     said = args.said("model", "provider", "n", "duration", "size", "resolution", "quality", "audio", "characters",
                      "input_tokens", "output_tokens", "plan")  # fmt: skip
     ask = Ask(args.operation, **said)
+    span = views.Span(0 if args.offset is None else whole(args.offset, "offset", 0, MOST))
     if ask.bare:
+        estimates.plan_name(args.plan, call.principal)
         rows = await anyio.to_thread.run_sync(estimates.listing, kind_of(args.operation))
-        return _answer(views.listing_view(rows), views.listing_text)
+        return _answer(views.listing_view(rows, span), texts.listing_text)
     estimate = await anyio.to_thread.run_sync(estimates.estimate, ask, call.principal)
-    return _answer(views.estimate_view(estimate), views.estimate_text)
+    return _answer(views.estimate_view(estimate, span), texts.estimate_text)
 
 
 def _answer(view: dict[str, Any], text: Callable[[dict[str, Any]], str]) -> CallToolResult:
