@@ -78,6 +78,7 @@ class App:
             settings=settings,
             clock=self.clock,
             adapters=adapter_names(),
+            resting=self.health.resting,
             plan_of=lambda principal: self.plans.of(settings, principal),
         )
         self.plans = PlanBook(settings.home / PLANS_FILE, lambda: self.providers)
@@ -93,6 +94,10 @@ class App:
         self._opening = anyio.Lock()
         self.closed = anyio.Event()
         """Set once everything is given back."""
+
+    def has_adapter(self, provider: Provider) -> bool:
+        """Return whether this version can speak to a provider."""
+        return provider.adapter_name in adapter_names()
 
     def accounts(self) -> Accounts:
         """Return the credentials of this process."""

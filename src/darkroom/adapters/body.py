@@ -7,6 +7,7 @@ from itertools import accumulate, chain, count, pairwise
 from typing import Any
 
 from darkroom.adapters.base import Blob, Call
+from darkroom.catalog.places import places
 from darkroom.catalog.wires import PLAIN, Form, Slot
 from darkroom.domain.request import Effective
 from darkroom.errors import Unsupported
@@ -55,9 +56,8 @@ def _no_place(call: Call, blob: Blob, *, alone: bool) -> Unsupported:
 
 
 def slots_of(call: Call) -> Mapping[str, Slot]:
-    """Return where each value goes: for this operation, else this offer, else everywhere at the provider's."""
-    own = call.offer.fields_of.get(call.request.mode, {})
-    return {**call.provider.fields, **call.offer.fields, **own}
+    """Return where each value of this call goes."""
+    return places(call.provider, call.offer, call.request.mode)
 
 
 def wire_of(call: Call) -> str:

@@ -41,6 +41,8 @@ class Choice:
     """The adapters that there are; None means that every provider has one."""
     enabled: Sequence[str] = ()
     """What the user wants though it is off by default, as provider/model or provider."""
+    draft: bool = False
+    """Whether drafts are among the choice though others are configured."""
 
 
 def candidates(providers: Mapping[str, Provider], kind: Kind) -> list[Candidate]:
@@ -100,7 +102,7 @@ def route(
     chosen_by_name = choice.provider is not None or model is not None
     if not chosen_by_name:
         paid = [item for item in configured if item.provider.id != DRAFT]
-        configured = paid or configured
+        configured = configured if choice.draft else paid or configured
     return tuple(sorted(configured, key=lambda item: _order(item, choice.prefer)))
 
 

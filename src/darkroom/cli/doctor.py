@@ -13,6 +13,7 @@ import typer
 
 from darkroom import __version__
 from darkroom.app import App
+from darkroom.cli.checks import check_all
 from darkroom.cli.console import EXIT_FAILED, load_settings, out, run
 from darkroom.errors import DarkroomError
 
@@ -21,7 +22,12 @@ OLD_SQLITE = (3, 51, 3)
 LOW_DISK = 1_000_000_000
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> None:
+def doctor(
+    online: Annotated[
+        bool, typer.Option("--online", help="Ask every provider that has a key, by a call that costs nothing.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
     """Check settings, folders, database, codecs and providers; exit code 1 if something is wrong."""
     settings = load_settings()
     app = App(settings)
@@ -31,6 +37,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON."
         *_database(app),
         *_codecs(),
         *_providers(app),
+        *(run(check_all) if online else ()),
         *(("warning", "setting", text) for text in app.warnings()),
     ]
     if as_json:

@@ -159,6 +159,8 @@ class MediaInput(_Frozen):
     media_type: str | None = None
     width: int | None = None
     height: int | None = None
+    url: str | None = Field(default=None, repr=False)
+    """Its https address, where the offer takes pictures by that alone."""
 
 
 _ROLE_PREFIX = re.compile(r"([a-z_]{3,12})=(.+)", re.DOTALL)

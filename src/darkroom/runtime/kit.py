@@ -25,7 +25,7 @@ from darkroom.net.redact import redact
 from darkroom.runtime import schedule
 from darkroom.runtime.health import Health
 from darkroom.runtime.held import Held, hold
-from darkroom.store.base import JobStore, Limit, Move
+from darkroom.store.base import Alternative, JobStore, Move
 
 log = logging.getLogger(__name__)
 PLAIN = 200
@@ -65,15 +65,6 @@ class Fetcher(Protocol):
             StorageError: If it cannot be kept.
         """
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Alternative:
-    """Another offer for a submission that was refused, at its own price."""
-
-    submission: Submission
-    reserved: LedgerRow
-    limits: tuple[Limit, ...] = ()
 
 
 class Rerouter(Protocol):

@@ -4,46 +4,31 @@ import hashlib
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
 
 import anyio.to_thread
 from pydantic import JsonValue, ValidationError
 
 from darkroom.artifacts.base import ArtifactStore, InputStore
 from darkroom.catalog.accounts import Accounts
-from darkroom.catalog.fit import fit
-from darkroom.catalog.prices import Quote, quote
 from darkroom.catalog.providers import Provider
-from darkroom.catalog.refused import explained
-from darkroom.catalog.routing import Candidate, Choice, route
+from darkroom.catalog.routing import DRAFT, Candidate
+from darkroom.catalog.wires import Form
 from darkroom.clock import Clock
 from darkroom.domain.job import Job, LedgerKind, LedgerRow, State, Submission, new_id
 from darkroom.domain.kinds import Kind
 from darkroom.domain.money import FREE, MicroUsd
 from darkroom.domain.names import did_you_mean
-from darkroom.domain.request import Effective, ImageRequest, MediaInput, VideoRequest, clip, mode_of, split_options
-from darkroom.errors import InvalidRequest, UnknownJob, UnknownModel
-from darkroom.services.caps import Caps, Terms, price_warnings
+from darkroom.domain.request import MediaInput, VideoRequest, clip, split_options
+from darkroom.errors import DarkroomError, InvalidRequest, UnknownJob
+from darkroom.services.caps import Caps, Terms
 from darkroom.services.refine import continue_from
+from darkroom.services.routes import AnyRequest, Proposal, Routes
 from darkroom.settings import Settings
-from darkroom.store.base import JobStore
+from darkroom.store.base import Alternative, JobStore
 
 NOTHING = "Nothing was stored or sent."
 _OUTPUT = re.compile(r"out_\w+")
 """An output id, and no file name: that has an extension."""
-AnyRequest = ImageRequest | VideoRequest
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """What would be done, and for how much."""
-
-    candidate: Candidate
-    effective: Effective
-    warnings: tuple[str, ...]
-    quote: Quote | None
-    obstacle: str | None = None
-    """Why the same call without `dry_run` would be refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +62,19 @@ class Generation:
         clock: Clock,
         adapters: Collection[str] | None = None,
         plan_of: Callable[[str], str] | None = None,
+        resting: Callable[[], Collection[str]] = tuple,
     ) -> None:
-        self._adapters = adapters
         self._plan_of = plan_of or settings.plan_of
         self._store = store
         self._artifacts = artifacts
         self._inputs = inputs
-        self._providers = providers
         self._accounts = accounts
         self._settings = settings
         self._clock = clock
         self._caps = Caps(settings)
+        self._routes = Routes(
+            providers=providers, accounts=accounts, settings=settings, clock=clock, adapters=adapters, resting=resting
+        )
 
     async def start(self, request: AnyRequest, terms: Terms) -> Started | Proposal:
         """Store a job for the request, or return the plan when only that is asked.
@@ -131,9 +118,9 @@ class Generation:
     async def _start(self, request: AnyRequest, terms: Terms, parents: Parents) -> Started | Proposal:
         _check_prompt(request)
         # Refuses whatever can be refused before a file is taken; the first one reads keys and manifests.
-        await anyio.to_thread.run_sync(self._propose, request)
-        request = await self._with_inputs(request, terms)
-        proposal = self._propose(request)
+        first = await anyio.to_thread.run_sync(self._propose, request, terms)
+        request = await self._with_inputs(request, terms, _by_address(first.candidate))
+        proposal = self._propose(request, terms)
         cap = self._caps.check(proposal.quote, proposal.candidate.name, terms, unpriced=request.allow_unpriced)
         await anyio.to_thread.run_sync(self._artifacts.check_target, terms.save_as)
         if terms.dry_run:
@@ -145,43 +132,47 @@ class Generation:
         added = await self._store.add(job, ledger, again=terms.again, limits=limits)
         return Started(added.job, added.created)
 
-    def _today(self) -> date:
-        return datetime.fromtimestamp(self._clock.now() / 1000, UTC).date()
+    def _propose(self, request: AnyRequest, terms: Terms) -> Proposal:
+        return self._routes.proposals(request, self._caps.cap(terms))[0]
 
-    def _propose(self, request: AnyRequest) -> Proposal:
-        settings = self._settings
-        default = settings.default_image_model if request.kind is Kind.IMAGE else settings.default_video_model
-        choice = Choice(
-            kind=request.kind,
-            mode=mode_of(request),
-            model=request.model,
-            provider=request.provider,
-            default_model=default,
-            prefer=settings.prefer,
-            adapters=self._adapters,
-            enabled=settings.enable,
-        )
+    async def instead(self, job: Job, part: Submission) -> Alternative | None:
+        """Return the next offer that may do what was refused, for no more than was agreed; see the protocol."""
+        del part
+        tried = {(item.provider, item.model) for item in job.submissions}
+        rows = await self._store.ledger(job.id)
+        first = next((row.micro_usd for row in rows if row.kind is LedgerKind.RESERVED and row.certain), None)
+        agreed = first if job.max_cost is None else job.max_cost
         try:
-            best = route(self._providers, choice, self._accounts().ready(), self._today())[0]
-        except UnknownModel as exc:
-            raise explained(exc, self._providers, request.model, request.provider) from exc
-        effective, warnings = fit(request, best.offer)
-        price = quote(best.offer, effective, self._today())
-        return Proposal(best, effective, (*warnings, *price_warnings(best.name, price)), price)
+            found = await anyio.to_thread.run_sync(self._routes.proposals, job.request, agreed)
+        except DarkroomError:
+            return None
+        for item in found:
+            provider, offer = item.candidate.provider, item.candidate.offer
+            may = agreed is not None and item.quote is not None and item.quote.high <= agreed
+            if may and provider.id != DRAFT and (provider.id, offer.model) not in tried:
+                now = self._clock.now()
+                limits = self._caps.limits(job.principal, now)
+                return Alternative(
+                    self._submission(job.id, job.request, item, now), _reserved(job.id, item, now), limits
+                )
+        return None
 
-    async def _with_inputs(self, request: AnyRequest, terms: Terms) -> AnyRequest:
-        images = tuple([await self._take(item, terms) for item in request.images])
+    async def _with_inputs(self, request: AnyRequest, terms: Terms, addresses: bool) -> AnyRequest:
+        """Keep all inputs; their web addresses are noted only where the offer goes by them, since some hold a key."""
+        images = tuple([await self._take(item, terms, addresses) for item in request.images])
         changed: dict[str, object] = {"images": images}
         if isinstance(request, VideoRequest):
             changed["scenes"] = tuple(
                 [
-                    scene.model_copy(update={"image": await self._take(scene.image, terms) if scene.image else None})
+                    scene.model_copy(
+                        update={"image": await self._take(scene.image, terms, addresses) if scene.image else None}
+                    )
                     for scene in request.scenes
                 ]
             )
         return request.model_copy(update=changed)
 
-    async def _take(self, item: MediaInput, terms: Terms) -> MediaInput:
+    async def _take(self, item: MediaInput, terms: Terms, addresses: bool) -> MediaInput:
         """Keep one input under its content hash; an output id names the file of an earlier job."""
         if item.sha256 is not None:
             return item
@@ -203,6 +194,7 @@ class Generation:
                 "media_type": facts.media_type,
                 "width": facts.width,
                 "height": facts.height,
+                "url": src if addresses and src.lower().startswith("https:") else None,
             }
         )
 
@@ -211,21 +203,6 @@ class Generation:
     ) -> tuple[Job, list[LedgerRow]]:
         now = self._clock.now()
         job_id = new_id("job", now)
-        provider, offer = proposal.candidate.provider, proposal.candidate.offer
-        estimate = proposal.quote.likely if proposal.quote else None
-        submission = Submission(
-            job_id=job_id,
-            idx=0,
-            provider=provider.id,
-            model=offer.model,
-            effective=proposal.effective,
-            replayable=offer.replayable,
-            synchronous=offer.synchronous,
-            account=self._accounts().account(provider),
-            due_at=now,
-            deadline_at=None if request.deadline_s is None else now + int(request.deadline_s * 1000),
-            estimate=estimate,
-        )
         job = Job(
             id=job_id,
             principal=terms.principal,
@@ -244,17 +221,40 @@ class Generation:
             plan=self._plan_of(terms.principal),
             created_at=now,
             updated_at=now,
-            submissions=(submission,),
+            submissions=(self._submission(job_id, request, proposal, now),),
         )
-        reserved = LedgerRow(
+        return job, [_reserved(job_id, proposal, now)]
+
+    def _submission(self, job_id: str, request: AnyRequest, proposal: Proposal, now: int) -> Submission:
+        provider, offer = proposal.candidate.provider, proposal.candidate.offer
+        return Submission(
             job_id=job_id,
-            submission=0,
-            kind=LedgerKind.RESERVED,
-            micro_usd=proposal.quote.high if proposal.quote else FREE,
-            at=now,
-            certain=estimate is not None,
+            idx=0,
+            provider=provider.id,
+            model=offer.model,
+            effective=proposal.effective,
+            replayable=offer.replayable,
+            synchronous=offer.synchronous,
+            account=self._accounts().account(provider),
+            due_at=now,
+            deadline_at=None if request.deadline_s is None else now + int(request.deadline_s * 1000),
+            estimate=proposal.quote.likely if proposal.quote else None,
         )
-        return job, [reserved]
+
+
+def _reserved(job_id: str, proposal: Proposal, now: int) -> LedgerRow:
+    return LedgerRow(
+        job_id=job_id,
+        submission=0,
+        kind=LedgerKind.RESERVED,
+        micro_usd=proposal.quote.high if proposal.quote else FREE,
+        at=now,
+        certain=proposal.quote is not None,
+    )
+
+
+def _by_address(item: Candidate) -> bool:
+    return (item.offer.pictures or item.provider.pictures) is Form.URL
 
 
 def request_hash(request: AnyRequest, parents: Parents) -> str:

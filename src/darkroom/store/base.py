@@ -149,6 +149,15 @@ class Claimed:
     submission: Submission
 
 
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """Another offer for a submission that was refused, at its own price and under the limits."""
+
+    submission: Submission
+    reserved: LedgerRow
+    limits: tuple[Limit, ...] = ()
+
+
 class JobStore(Protocol):
     """Durable jobs. Every method is safe to call from many tasks and many processes at once.
 

@@ -1,0 +1,152 @@
+"""Which offers would take a request, in order, each with its price: for a new job, and after a refusal."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from darkroom.catalog.accounts import Accounts
+from darkroom.catalog.fit import fit
+from darkroom.catalog.places import check_places
+from darkroom.catalog.prices import Quote, quote
+from darkroom.catalog.providers import Provider, normal
+from darkroom.catalog.refused import explained
+from darkroom.catalog.routing import DRAFT, Candidate, Choice, route
+from darkroom.clock import Clock
+from darkroom.domain.kinds import Kind
+from darkroom.domain.money import MicroUsd
+from darkroom.domain.request import Effective, ImageRequest, VideoRequest, mode_of
+from darkroom.errors import RequestError, UnknownModel
+from darkroom.services.caps import price_warnings
+from darkroom.settings import Settings
+
+AnyRequest = ImageRequest | VideoRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What would be done, and for how much."""
+
+    candidate: Candidate
+    effective: Effective
+    warnings: tuple[str, ...]
+    quote: Quote | None
+    obstacle: str | None = None
+    """Why the same call without `dry_run` would be refused."""
+
+
+class Routes:
+    """Finds the offers for a request.
+
+    Args:
+        resting: Names the providers that are left alone for now, since they failed again and again.
+    """
+
+    def __init__(
+        self,
+        *,
+        providers: Mapping[str, Provider],
+        accounts: Callable[[], Accounts],
+        settings: Settings,
+        clock: Clock,
+        adapters: Collection[str] | None = None,
+        resting: Callable[[], Collection[str]] = tuple,
+    ) -> None:
+        self._providers = providers
+        self._accounts = accounts
+        self._settings = settings
+        self._clock = clock
+        self._adapters = adapters
+        self._resting = resting
+
+    def proposals(self, request: AnyRequest, cap: MicroUsd | None = None) -> list[Proposal]:
+        """Return what may be done, best first, never empty; reads keys and manifests the first time.
+
+        The first two rules put offers last whose provider rests, or that cost more than the cap. One model of several
+        providers comes cheapest first where no provider is named, all else by rank.
+
+        Raises:
+            RequestError: If no offer can do it; what the best one said.
+            NotConfigured: If the named offers lack their keys.
+        """
+        choice = self._choice(request, free=cap == 0)
+        try:
+            found = route(self._providers, choice, self._accounts().ready(), self._today())
+        except UnknownModel as exc:
+            raise explained(exc, self._providers, request.model, request.provider) from exc
+        able: list[Proposal] = []
+        refusal: RequestError | None = None
+        for item in found:
+            try:
+                able.append(self._proposal(request, item))
+            except RequestError as exc:
+                refusal = refusal or exc
+        if not able:
+            raise self._refused(request, refusal, found)
+        resting, cheapest = self._resting(), _is_one_model(choice, found)
+
+        def order(proposal: Proposal) -> tuple[bool, bool, float]:
+            price = proposal.quote
+            dear = cap is not None and (price is None or price.high > cap)
+            rests = proposal.candidate.provider.id in resting
+            liked = proposal.candidate.provider.id in self._settings.prefer
+            return rests, dear, (float("inf") if price is None else price.high) if cheapest and not liked else -1.0
+
+        return sorted(able, key=order)
+
+    def _choice(self, request: AnyRequest, *, free: bool) -> Choice:
+        settings = self._settings
+        default = settings.default_image_model if request.kind is Kind.IMAGE else settings.default_video_model
+        return Choice(
+            kind=request.kind,
+            mode=mode_of(request),
+            model=request.model,
+            provider=request.provider,
+            default_model=None if free else default,
+            prefer=settings.prefer,
+            adapters=self._adapters,
+            enabled=settings.enable,
+            draft=free,
+        )
+
+    def _proposal(self, request: AnyRequest, item: Candidate) -> Proposal:
+        effective, warnings = fit(request, item.offer)
+        check_places(item.provider, item.offer, effective)
+        price = quote(item.offer, effective, self._today())
+        return Proposal(item, effective, (*warnings, *price_warnings(item.name, price)), price)
+
+    def _refused(
+        self, request: AnyRequest, refusal: RequestError | None, found: Collection[Candidate]
+    ) -> RequestError | UnknownModel:
+        """Return what the best offer said, with another offer that could do it."""
+        if refusal is None:  # `route` never returns nothing
+            return UnknownModel("No offer can do this.", field="model")
+        anywhere = request.model_copy(update={"model": None, "provider": None})
+        try:
+            others = route(self._providers, self._choice(anywhere, free=False), self._everybody(), self._today())
+        except RequestError:
+            return refusal
+        for item in others:
+            if item in found or item.provider.id == DRAFT:
+                continue
+            try:
+                self._proposal(request, item)
+            except RequestError:
+                continue
+            refusal.hint = f"{refusal.hint or ''} {item.name} could do it.".strip()
+            break
+        return refusal
+
+    def _everybody(self) -> Collection[str]:
+        return tuple(self._providers)
+
+    def _today(self) -> date:
+        return datetime.fromtimestamp(self._clock.now() / 1000, UTC).date()
+
+
+def _is_one_model(choice: Choice, found: Collection[Candidate]) -> bool:
+    """Return whether the caller named a model that several providers offer, rather than a family or nothing."""
+    if choice.model is None or choice.provider is not None:
+        return False
+    name = normal(choice.model)
+    last = normal(choice.model.rpartition("/")[2])
+    return all({name, last} & {normal(text) for text in (item.offer.model, *item.offer.aliases)} for item in found)
