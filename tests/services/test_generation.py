@@ -121,10 +121,11 @@ async def test_the_settings_choose_the_model_where_the_call_does_not(clock: Fake
 
 async def test_nothing_may_be_spent_where_only_free_offers_are_wanted(paid: App) -> None:
     with pytest.raises(BudgetExceeded) as caught:
-        await paid.generation.start(image(), Terms(max_cost=FREE))
+        await paid.generation.start(image(model="acme-pro"), Terms(max_cost=FREE))
     assert caught.value.message == "acme/acme-pro would cost $0.04; the cap is $0.00."
     assert caught.value.field == "max_cost"
-    assert (await started(paid, image(model="draft"), Terms(max_cost=FREE))).max_cost == 0
+    job = await started(paid, image(), Terms(max_cost=FREE))
+    assert (job.max_cost, job.submissions[0].provider) == (0, "draft")
     assert await jobs(paid) == 1
 
 

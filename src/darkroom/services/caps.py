@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from darkroom.catalog.prices import Quote
 from darkroom.domain.money import MicroUsd, show_usd, to_micro, to_usd
-from darkroom.errors import BudgetExceeded
+from darkroom.errors import BudgetExceeded, PriceUnknown
 from darkroom.settings import PREFIX, Settings
 from darkroom.store.base import JobStore, Limit
 
@@ -44,8 +44,17 @@ class Caps:
             BudgetExceeded: If it may cost more than the cap, or more than may be spent without being asked.
         """
         cap = self.cap(terms)
-        if quote is None:
-            return cap
+        if quote is None or quote.partial is not None:
+            if not unpriced and (cap is not None or self._guards(terms.principal)):
+                limit = f"a cap of {show_usd(cap)}" if cap is not None else "a budget or DARKROOM_CONFIRM_ABOVE"
+                why = "" if quote is None else f" in full ({quote.partial})"
+                raise PriceUnknown(
+                    f"The price of {name} is not known{why}, and {limit} is set.",
+                    field="max_cost",
+                    hint=f"{NOTHING} {UNPRICED_WAY}" + (f" {FREE_WAY}" if cap == 0 else ""),
+                )
+            if quote is None:
+                return cap
         if cap is not None and quote.high > cap:
             way = "Raise max_cost, make it smaller, or name a cheaper model."
             raise BudgetExceeded(

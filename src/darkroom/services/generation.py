@@ -148,8 +148,9 @@ class Generation:
             return None
         for item in found:
             provider, offer = item.candidate.provider, item.candidate.offer
-            may = agreed is not None and item.quote is not None and item.quote.high <= agreed
-            if may and provider.id != DRAFT and (provider.id, offer.model) not in tried:
+            price = item.quote
+            priced = agreed is not None and price is not None and price.partial is None and price.high <= agreed
+            if priced and provider.id != DRAFT and (provider.id, offer.model) not in tried:
                 now = self._clock.now()
                 limits = self._caps.limits(job.principal, now)
                 return Alternative(

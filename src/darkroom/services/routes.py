@@ -86,7 +86,7 @@ class Routes:
 
         def order(proposal: Proposal) -> tuple[bool, bool, float]:
             price = proposal.quote
-            dear = cap is not None and (price is None or price.high > cap)
+            dear = cap is not None and (price is None or price.partial is not None or price.high > cap)
             rests = proposal.candidate.provider.id in resting
             liked = proposal.candidate.provider.id in self._settings.prefer
             return rests, dear, (float("inf") if price is None else price.high) if cheapest and not liked else -1.0

@@ -1,0 +1,168 @@
+"""Which offer takes a request: by fit, cap, health, liking and price; and which one after a refusal."""
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from darkroom.app import App
+from darkroom.domain.job import Job, LedgerKind
+from darkroom.domain.money import MicroUsd
+from darkroom.errors import AuthFailed, InvalidRequest, Unsupported
+from darkroom.services.caps import Terms
+from darkroom.settings import Settings
+from factories import FakeClock
+from helpers_services import data_uri, image, opened, picture, started
+
+OFFER = """
+[[offers]]
+model = "{model}"
+operations = ["text_to_image", "edit_image"]
+rank = {rank}
+count_max = {count}
+inputs = {{source = 1}}
+{more}
+[[offers.prices]]
+unit = "image"
+usd = "{usd}"
+source = "a page"
+as_of = 2026-01-01
+"""
+
+
+def manifest(name: str, *offers: str, head: str = "") -> str:
+    return f'id = "{name}"\ntitle = "{name.title()}"\nadapter = "draft"\n{head}\n' + "".join(offers)
+
+
+def offer(model: str, usd: str, rank: int = 50, count: int = 4, more: str = "") -> str:
+    return OFFER.format(model=model, usd=usd, rank=rank, count=count, more=more)
+
+
+MANIFESTS = {
+    "alpha": manifest("alpha", offer("beam", "0.05", 90), offer("alpha-best", "0.20", 95, count=1)),
+    "beta": manifest("beta", offer("beam", "0.03", 10)),
+    "delta": manifest("delta", offer("beam", "0.04", 20)),
+    "byweb": manifest(
+        "byweb",
+        offer("web-only", "0.01", 5),
+        head='pictures = "url"\nfields = {prompt = "prompt", source = "image_url"}',
+    ),
+    "nowhere": manifest("nowhere", offer("placeless", "0.01", 4), head='fields = {prompt = "prompt"}'),
+}
+
+
+@pytest.fixture
+def many_settings(tmp_path: Path) -> Settings:
+    folder = tmp_path / "manifests"
+    folder.mkdir()
+    for name, text in MANIFESTS.items():
+        (folder / f"{name}.toml").write_text(text, "utf-8")
+    return Settings.load(providers_dir=folder)
+
+
+@pytest.fixture
+async def many(many_settings: Settings, clock: FakeClock) -> AsyncGenerator[App]:
+    async with opened(many_settings, clock) as app:
+        assert app.providers.problems == []
+        yield app
+
+
+async def taken(app: App, cap: int | None = None, **fields: Any) -> str:
+    terms = Terms(max_cost=None if cap is None else MicroUsd(cap), again=True)
+    job = await started(app, image(**fields), terms)
+    return f"{job.submissions[0].provider}/{job.submissions[0].model}"
+
+
+async def test_with_nothing_named_the_best_ranked_is_taken(many: App) -> None:
+    assert await taken(many) == "alpha/alpha-best"
+
+
+async def test_what_does_not_fit_gives_way_to_what_does(many: App) -> None:
+    assert await taken(many, n=2) == "alpha/beam"
+
+
+async def test_within_the_cap_the_best_ranked_is_taken(many: App) -> None:
+    assert await taken(many, cap=100_000) == "alpha/beam"
+    assert await taken(many, cap=45_000) == "delta/beam"
+
+
+async def test_of_one_model_the_cheapest_offer_is_taken(many: App) -> None:
+    assert await taken(many, model="beam") == "beta/beam"
+    assert await taken(many, model="beam", provider="delta") == "delta/beam"
+
+
+async def test_what_the_user_prefers_comes_before_what_is_cheaper(many_settings: Settings, clock: FakeClock) -> None:
+    async with opened(many_settings.model_copy(update={"prefer": ["delta"]}), clock) as app:
+        assert await taken(app, model="beam") == "delta/beam"
+
+
+async def test_a_provider_that_rests_comes_last(many: App) -> None:
+    many.health.ill("beta", AuthFailed("no"))
+    assert await taken(many, model="beam") == "delta/beam"
+    assert await taken(many, model="beam", provider="beta") == "beta/beam"
+    many.health.well("beta")
+    assert await taken(many, model="beam", prompt="another") == "beta/beam"
+
+
+async def test_a_refusal_names_an_offer_that_could_do_it(many: App) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        await many.generation.start(image(model="alpha-best", n=3), Terms())
+    assert caught.value.allowed == "1 to 1"
+    assert "alpha/beam could do it." in str(caught.value.hint)
+
+
+async def test_a_picture_without_a_place_is_refused_before_anything_is_stored(many: App) -> None:
+    with pytest.raises(Unsupported, match="takes no picture as source"):
+        await many.generation.start(image(model="placeless", images=[data_uri(picture())]), Terms())
+    assert await many.jobs.find("local") == []
+
+
+async def test_a_local_picture_is_refused_where_only_addresses_go(many: App) -> None:
+    with pytest.raises(Unsupported, match="https address only"):
+        await many.generation.start(image(model="web-only", images=[data_uri(picture())]), Terms())
+
+
+# After a refusal
+
+
+async def instead(app: App, job: Job) -> str | None:
+    found = await app.generation.instead(job, job.submissions[-1])
+    return None if found is None else f"{found.submission.provider}/{found.submission.model}"
+
+
+async def test_the_next_offer_is_one_that_costs_no_more_than_was_agreed(many: App) -> None:
+    assert await instead(many, await started(many, image())) == "alpha/beam"
+    assert await instead(many, await started(many, image(model="beam"))) is None
+    dearer = await started(many, image(model="beam"), Terms(max_cost=MicroUsd(40_000), again=True))
+    assert await instead(many, dearer) == "delta/beam"
+
+
+async def test_a_named_provider_has_no_other(many: App) -> None:
+    assert await instead(many, await started(many, image(model="beam", provider="alpha"))) is None
+
+
+async def test_a_draft_never_stands_in_for_what_was_paid(many: App) -> None:
+    job = await started(many, image(model="web-only"))
+    assert await instead(many, job) is None
+
+
+async def test_the_other_offer_has_a_reservation_of_its_own(many: App) -> None:
+    job = await started(many, image(n=2))
+    found = await many.generation.instead(job, job.submissions[0])
+    assert found is not None
+    assert (found.reserved.kind, found.reserved.micro_usd) == (LedgerKind.RESERVED, 2 * 40_000)
+    assert found.submission.estimate == 80_000
+    assert found.submission.effective.n == 2
+
+
+async def test_without_a_price_nothing_was_agreed(many: App) -> None:
+    job = await started(many, image())
+    unpriced = job.model_copy(update={"id": "job_0000000000000000"})
+    assert await many.generation.instead(unpriced, job.submissions[0]) is None
+
+
+async def test_a_request_that_fits_nowhere_any_more_has_no_other(many: App) -> None:
+    job = await started(many, image())
+    gone = job.model_copy(update={"request": image(model="no-such-model")})
+    assert await many.generation.instead(gone, job.submissions[0]) is None
