@@ -220,6 +220,11 @@ class Job(BaseModel):
     outputs: tuple[Output, ...] = ()
 
     @property
+    def lead(self) -> Submission:
+        """The first submission in whose place no other stands."""
+        return next((part for part in self.submissions if not part.put_aside), self.submissions[-1])
+
+    @property
     def state(self) -> State:
         """The state that follows from the submissions."""
         return derive(part.state for part in self.submissions)

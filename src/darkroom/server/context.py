@@ -99,7 +99,7 @@ class ToolCall:
 
     def offer(self, job: Job) -> Offer | None:
         """Return the offer that a job runs at, while the manifests still have it."""
-        part = job.submissions[0]
+        part = job.lead
         provider = self.program.providers.get(part.provider)
         return provider.offer(part.model) if provider else None
 

@@ -88,7 +88,7 @@ def job_view(
 
 def _leading(job: Job) -> Submission:
     """Return the submission that the job's state comes from."""
-    return next((part for part in job.submissions if part.state is job.state), job.submissions[0])
+    return next((part for part in job.submissions if part.state is job.state), job.lead)
 
 
 def _message(job: Job, part: Submission) -> str | None:
@@ -131,7 +131,7 @@ def next_step(job: Job) -> str:
     match job.state:
         case State.SUCCEEDED if job.cancel_requested_at is not None:
             return f"The cancel came too late: it is done, and {_charged(job)}. Show the file."
-        case State.SUCCEEDED if job.submissions[0].provider == DRAFT:
+        case State.SUCCEEDED if job.lead.provider == DRAFT:
             return "Show the file; set a provider's key for the real thing, or refine it with refine='" + job.id + "'."
         case State.SUCCEEDED:
             return f"Show the file, or continue from it with refine='{job.id}'."

@@ -6,4 +6,4 @@ CREATE TABLE uploads (
     named TEXT NOT NULL,
     expires_at INTEGER NOT NULL,
     PRIMARY KEY (sha256, provider, account)
-) WITHOUT ROWID;
+) STRICT, WITHOUT ROWID;
