@@ -89,8 +89,8 @@ def cases() -> Iterator[tuple[str, dict[str, Any]]]:
             yield path.stem, case
 
 
-async def play(provider: Provider, case: dict[str, Any], folder: Path) -> None:
-    """Play one case, and check what was sent and what came of it, also of an answer that is read again."""
+async def play(provider: Provider, case: dict[str, Any], folder: Path) -> bool:
+    """Play one case, and check what was sent and what came of it, also of an answer that is read again; return True."""
     script = _Script(case["exchange"], provider)
     client = ShardedClient(FakeClock(NOW), transport=httpx2.MockTransport(script.answer))
     call = call_of(provider, case, folder)
@@ -105,6 +105,7 @@ async def play(provider: Provider, case: dict[str, Any], folder: Path) -> None:
     finally:
         await registry.aclose()
         await client.aclose()
+    return True
 
 
 async def _public(host: str) -> list[str]:

@@ -57,7 +57,7 @@ def no_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
     ("provider_id", "case"), [pytest.param(*item, id=f"{item[0]}-{item[1]['name']}") for item in cases()]
 )
 async def test_a_documented_exchange(provider_id: str, case: dict[str, Any], tmp_path: Path) -> None:
-    await play(PROVIDERS[provider_id], case, tmp_path)
+    assert await play(PROVIDERS[provider_id], case, tmp_path), "something was compared"
 
 
 def test_every_adapter_but_the_draft_has_a_recording() -> None:

@@ -22,7 +22,7 @@ from darkroom.adapters.reading import dig, links, needed, number_at, text_at
 from darkroom.domain.kinds import Role
 from darkroom.domain.money import FREE
 from darkroom.domain.output import FailedOutput, RemoteOutput
-from darkroom.errors import DarkroomError, InvalidRequest
+from darkroom.errors import DarkroomError, InvalidRequest, UnexpectedAnswer
 from darkroom.net.answer import Answer, loads
 from darkroom.net.classify import Told
 from darkroom.net.provider import ProviderHttp
@@ -98,7 +98,9 @@ class FalAdapter:
         blocked = {index for index, flag in enumerate(flags, 1) if flag is True}
         why = "fal's filter blacked it out."
         left = [item for index, item in enumerate(items, 1) if index not in blocked]
-        if items and not left:
+        if not items:
+            raise UnexpectedAnswer("The provider says that it is done, and names no result.")
+        if not left:
             return Failed(self._http.ended(BLACKED_OUT, message=why), billed=True)
         seed = dig(data, "seed")
         return Succeeded(

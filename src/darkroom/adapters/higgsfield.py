@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
+from urllib.parse import quote
 
 from pydantic import JsonValue
 
@@ -80,7 +81,7 @@ class HiggsfieldAdapter:
     async def poll(self, operation: Json, call: Follow) -> Pending | Succeeded | Failed:
         """Ask for the request, or for the set of jobs, of which all must have ended."""
         job_set = text_at(operation, "job_set")
-        path = f"/v1/job-sets/{job_set}" if job_set else _path(operation, "status")
+        path = f"/v1/job-sets/{quote(job_set, safe='')}" if job_set else _path(operation, "status")
         data = (await self._http.request("GET", path, headers=_headers(call, old=bool(job_set)))).json()
         parts = tuple(_parts_of_set(data) if job_set else _parts_of_request(data))
         ended = sum(part.state in ENDED for part in parts)
@@ -154,7 +155,7 @@ def _is_empty(part: _Part) -> bool:
 
 def _path(operation: Json, what: str) -> str:
     """Return the address that the acceptance named, else the documented one."""
-    return text_at(operation, f"{what}_url") or f"/requests/{needed(operation, 'request_id')}/{what}"
+    return text_at(operation, f"{what}_url") or f"/requests/{quote(needed(operation, 'request_id'), safe='')}/{what}"
 
 
 def _headers(call: Follow, *, old: bool = False) -> dict[str, str]:

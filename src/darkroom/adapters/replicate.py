@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime
 from typing import Any, cast
+from urllib.parse import quote
 
 from pydantic import JsonValue
 
@@ -68,7 +69,7 @@ class ReplicateAdapter:
 
     async def poll(self, operation: Json, call: Follow) -> Pending | Succeeded | Failed:
         """Ask at the address that the acceptance named."""
-        path = text_at(operation, "get") or f"/predictions/{needed(operation, 'id')}"
+        path = text_at(operation, "get") or _path(operation)
         data = (await self._http.request("GET", path, headers=_headers(call))).json()
         status = needed(data, "status")
         match status:
@@ -89,7 +90,7 @@ class ReplicateAdapter:
 
     async def cancel(self, operation: Json, call: Follow) -> Cancelled | TooLate:
         """Ask to stop; whether it did shows in the prediction that comes back."""
-        path = text_at(operation, "cancel") or f"/predictions/{needed(operation, 'id')}/cancel"
+        path = text_at(operation, "cancel") or f"{_path(operation)}/cancel"
         data = (await self._http.request("POST", path, headers=_headers(call))).json()
         return Cancelled() if text_at(data, "status") in ("canceled", "aborted") else TooLate()
 
@@ -129,6 +130,10 @@ class ReplicateAdapter:
 
 def _headers(call: Follow) -> dict[str, str]:
     return {"Authorization": f"Bearer {next(iter(call.credentials.values()))}"}
+
+
+def _path(operation: Json) -> str:
+    return f"/predictions/{quote(needed(operation, 'id'), safe='')}"
 
 
 def _is_version(wire: str) -> bool:

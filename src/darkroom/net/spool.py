@@ -8,11 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from darkroom.net.answer import Answer
+from darkroom.net.classify import REQUEST_IDS
 
 log = logging.getLogger(__name__)
 VERSION = 1
-KEPT = ("content-type", "request-id", "seed", "finish-reason")
-"""Headers that tell something about a result, besides all that start with x-."""
+KEPT = ("content-type", "retry-after", "seed", "finish-reason", *REQUEST_IDS)
+"""Headers that tell something about a result or an error, besides all that start with x-."""
 
 
 def save(path: Path, answer: Answer) -> bool:
