@@ -282,7 +282,7 @@ def test_a_picture_without_an_address_is_refused_where_only_addresses_are_taken(
         {"fields": {"prompt": {"to": "prompt", "form": "text"}}},
         {"fields": {"prompt": 5}},
         {"constants_of": {"edit_pictures": {"a": 1}}},
-        {"pictures": "file"},
+        {"pictures": "paper"},
         {"picture": {"max_bytes": 5}},
         {"picture": {"max_size": 5}},
     ],

@@ -1,8 +1,9 @@
 """Whatever is asked: the body that an offer's manifest describes is whole, and within what the offer declares."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import combinations
 from typing import Any, cast
 
 import pytest
@@ -10,17 +11,19 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from darkroom.adapters.base import Blob, Call
-from darkroom.adapters.body import body_of, form_of, slots_of
+from darkroom.adapters.body import body_of, picture_of, slots_of
 from darkroom.adapters.registry import adapter_names
 from darkroom.catalog.fit import fit
 from darkroom.catalog.providers import Offer, Option, Provider, Providers, Status
-from darkroom.catalog.wires import Form
+from darkroom.catalog.wires import Slot
 from darkroom.domain.kinds import Kind, Mode, Role
-from darkroom.domain.request import MediaInput, request_adapter
+from darkroom.domain.request import Effective, MediaInput, request_adapter
 from darkroom.errors import RequestError
 from helpers_body import a_blob, a_call
 
 ALL = Providers()
+LATER = frozenset({Mode.UPSCALE_IMAGE, Mode.UPSCALE_VIDEO, Mode.EDIT_VIDEO, Mode.EXTEND_VIDEO})
+"""Operations that no request of this version comes to."""
 WITHOUT_BODY = {"draft": "works on this machine, and sends nothing"}
 OURS = [item for item in ALL.values() if item.adapter_name in adapter_names() - set(WITHOUT_BODY)]
 USED = [
@@ -28,40 +31,39 @@ USED = [
     for provider in OURS
     for offer in provider.offers
     if offer.status is not Status.RETIRED and not offer.off and offer.kind in (Kind.IMAGE, Kind.VIDEO)
+    if set(offer.operations) - LATER
 ]
-ROLES_OF: dict[Mode, tuple[frozenset[Role], frozenset[Role]]] = {
-    Mode.TEXT_TO_IMAGE: (frozenset(), frozenset()),
-    Mode.EDIT_IMAGE: (frozenset({Role.SOURCE}), frozenset(Role)),
-    Mode.REFERENCE_TO_IMAGE: (frozenset(), frozenset(Role) - {Role.SOURCE, Role.MASK}),
-    Mode.TEXT_TO_VIDEO: (frozenset(), frozenset()),
-    Mode.IMAGE_TO_VIDEO: (frozenset({Role.FIRST_FRAME}), frozenset(Role) - {Role.LAST_FRAME}),
-    Mode.FIRST_LAST_FRAME: (frozenset({Role.LAST_FRAME}), frozenset(Role)),
-    Mode.REFERENCE_TO_VIDEO: (frozenset(), frozenset(Role) - {Role.SOURCE, Role.FIRST_FRAME, Role.LAST_FRAME}),
-    Mode.TIMELINE: (frozenset(), frozenset({Role.FIRST_FRAME})),
+ROLES_OF: dict[Mode, tuple[tuple[Role, ...], frozenset[Role]]] = {
+    Mode.TEXT_TO_IMAGE: ((), frozenset()),
+    Mode.EDIT_IMAGE: ((Role.SOURCE,), frozenset(Role)),
+    Mode.REFERENCE_TO_IMAGE: ((), frozenset(Role) - {Role.SOURCE, Role.MASK}),
+    Mode.TEXT_TO_VIDEO: ((), frozenset()),
+    Mode.IMAGE_TO_VIDEO: ((Role.FIRST_FRAME,), frozenset(Role) - {Role.LAST_FRAME}),
+    Mode.FIRST_LAST_FRAME: ((Role.LAST_FRAME, Role.FIRST_FRAME), frozenset(Role)),
+    Mode.REFERENCE_TO_VIDEO: ((), frozenset(Role) - {Role.SOURCE, Role.FIRST_FRAME, Role.LAST_FRAME}),
+    Mode.TIMELINE: ((), frozenset({Role.FIRST_FRAME})),
 }
-"""The roles that make an operation, and those that may come with it."""
+"""The roles that make an operation, and all that may come with it."""
 TEXT = st.text('a b"\\\n\té漢🙂{}<', min_size=1, max_size=20).filter(str.strip)
+Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 
-@st.composite
-def pictures(draw: st.DrawFn, offer: Offer, mode: Mode) -> list[Role]:
+def some_pictures(draw: Draw, offer: Offer, mode: Mode) -> list[Role]:
     """Draw input roles that make this operation, most often within what the offer takes."""
-    needed, possible = ROLES_OF[mode]
-    roles: list[Role] = [role for role in offer.inputs if role in needed]
+    made_by, possible = ROLES_OF[mode]
+    others = sorted(possible & set(offer.inputs))
+    roles = [role for role in made_by if role in offer.inputs]
     if not roles and mode in (Mode.REFERENCE_TO_IMAGE, Mode.REFERENCE_TO_VIDEO):
-        roles = [draw(st.sampled_from(sorted(possible & set(offer.inputs)) or [Role.REFERENCE]))]
-    more = sorted(possible & set(offer.inputs))
-    roles += draw(st.lists(st.sampled_from(more), max_size=5)) if more else []
-    most = min(offer.inputs_max or len(roles), len(roles))
+        roles = [draw(st.sampled_from(others or [Role.REFERENCE]))]
+    roles += draw(st.lists(st.sampled_from(others), max_size=5)) if others else []
     kept: list[Role] = []
-    for role in roles[:most]:
+    for role in roles[: offer.inputs_max]:
         if kept.count(role) < offer.inputs.get(role, 0):
             kept.append(role)
     return draw(st.permutations(kept))
 
 
-@st.composite
-def option_values(draw: st.DrawFn, option: Option) -> Any:
+def some_value(draw: Draw, option: Option) -> Any:
     """Draw a value that the option may have."""
     if option.values:
         return draw(st.sampled_from(option.values))
@@ -79,69 +81,71 @@ def option_values(draw: st.DrawFn, option: Option) -> Any:
             return draw(st.floats(low, high, allow_nan=False))
 
 
-@st.composite
-def options_of(draw: st.DrawFn, offer: Offer) -> dict[str, Any]:
+def some_options(draw: Draw, offer: Offer) -> dict[str, Any]:
     """Draw options with the company that they need."""
     told: dict[str, Any] = {}
-    names = [name for name, option in offer.options.items() if not option.gone]
-    for name in draw(st.lists(st.sampled_from(names), unique=True, max_size=4)) if names else []:
-        told[name] = draw(option_values(offer.options[name]))
+    names: list[str] = [name for name, option in offer.options.items() if not option.gone]
+    chosen: list[str] = draw(st.lists(st.sampled_from(names), unique=True, max_size=4)) if names else []
+    for name in chosen:
+        told[name] = some_value(draw, offer.options[name])
         told |= offer.options[name].requires
     return told
 
 
-@st.composite
-def plain_values(draw: st.DrawFn, offer: Offer) -> dict[str, Any]:
-    """Draw the other arguments, within the offer's limits and beyond."""
-
-    def maybe(strategy: st.SearchStrategy[Any]) -> Any:
-        return draw(st.none() | strategy)
-
+def some_values(draw: Draw, offer: Offer) -> dict[str, Any]:
+    """Draw the other arguments, most often within the offer's limits."""
     size = offer.size
     told: dict[str, Any] = {
-        "prompt": draw(TEXT) if draw(st.booleans()) else "x" * draw(st.integers(1, (offer.prompt_max or 500) + 1)),
-        "negative_prompt": maybe(TEXT),
-        "seed": maybe(st.integers(0, 2**32 - 1)),
-        "n": draw(st.integers(1, min(offer.count_max, 10))),
-        "aspect_ratio": maybe(st.sampled_from(size.ratios or ("1:1", "16:9", "3:4"))),
+        "prompt": draw(TEXT | st.integers(1, (offer.prompt_max or 500) + 1).map(lambda count: "x" * count)),
+        "negative_prompt": draw(st.none() | TEXT),
+        "seed": draw(st.none() | st.integers(0, 2**32 - 1)),
+        "n": draw(st.just(1) | st.integers(1, min(offer.count_max, 10))),
+        "aspect_ratio": draw(st.none() | st.sampled_from(size.ratios or ("1:1", "16:9", "3:4"))),
     }
     if offer.kind is Kind.IMAGE:
         sides = st.integers(max(16, size.min_side), size.max_side)
         sizes = st.sampled_from(size.sizes) if size.sizes else st.builds("{}x{}".format, sides, sides)
-        told |= {"size": maybe(sizes), "quality": maybe(st.sampled_from(["low", "medium", "high", "auto"]))}
-        return {name: value for name, value in told.items() if value is not None}
+        told |= {"size": draw(st.none() | sizes), "quality": draw(st.sampled_from(["low", "medium", "high", "auto"]))}
+        return told
     have = offer.duration
     assert have is not None
     lengths = st.sampled_from(have.values) if have.values else st.floats(max(have.min_s, 0.5), have.max_s)
     told |= {
-        "duration": maybe(lengths.map(lambda value: round(value, 2))),
-        "resolution": maybe(st.sampled_from(size.resolutions or ("720p", "1080p"))),
-        "audio": maybe(st.booleans()),
+        "duration": draw(st.none() | lengths.map(lambda value: round(value, 2))),
+        "resolution": draw(st.none() | st.sampled_from(size.resolutions or ("720p", "1080p"))),
+        "audio": draw(st.none() | st.booleans()),
     }
     return told
 
 
-@st.composite
-def calls(draw: st.DrawFn, provider: Provider, offer: Offer) -> Call:
-    """Draw a call of a request that fits the offer."""
-    modes = [mode for mode in offer.operations if mode in ROLES_OF]
-    assume(modes)
-    mode = draw(st.sampled_from(modes))
-    blobs = tuple(a_blob(role, number) for number, role in enumerate(draw(pictures(offer, mode)), 1))
+def fitted(offer: Offer, told: dict[str, Any], blobs: tuple[Blob, ...]) -> Effective | None:
+    """Return the request as the offer will run it; None where the offer does not take it."""
     images = [
         MediaInput(src=blob.sha256, role=blob.role, sha256=blob.sha256, width=1024, height=1024) for blob in blobs
     ]
-    told = {"kind": offer.kind, **draw(plain_values(offer)), "images": images, "options": draw(options_of(offer))}
+    try:
+        return fit(request_adapter.validate_python({"kind": offer.kind, "images": images, **told}), offer)[0]
+    except RequestError:
+        return None
+
+
+@st.composite
+def calls(draw: st.DrawFn, provider_id: str, model: str) -> Call:
+    """Draw a call of a request that fits the offer; by names, since offers are long to tell of."""
+    provider = ALL[provider_id]
+    offer = provider.offer(model)
+    assert offer is not None
+    mode = draw(st.sampled_from([mode for mode in offer.operations if mode in ROLES_OF]))
+    blobs = tuple(a_blob(role, number) for number, role in enumerate(some_pictures(draw, offer, mode), 1))
+    told = {**some_values(draw, offer), "options": some_options(draw, offer)}
     if mode is Mode.TIMELINE:
         told["scenes"] = [{"prompt": text} for text in draw(st.lists(TEXT, min_size=1, max_size=4))]
-    try:
-        fitted, _ = fit(request_adapter.validate_python(told), offer)
-    except RequestError:
-        assume(condition=False)
-        raise
-    roles = (item.role for item in fitted.inputs)
+    request = fitted(offer, told, blobs)
+    assume(request is not None)
+    assert request is not None
+    roles = (item.role for item in request.inputs)
     kept = tuple(replace(blob, role=role) for blob, role in zip(blobs, roles, strict=True) if role)
-    return replace(a_call(offer, provider, blobs=kept), request=fitted)
+    return replace(a_call(offer, provider, blobs=kept), request=request)
 
 
 def leaves(data: Any) -> Iterator[Any]:
@@ -156,34 +160,23 @@ def leaves(data: Any) -> Iterator[Any]:
         yield data
 
 
-def sent(call: Call, body: Any, name: str) -> Any:
-    """Return a value of the request as it stands in the body, in our words again; None where it has no slot."""
-    slot = slots_of(call).get(name)
-    if slot is None or not slot.to:
-        return None
-    for part in slot.to.removesuffix("[]").removesuffix("#").split("."):
-        body = body[part]
-    found = body[-1] if slot.to.endswith("[]") else body
-    found = found[slot.wrap] if slot.wrap else found
-    return next((ours for ours, theirs in slot.values.items() if theirs == found), found)
+def at(data: Any, path: str) -> list[Any]:
+    """Return what stands at a name with dots, in any element of a list."""
+    found = [data]
+    for part in path.replace("[]", "").removesuffix("#").split("."):
+        items = [item for one in found for item in (cast("list[Any]", one) if isinstance(one, list) else [one])]
+        found = [cast("Any", item)[part] for item in items if isinstance(item, dict) and part in item]
+    return [item for one in found for item in (cast("list[Any]", one) if isinstance(one, list) else [one])]
 
 
-def number(value: Any) -> float | None:
-    return None if value is None else float(str(value).removesuffix("s"))
-
-
-def picture_name(blob: Blob, form: Form) -> Any:
-    match form:
-        case Form.DATA_URI:
-            return blob.data_uri
-        case Form.BASE64:
-            return blob.base64
-        case Form.UPLOAD:
-            return blob.uploaded
-        case Form.URL:
-            return blob.url
-        case Form.BYTES:
-            return blob
+def sent(call: Call, body: Any, name: str) -> list[Any]:
+    """Return a value of the request as it stands in the body, in our words again; with others of the same place."""
+    slot = slots_of(call).get(name, Slot(to=""))
+    if not slot.to:
+        return []
+    found = [value for one in at(body, slot.to) for value in (at(one, slot.wrap) if slot.wrap else [one])]
+    assert found, f"{name} has a place and is not there"
+    return [next((ours for ours, theirs in slot.values.items() if theirs == value), value) for value in found]
 
 
 @pytest.mark.parametrize(("provider_id", "model"), [(provider.id, offer.model) for provider, offer in USED])
@@ -192,53 +185,54 @@ def picture_name(blob: Blob, form: Form) -> Any:
 def test_whatever_fits_an_offer_makes_a_body_within_its_limits(
     provider_id: str, model: str, data: st.DataObject
 ) -> None:
-    offer = ALL[provider_id].offer(model)
-    assert offer is not None
-    call = data.draw(calls(ALL[provider_id], offer))
-    body = body_of(call)
-    text = json.dumps(body, allow_nan=False, default=lambda item: f"<{cast('Blob', item).sha256}>")
-    assert json.loads(text)
+    call = data.draw(calls(provider_id, model))
+    offer, request, body = call.offer, call.request, body_of(call)
+    assert json.dumps(body, allow_nan=False, default=lambda item: cast("Blob", item).sha256)
     found = list(leaves(body))
     for blob in call.inputs:
-        name = picture_name(blob, form_of(call))
-        assert found.count(name) == 1, f"a picture as {blob.role} is in the body {found.count(name)} times"
-    prompt = sent(call, body, "prompt")
-    assert prompt is None or prompt == call.request.prompt
-    assert len(prompt or "") <= (offer.prompt_max or len(prompt or ""))
-    assert sent(call, body, "n") in (None, *range(1, offer.count_max + 1))
-    if call.request.seed is not None:
+        times = found.count(picture_of(blob, call))
+        assert times == 1, f"a picture as {blob.role} is in the body {times} times"
+    prompts = sent(call, body, "prompt") if request.prompt else []
+    assert not prompts or request.prompt in prompts
+    assert offer.prompt_max is None or all(len(prompt) <= offer.prompt_max for prompt in prompts)
+    assert all(value == request.n and 1 <= value <= offer.count_max for value in sent(call, body, "n"))
+    if request.seed is not None:
         assert offer.seed
-        assert sent(call, body, "seed") in (None, call.request.seed)
-    length, have = number(sent(call, body, "duration") if call.request.duration else None), offer.duration
-    if have is not None and length is not None:
+        assert set(sent(call, body, "seed")) <= {request.seed}
+    have = offer.duration
+    for value in sent(call, body, "duration") if have and request.duration else []:
+        assert have is not None
+        length = float(str(value).removesuffix("s"))
         assert length in have.values if have.values else have.min_s <= length <= have.max_s
 
 
 @pytest.mark.parametrize("provider_id", [provider.id for provider in OURS])
 def test_every_offer_has_a_place_for_each_thing_that_it_says_it_takes(provider_id: str) -> None:
-    provider = ALL[provider_id]
-    offers = [offer for item, offer in USED if item is provider]
-    missing = {offer.model: lost for offer in offers if (lost := sorted(_lost(provider, offer)))}
+    offers = [offer for provider, offer in USED if provider.id == provider_id]
+    missing = {offer.model: lost for offer in offers if (lost := sorted(set(_lost(ALL[provider_id], offer))))}
     assert missing == {}, "these would be left out of the body without a word"
 
 
 def _lost(provider: Provider, offer: Offer) -> Iterator[str]:
-    """Yield what the manifest declares and gives no slot, in any operation."""
-    for mode in offer.operations:
-        if mode not in ROLES_OF:
+    """Yield what the offer takes and its manifest gives no place, in any operation."""
+    for mode, roles in {_made(offer, roles) for count in range(4) for roles in combinations(offer.inputs, count)}:
+        if mode is None:
             continue
         slots = {**provider.fields, **offer.fields, **offer.fields_of.get(mode, {})}
-        have = {name for name, slot in slots.items() if slot.to}
-        _, possible = ROLES_OF[mode]
-        wanted: set[str] = {str(role) for role in offer.inputs if role in possible}
-        wanted |= {"prompt"} if mode is not Mode.TIMELINE else set()
+        wanted = {str(role) for role in roles} | {"prompt" if mode is not Mode.TIMELINE else ""}
         wanted |= {"seed"} if offer.seed else set()
         wanted |= {"negative_prompt"} if offer.negative_prompt else set()
         wanted |= {"n"} if offer.count_max > 1 else set()
         wanted |= {"audio"} if offer.audio == "optional" else set()
         wanted |= {"quality"} if offer.qualities else set()
-        wanted |= {"duration"} if offer.duration and _varies(offer) else set()
-        yield from (f"{mode}: {name}" for name in wanted - have)
+        wanted |= {"duration"} if _varies(offer) else set()
+        yield from (f"{mode}: {name}" for name in wanted - {"", *(name for name, slot in slots.items() if slot.to)})
+
+
+def _made(offer: Offer, roles: tuple[Role, ...]) -> tuple[Mode | None, frozenset[Role]]:
+    """Return the operation that these roles make, None where the offer does not take them together."""
+    request = fitted(offer, {"prompt": "x"}, tuple(a_blob(role, number) for number, role in enumerate(roles)))
+    return (request.mode, frozenset(roles)) if request else (None, frozenset())
 
 
 def _varies(offer: Offer) -> bool:
