@@ -195,10 +195,10 @@ def test_whatever_fits_an_offer_makes_a_body_within_its_limits(
     prompts = sent(call, body, "prompt") if request.prompt else []
     assert not prompts or request.prompt in prompts
     assert offer.prompt_max is None or all(len(prompt) <= offer.prompt_max for prompt in prompts)
-    assert all(value == request.n and 1 <= value <= offer.count_max for value in sent(call, body, "n"))
+    assert {int(value) for value in sent(call, body, "n")} <= {request.n} & set(range(1, offer.count_max + 1))
     if request.seed is not None:
         assert offer.seed
-        assert set(sent(call, body, "seed")) <= {request.seed}
+        assert {int(value) for value in sent(call, body, "seed")} <= {request.seed}
     have = offer.duration
     for value in sent(call, body, "duration") if have and request.duration else []:
         assert have is not None
@@ -214,19 +214,23 @@ def test_every_offer_has_a_place_for_each_thing_that_it_says_it_takes(provider_i
 
 
 def _lost(provider: Provider, offer: Offer) -> Iterator[str]:
-    """Yield what the offer takes and its manifest gives no place, in any operation."""
+    """Yield what the offer takes and its manifest gives no place, in any operation.
+
+    A place with an empty name says of a value that the operation is known to have none; no picture may be lost so.
+    """
     for mode, roles in {_made(offer, roles) for count in range(4) for roles in combinations(offer.inputs, count)}:
         if mode is None:
             continue
         slots = {**provider.fields, **offer.fields, **offer.fields_of.get(mode, {})}
-        wanted = {str(role) for role in roles} | {"prompt" if mode is not Mode.TIMELINE else ""}
+        wanted = {"prompt"} if mode is not Mode.TIMELINE else set[str]()
         wanted |= {"seed"} if offer.seed else set()
         wanted |= {"negative_prompt"} if offer.negative_prompt else set()
         wanted |= {"n"} if offer.count_max > 1 else set()
         wanted |= {"audio"} if offer.audio == "optional" else set()
         wanted |= {"quality"} if offer.qualities else set()
         wanted |= {"duration"} if _varies(offer) else set()
-        yield from (f"{mode}: {name}" for name in wanted - {"", *(name for name, slot in slots.items() if slot.to)})
+        lost = {str(role) for role in roles if not slots.get(role, Slot(to="")).to}
+        yield from (f"{mode}: {name}" for name in lost | (wanted - set(slots)))
 
 
 def _made(offer: Offer, roles: tuple[Role, ...]) -> tuple[Mode | None, frozenset[Role]]:
