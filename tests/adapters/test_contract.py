@@ -35,7 +35,7 @@ ENDS: dict[str, tuple[str, ...]] = {
     "unknown_state": ("pending",),
     "done": MADE,
     "done_several": MADE,
-    "failed": ("provider_failed", "invalid_request", "unsupported", "overloaded", "submit_unknown"),
+    "failed": ("provider_failed", "invalid_request", "unsupported", "result_expired", "overloaded", "submit_unknown"),
     "blocked": ("content_blocked",),
     "rate_limited": ("rate_limited", "overloaded"),
     "no_credits": ("insufficient_credits",),
@@ -105,7 +105,7 @@ def test_what_comes_of_a_case_is_what_its_shape_says(provider_id: str, case: dic
     assert shape != "done_several" or several
     if shape == "error_in_200":
         assert {"raises", "failed"} & set(result)
-        assert {step["answer"]["status"] for step in case["exchange"]} == {200}
+        assert 200 in {step["answer"]["status"] for step in case["exchange"]}
     if end == "accepted":
         assert "operation" in result["accepted"], "what is asked about later is part of what comes of it"
 
