@@ -9,12 +9,14 @@ import threading
 import time
 import tomllib
 from collections.abc import Callable, Generator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 from blockbuster import BlockBuster, BlockBusterFunction
 from hypothesis import settings as hypothesis_settings
+from PIL import Image
 
 pytest_plugins = ["pytester"]
 ROOT = Path(__file__).parent.parent
@@ -223,3 +225,22 @@ def pytest_unconfigure() -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(1)
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Half a second of MP4; to be copied, not changed."""
+    import av
+
+    path = tmp_path_factory.mktemp("clips") / "clip.mp4"
+    frames_of: Any = av.VideoFrame
+    with av.open(str(path), "w", options={"movflags": "+faststart"}) as opened:
+        container: Any = opened
+        stream = container.add_stream("libx264", rate=12)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for number in range(6):
+            frame = frames_of.from_image(Image.new("RGB", (96, 64), (30 * number, 90, 40)))
+            frame.pts, frame.time_base = number, Fraction(1, 12)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
