@@ -14,9 +14,7 @@ CHECK_S = 20.0
 
 async def check_all(app: App) -> list[Row]:
     """Return a row for every provider that has its key and an adapter, asked side by side."""
-    accounts = await anyio.to_thread.run_sync(app.accounts)
-    ready = await anyio.to_thread.run_sync(accounts.ready)
-    asked = [item for item in app.providers.values() if item.id in ready and app.has_adapter(item) and item.credentials]
+    asked = await anyio.to_thread.run_sync(_asked, app)
     rows: dict[str, Row] = {}
 
     async def ask(provider: Provider) -> None:
@@ -26,6 +24,12 @@ async def check_all(app: App) -> list[Row]:
         for provider in asked:
             tasks.start_soon(ask, provider)
     return [rows[item.id] for item in asked] or [("ok", "online", "no provider has a key")]
+
+
+def _asked(app: App) -> list[Provider]:
+    """Return the providers to ask; reads keys and manifests."""
+    ready = app.accounts().ready()
+    return [item for item in app.providers.values() if item.id in ready and item.credentials and app.has_adapter(item)]
 
 
 async def _check(app: App, provider: Provider) -> Row:
