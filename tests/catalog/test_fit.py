@@ -399,6 +399,16 @@ def test_what_the_offer_cannot_is_dropped_with_a_word(name: str, value: Any) -> 
     assert fitted(image(exact=True), make_offer(**{name: False}))[1] == ""
 
 
+@pytest.mark.parametrize(("name", "value"), [("seed", 7), ("negative_prompt", "cats")])
+def test_what_an_operation_of_the_offer_cannot_is_dropped_with_a_word(name: str, value: Any) -> None:
+    offer = make_offer(fields={name: "x"}, fields_of={"edit_image": {name: ""}})
+    made, warning = fitted(image(images=["a"], **{name: value}), offer)
+    assert (made.mode, getattr(made, name)) == ("edit_image", None)
+    assert warning == f"acme-1 has no {name} to edit image; it was not used."
+    assert refusal(image(images=["a"], **{name: value}, exact=True), offer).field == name
+    assert fitted(image(**{name: value}), offer) == fitted(image(**{name: value}), make_offer())
+
+
 # Inputs, counts, words
 
 

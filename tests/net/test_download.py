@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
-from helpers_net import Reply, Seen, Server
+from helpers_net import FILM, TAG, Host, Reply, Seen, Server
 
 from darkroom.errors import (
     Overloaded,
@@ -23,36 +23,6 @@ from darkroom.net.client import ShardedClient
 from darkroom.net.download import ROUNDS, Downloader
 from darkroom.net.guard import Guard
 from factories import FakeClock
-
-FILM = bytes(range(256)) * 4000
-TAG = '"v1"'
-
-
-class Host:
-    """Serves a file with ranges, cut after `cut` bytes an answer; remembers the ranges."""
-
-    def __init__(self, body: bytes = FILM, *, cut: int | None = None, tag: str | None = TAG, **headers: str) -> None:
-        self.body = body
-        self.cut = cut
-        self.tag = tag
-        self.headers = {"content-type": "video/mp4", **{name.replace("_", "-"): text for name, text in headers.items()}}
-        self.ranges: list[str | None] = []
-
-    def __call__(self, seen: Seen) -> Reply:
-        ranged = seen.headers.get("range")
-        self.ranges.append(ranged)
-        headers = self.headers | ({"etag": self.tag} if self.tag else {})
-        if ranged is None or seen.headers.get("if-range") != self.tag:
-            return Reply(200, headers, self.body, cut=self._cut(len(self.body)))
-        start = int(ranged.removeprefix("bytes=").removesuffix("-"))
-        if start >= len(self.body):
-            return Reply(416, {"content-range": f"bytes */{len(self.body)}"})
-        rest = self.body[start:]
-        headers |= {"content-range": f"bytes {start}-{len(self.body) - 1}/{len(self.body)}"}
-        return Reply(206, headers, rest, cut=self._cut(len(rest)))
-
-    def _cut(self, size: int) -> int | None:
-        return None if self.cut is None or size <= self.cut else self.cut
 
 
 @pytest.fixture

@@ -2,11 +2,11 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from darkroom.catalog.options import check_options
 from darkroom.catalog.providers import DurationRange, Offer, SizeRange
-from darkroom.domain.kinds import Kind, Quality, Role
+from darkroom.domain.kinds import Kind, Mode, Quality, Role
 from darkroom.domain.request import (
     CLASSES,
     RESOLUTIONS,
@@ -85,13 +85,13 @@ def fit(request: ImageRequest | VideoRequest, offer: Offer) -> tuple[Effective, 
         kind=offer.kind,
         mode=mode,
         prompt=request.prompt,
-        negative_prompt=_keep(work, "negative_prompt", request.negative_prompt, able=offer.negative_prompt),
+        negative_prompt=_keep(work, "negative_prompt", request.negative_prompt, mode),
         width=size.width,
         height=size.height,
         aspect_ratio=ratio,
         n=request.n,
         quality=_fit_quality(work),
-        seed=_keep(work, "seed", request.seed, able=offer.seed),
+        seed=_keep(work, "seed", request.seed, mode),
         duration=duration,
         resolution=resolution,
         audio=_fit_audio(work),
@@ -102,12 +102,17 @@ def fit(request: ImageRequest | VideoRequest, offer: Offer) -> tuple[Effective, 
     return effective, tuple(work.warnings)
 
 
-def _keep(work: _Fitting, name: str, value: _T | None, *, able: bool) -> _T | None:
-    if value is None or able:
+def _keep(work: _Fitting, name: Literal["seed", "negative_prompt"], value: _T | None, mode: Mode) -> _T | None:
+    """Return a value if the offer takes it, and its manifest does not leave it out of this operation."""
+    offer = work.offer
+    slot = offer.fields_of.get(mode, {}).get(name) or offer.fields.get(name)
+    able = getattr(offer, name) is True
+    if value is None or (able and (slot is None or slot.to)):
         return value
+    lacks = f"{offer.model} has no {name}" + (f" to {mode.replace('_', ' ')}" if able else "")
     if work.request.exact:
-        raise work.refuse(f"{work.offer.model} has no {name}.", name, "leave it out")
-    work.warnings.append(f"{work.offer.model} has no {name}; it was not used.")
+        raise work.refuse(f"{lacks}.", name, "leave it out")
+    work.warnings.append(f"{lacks}; it was not used.")
     return None
 
 
