@@ -1,7 +1,7 @@
 """Whatever is asked: the body that an offer's manifest describes is whole, and within what the offer declares."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, cast
 
@@ -20,6 +20,7 @@ from darkroom.domain.request import MediaInput, request_adapter
 from darkroom.errors import RequestError, Unsupported
 from helpers_body import a_blob, a_call
 
+Draw = Callable[[st.SearchStrategy[Any]], Any]
 ALL = Providers()
 WITHOUT_BODY = {"draft": "works on this machine, and sends nothing"}
 OURS = [item for item in ALL.values() if item.adapter_name in adapter_names() - set(WITHOUT_BODY)]
@@ -45,8 +46,7 @@ USED = [
 TEXT = st.text('a b"\\\n\té漢🙂{}<', min_size=1, max_size=20).filter(str.strip)
 
 
-@st.composite
-def pictures(draw: st.DrawFn, offer: Offer, mode: Mode) -> list[Role]:
+def pictures(draw: Draw, offer: Offer, mode: Mode) -> list[Role]:
     """Draw input roles that make this operation, most often within what the offer takes."""
     needed, possible = ROLES_OF[mode]
     roles: list[Role] = [role for role in offer.inputs if role in needed]
@@ -62,8 +62,7 @@ def pictures(draw: st.DrawFn, offer: Offer, mode: Mode) -> list[Role]:
     return draw(st.permutations(kept))
 
 
-@st.composite
-def option_values(draw: st.DrawFn, option: Option) -> Any:
+def option_values(draw: Draw, option: Option) -> Any:
     """Draw a value that the option may have."""
     if option.values:
         return draw(st.sampled_from(option.values))
@@ -81,19 +80,18 @@ def option_values(draw: st.DrawFn, option: Option) -> Any:
             return draw(st.floats(low, high, allow_nan=False))
 
 
-@st.composite
-def options_of(draw: st.DrawFn, offer: Offer) -> dict[str, Any]:
+def options_of(draw: Draw, offer: Offer) -> dict[str, Any]:
     """Draw options with the company that they need."""
     told: dict[str, Any] = {}
     names = [name for name, option in offer.options.items() if not option.gone]
-    for name in draw(st.lists(st.sampled_from(names), unique=True, max_size=4)) if names else []:
-        told[name] = draw(option_values(offer.options[name]))
+    drawn: list[str] = draw(st.lists(st.sampled_from(names), unique=True, max_size=4)) if names else []
+    for name in drawn:
+        told[name] = option_values(draw, offer.options[name])
         told |= offer.options[name].requires
     return told
 
 
-@st.composite
-def plain_values(draw: st.DrawFn, offer: Offer) -> dict[str, Any]:
+def plain_values(draw: Draw, offer: Offer) -> dict[str, Any]:
     """Draw the other arguments, within the offer's limits and beyond."""
 
     def maybe(strategy: st.SearchStrategy[Any]) -> Any:
@@ -104,7 +102,7 @@ def plain_values(draw: st.DrawFn, offer: Offer) -> dict[str, Any]:
         "prompt": draw(TEXT) if draw(st.booleans()) else "x" * draw(st.integers(1, (offer.prompt_max or 500) + 1)),
         "negative_prompt": maybe(TEXT),
         "seed": maybe(st.integers(0, 2**32 - 1)),
-        "n": draw(st.integers(1, min(offer.count_max, 10))),
+        "n": draw(st.sampled_from(offer.counts) if offer.counts else st.integers(1, min(offer.count_max, 10))),
         "aspect_ratio": maybe(st.sampled_from(size.ratios or ("1:1", "16:9", "3:4"))),
     }
     if offer.kind is Kind.IMAGE:
@@ -123,15 +121,14 @@ def plain_values(draw: st.DrawFn, offer: Offer) -> dict[str, Any]:
     return told
 
 
-@st.composite
-def calls(draw: st.DrawFn, provider: Provider, offer: Offer) -> Call:
+def a_fitting_call(draw: Draw, provider: Provider, offer: Offer) -> Call:
     """Draw a call of a request that fits the offer."""
     mode = draw(st.sampled_from([mode for mode in offer.operations if mode in ROLES_OF]))
-    blobs = tuple(a_blob(role, number) for number, role in enumerate(draw(pictures(offer, mode)), 1))
+    blobs = tuple(a_blob(role, number) for number, role in enumerate(pictures(draw, offer, mode), 1))
     images = [
         MediaInput(src=blob.sha256, role=blob.role, sha256=blob.sha256, width=1024, height=1024) for blob in blobs
     ]
-    told = {"kind": offer.kind, **draw(plain_values(offer)), "images": images, "options": draw(options_of(offer))}
+    told = {"kind": offer.kind, **plain_values(draw, offer), "images": images, "options": options_of(draw, offer)}
     if mode is Mode.TIMELINE:
         told["scenes"] = [{"prompt": text} for text in draw(st.lists(TEXT, min_size=1, max_size=4))]
     try:
@@ -190,14 +187,14 @@ def picture_name(blob: Blob, form: Form) -> Any:
 
 
 @pytest.mark.parametrize(("provider_id", "model"), [(provider.id, offer.model) for provider, offer in USED])
-@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(data=st.data())
 def test_whatever_fits_an_offer_makes_a_body_within_its_limits(
     provider_id: str, model: str, data: st.DataObject
 ) -> None:
     offer = ALL[provider_id].offer(model)
     assert offer is not None
-    call = data.draw(calls(ALL[provider_id], offer))
+    call = a_fitting_call(data.draw, ALL[provider_id], offer)
     try:
         body = body_of(call)
     except Unsupported:  # before anything is sent, and only of pictures that have no place, or none together
