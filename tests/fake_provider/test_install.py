@@ -87,8 +87,8 @@ def test_another_process_is_ready_for_it(provider: FakeProvider, tmp_path: Path)
     write_manifest(folder, provider.base_url, "other", adapter="fake")
     env = environment(folder)
     said = doctor(env)
-    assert "fake: ready, 2 offers" in said
-    assert "other: ready, 2 offers" in said
+    assert "fake: ready, 2 live offers of 2" in said
+    assert "other: ready, 2 live offers of 2" in said
     del env["DARKROOM_OTHER_KEY"]
-    assert "other: needs DARKROOM_OTHER_KEY, 2 offers" in doctor(env)
+    assert "other: needs DARKROOM_OTHER_KEY, 2 live offers of 2" in doctor(env)
     assert provider.connections == 0
