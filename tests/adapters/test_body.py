@@ -274,7 +274,7 @@ def test_a_picture_without_an_address_is_refused_where_only_addresses_are_taken(
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"fields": {"promt": "prompt"}},
+        {"fields": {"wording": "prompt"}},
         {"fields_of": {"edit_image": {"images": "image"}}},
         {"fields_of": {"edit_pictures": {"prompt": "prompt"}}},
         {"fields": {"prompt": {"as": "text"}}},
