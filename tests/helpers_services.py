@@ -18,7 +18,8 @@ from darkroom.domain.job import Job, State
 from darkroom.domain.output import Output
 from darkroom.domain.request import ImageRequest, VideoRequest
 from darkroom.services.caps import Terms
-from darkroom.services.generation import Proposal, Started
+from darkroom.services.generation import Started
+from darkroom.services.routes import Proposal
 from darkroom.settings import Settings
 from darkroom.store.base import Intent, Move
 

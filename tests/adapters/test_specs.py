@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, ValidationError
 
 from helpers_contract import recording
 
@@ -31,7 +32,7 @@ def spec(provider_id: str) -> dict[str, Any]:
 
 def schema_of(provider_id: str, path: str) -> dict[str, Any] | None:
     """Return the schema of the body posted to a path; None where the specification does not know it."""
-    base = urlsplit(spec(provider_id)["servers"][0]["url"]).path
+    base = urlsplit(str(spec(provider_id)["servers"][0]["url"])).path
     for template, operations in spec(provider_id)["paths"].items():
         pattern = re.sub(r"\\\{[^}]*\\\}", "[^/]+", re.escape(template))
         if "post" in operations and re.fullmatch(f"(?:{re.escape(base)})?{pattern}", path):
@@ -57,10 +58,8 @@ def test_a_recorded_body_is_what_the_specification_asks_for(provider_id: str, se
     if schema is None:
         pytest.skip("newer than the specification")
     whole = {**schema, "components": spec(provider_id).get("components", {})}
-    errors = [
-        f"{error.json_path}: {error.message[:200]}" for error in Draft202012Validator(whole).iter_errors(sent["json"])
-    ]
-    assert errors == []
+    found: Iterator[ValidationError] = Draft202012Validator(whole).iter_errors(sent["json"])  # pyright: ignore[reportUnknownMemberType]
+    assert [f"{error.json_path}: {error.message[:200]}" for error in found] == []
 
 
 def test_the_specifications_know_some_of_the_paths() -> None:

@@ -16,7 +16,7 @@ from darkroom.errors import DarkroomError
 from darkroom.server.tools.shared import build
 from darkroom.server.views import error_text, job_view, proposal_view
 from darkroom.services.caps import Terms
-from darkroom.services.generation import Proposal
+from darkroom.services.routes import Proposal
 
 group = typer.Typer(no_args_is_help=True, help="Make a picture or a clip and wait for it.")
 LONGEST_S = 24 * 3600.0

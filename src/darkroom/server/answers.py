@@ -11,7 +11,8 @@ from darkroom.domain.job import Job, State
 from darkroom.errors import DarkroomError
 from darkroom.server.context import ToolCall
 from darkroom.server.views import error_text, error_view, job_text, job_view, proposal_view
-from darkroom.services.generation import Proposal, Started
+from darkroom.services.generation import Started
+from darkroom.services.routes import Proposal
 
 THUMBNAILS = 4
 """Small pictures in one answer."""

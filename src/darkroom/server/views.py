@@ -14,7 +14,7 @@ from darkroom.domain.request import clip
 from darkroom.errors import DarkroomError
 from darkroom.events import Progress
 from darkroom.services.estimates import job_cost
-from darkroom.services.generation import Proposal
+from darkroom.services.routes import Proposal
 
 DRAFT = "draft"
 JOB_SCHEMA: dict[str, Any] = {
