@@ -18,9 +18,11 @@ from darkroom.adapters.registry import Registry, adapter_names
 from darkroom.artifacts.inputs import LocalInputs
 from darkroom.artifacts.local import LocalArtifacts
 from darkroom.catalog.accounts import Accounts
+from darkroom.catalog.agents import agents
 from darkroom.catalog.plans import FILE as PLANS_FILE
 from darkroom.catalog.plans import PlanBook
 from darkroom.catalog.providers import Provider, Providers, normal
+from darkroom.catalog.skills import Skills
 from darkroom.clock import Clock, SystemClock
 from darkroom.domain.job import Event, Job, LedgerRow
 from darkroom.domain.names import did_you_mean
@@ -38,10 +40,12 @@ from darkroom.runtime.linger import Linger, lingered, start_worker
 from darkroom.runtime.liveness import Presence
 from darkroom.runtime.step import Stepper
 from darkroom.runtime.unknown import Operator
+from darkroom.services.agents import AgentCatalogue
 from darkroom.services.estimates import Estimates
 from darkroom.services.generation import Generation
 from darkroom.services.jobs import Jobs
 from darkroom.services.pricing import Pricing
+from darkroom.services.skills import SkillLibrary
 from darkroom.services.usage import UsageBook
 from darkroom.settings import LATER, PREFIX, Settings, known_variables, secrets_of, set_variables
 from darkroom.store.sqlite import SqliteStore
@@ -84,6 +88,9 @@ class App:
         self.plans = PlanBook(settings.home / PLANS_FILE, lambda: self.providers)
         self.pricing = Pricing(self.providers, self.accounts, settings, self.clock, adapter_names())
         self.estimates = Estimates(self.pricing, self.plans, self.store, settings)
+        self.agents = AgentCatalogue(agents, self.pricing)
+        self.skill_files = Skills(settings.skills_dir)
+        self.skills = SkillLibrary(self.skill_files, self.agents)
         self.usage = UsageBook(self.store, settings, lambda: self.plans, self.clock)
         self._accounts: Accounts | None = None
         self.embedded: Embedded | None = None
@@ -241,7 +248,10 @@ class App:
                 found.append(f"{name} is set, but this version does not use it yet.")
             else:
                 found.append(f"{name} is set, but darkroom has no such setting.{did_you_mean(name, names)}")
-        return [*found, *self._offer_warnings(), *self.providers.problems, *self._plan_warnings()]
+        found += [*self._offer_warnings(), *self.providers.problems, *self._plan_warnings()]
+        if self.settings.skills_dir is not None:
+            self.skill_files.current()
+        return [*found, *self.skill_files.problems]
 
     def _offer_warnings(self) -> list[str]:
         """Say which offers of the settings there are not, and which prices are past their end."""

@@ -26,7 +26,6 @@ LATER = frozenset(
     {
         "TOOLSETS",
         "ALLOWED_HOSTS",
-        "SKILLS_DIR",
         "CALLBACK_SECRET",
         "CALLBACK_HOSTS",
         "PUBLIC_URL",
@@ -122,6 +121,7 @@ class Settings(BaseSettings):
         default=15, description="minutes that paid work goes on after the host has closed darkroom; 0 = not at all"
     )
     providers_dir: Folder | None = Field(default=None, description="folder of your own provider manifests")
+    skills_dir: Folder | None = Field(default=None, description="folder of your own skills")
 
     @field_validator("timezone")
     @classmethod

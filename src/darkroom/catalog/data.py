@@ -1,5 +1,6 @@
 """Where the shipped data lie: inside the wheel, or at the top of a checkout."""
 
+import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -19,7 +20,7 @@ def data_dir() -> Path:
 
 
 def manifests_dir(family: str) -> Path:
-    """Return the folder of the shipped manifests of one family: providers."""
+    """Return the folder of the shipped manifests of one family: providers, agents, skills."""
     return data_dir() / "manifests" / family
 
 
@@ -30,3 +31,10 @@ def resource_text(name: str) -> str:
         FileNotFoundError: If there is none of that name.
     """
     return (data_dir() / "resources" / name).read_text(encoding="utf-8").strip()
+
+
+@cache
+def requests(family: str) -> dict[str, tuple[str, ...]]:
+    """Return how people ask for each of the agents or skills, by id; reads a file the first time."""
+    rows = tomllib.loads(resource_text(f"requests/{family}.toml"))[family]
+    return {name: tuple(several) for name, several in rows.items()}

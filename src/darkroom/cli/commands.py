@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from darkroom import __version__
-from darkroom.cli import db, doctor, generate, jobs, models, money, worker
+from darkroom.cli import db, doctor, generate, jobs, models, money, skills, worker
 from darkroom.cli.console import out
 
 cli = typer.Typer(
@@ -22,6 +22,9 @@ cli.command()(money.estimate)
 cli.command()(money.usage)
 cli.command()(models.models)
 cli.command()(models.providers)
+cli.command()(skills.skills)
+cli.add_typer(skills.group, name="skill")
+cli.command()(skills.agents)
 cli.add_typer(db.group, name="db")
 cli.command()(doctor.doctor)
 cli.command(hidden=True)(worker.worker)

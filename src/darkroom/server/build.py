@@ -5,20 +5,39 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
+import anyio.to_thread
 from mcp.server import CacheHint, MCPServer
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
-from mcp_types import CallToolResult, InputRequiredResult, Resource, ResourceTemplate, TextContent
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    INVALID_PARAMS,
+    CallToolResult,
+    Completion,
+    CompletionArgument,
+    CompletionContext,
+    GetPromptResult,
+    InputRequiredResult,
+    Prompt,
+    PromptReference,
+    Resource,
+    ResourceTemplate,
+    ResourceTemplateReference,
+    TextContent,
+)
 from mcp_types import Tool as PublishedTool
 from pydantic import AnyUrl
 
 from darkroom import __version__
 from darkroom.catalog.data import resource_text
 from darkroom.domain.names import did_you_mean
-from darkroom.errors import DarkroomError, UnknownJob
+from darkroom.errors import DarkroomError, InvalidRequest, UnknownJob
 from darkroom.server.answers import error_answer
+from darkroom.server.completions import complete
 from darkroom.server.context import Program, Tool, ToolCall
+from darkroom.server.knowledge import Knowledge
+from darkroom.server.prompts import prompt, prompts
 from darkroom.server.resources import RESOURCES, TEMPLATES, Reader, UnknownResource
 from darkroom.server.schema import parse, published
 from darkroom.server.tools import TOOLS
@@ -61,6 +80,15 @@ class DarkroomServer(MCPServer[Program]):
             log_level="WARNING",
             cache_hints={"tools/list": CacheHint(ttl_ms=60_000, scope="public")},
         )
+        self.completion()(self._complete)
+
+    async def _complete(
+        self,
+        ref: PromptReference | ResourceTemplateReference,
+        argument: CompletionArgument,
+        _: CompletionContext | None,
+    ) -> Completion:
+        return await anyio.to_thread.run_sync(complete, self.program, ref, argument.name, argument.value)
 
     @property
     def program(self) -> Program:
@@ -93,12 +121,29 @@ class DarkroomServer(MCPServer[Program]):
             return CallToolResult(content=[TextContent(text=text)], is_error=True)
 
     async def list_resources(self) -> list[Resource]:
-        """Return the resources that have no variable in their URI."""
-        return list(RESOURCES)
+        """Return the resources that have no variable in their URI, and one for every skill."""
+        return [*RESOURCES, *await anyio.to_thread.run_sync(Knowledge(self.program).skills)]
 
     async def list_resource_templates(self) -> list[ResourceTemplate]:
         """Return the resources that have one."""
         return list(TEMPLATES)
+
+    async def list_prompts(self) -> list[Prompt]:
+        """Return the prompts for clients with a menu of them."""
+        return await anyio.to_thread.run_sync(prompts, self.program.skills)
+
+    async def get_prompt(
+        self, name: str, arguments: dict[str, Any] | None = None, context: Context[Program, Any] | None = None
+    ) -> GetPromptResult | InputRequiredResult:
+        """Return the text of one prompt.
+
+        Raises:
+            MCPError: If there is none of that name, or an argument cannot be used.
+        """
+        try:
+            return await anyio.to_thread.run_sync(prompt, self.program.skills, name, arguments or {})
+        except InvalidRequest as exc:
+            raise MCPError(code=INVALID_PARAMS, message=error_text(exc)) from exc
 
     async def read_resource(
         self, uri: AnyUrl | str, context: Context[Program, Any] | None = None

@@ -12,10 +12,12 @@ from darkroom.catalog.providers import Offer, Provider
 from darkroom.clock import Clock
 from darkroom.domain.job import Event, Job, LedgerRow
 from darkroom.server.schema import ToolArgs
+from darkroom.services.agents import AgentCatalogue
 from darkroom.services.estimates import Estimates
 from darkroom.services.generation import Generation
 from darkroom.services.jobs import Jobs
 from darkroom.services.pricing import Pricing
+from darkroom.services.skills import SkillLibrary
 from darkroom.services.usage import UsageBook
 from darkroom.settings import Settings
 
@@ -63,6 +65,16 @@ class Program(Protocol):
     @property
     def usage(self) -> UsageBook:
         """Answers what was spent."""
+        ...
+
+    @property
+    def skills(self) -> SkillLibrary:
+        """Finds and invokes skills."""
+        ...
+
+    @property
+    def agents(self) -> AgentCatalogue:
+        """Answers about agents."""
         ...
 
     @property

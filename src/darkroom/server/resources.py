@@ -1,4 +1,4 @@
-"""Resources: jobs, their records, and their files."""
+"""Resources: jobs, their records and files, and whatever can be read up."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -11,10 +11,11 @@ from mcp_types import Resource, ResourceTemplate
 
 from darkroom.domain.names import nearest
 from darkroom.domain.output import Output
-from darkroom.errors import ResultExpired, UnknownModel
-from darkroom.server import catalogue
+from darkroom.errors import InvalidRequest, ResultExpired, UnknownModel
+from darkroom.server import catalogue, knowledge
 from darkroom.server.catalogue import Catalogue
 from darkroom.server.context import LOCAL, Program
+from darkroom.server.knowledge import SKILL_SCHEME, Knowledge
 from darkroom.server.money_views import usage_view
 from darkroom.server.views import job_view, output_view, record
 
@@ -25,6 +26,7 @@ SCHEME = "darkroom://"
 
 RESOURCES = (
     *catalogue.RESOURCES,
+    *knowledge.RESOURCES,
     Resource(
         uri="darkroom://jobs",
         name="jobs",
@@ -35,6 +37,7 @@ RESOURCES = (
 )
 TEMPLATES = (
     *catalogue.TEMPLATES,
+    *knowledge.TEMPLATES,
     ResourceTemplate(
         uri_template="darkroom://jobs/{job_id}",
         name="job",
@@ -77,12 +80,14 @@ class Reader:
     principal: str = LOCAL
 
     async def read(self, uri: str) -> ReadResourceContents:
-        """Return the content of a `darkroom://` resource.
+        """Return the content of a `darkroom://` or `skill://` resource.
 
         Raises:
             UnknownResource: If there is none of that URI.
             DarkroomError: If it exists and cannot be read.
         """
+        if uri.startswith(SKILL_SCHEME):
+            return await self._known(lambda: self.knowledge.skill_file(uri))
         path, _, query = uri.removeprefix(SCHEME).partition("?")
         parts = path.split("/")
         handlers: dict[tuple[str, int], Callable[[], Awaitable[ReadResourceContents]]] = {
@@ -94,21 +99,32 @@ class Reader:
         if parts[0] == "outputs" and parts[2:] == ["thumbnail"]:
             return await self._thumbnail(parts[1])
         handler = handlers.get((parts[0], len(parts)))
-        listed = self.catalogue.handler(parts, query) if uri.startswith(SCHEME) else None
+        listed = (
+            (self.catalogue.handler(parts, query) or self.knowledge.handler(parts)) if uri.startswith(SCHEME) else None
+        )
         if listed is not None:
-            try:
-                return _json(await anyio.to_thread.run_sync(listed))
-            except UnknownModel as exc:
-                raise UnknownResource(exc.message) from exc
+            return await self._known(lambda: _json(listed()))
         if handler is None or not uri.startswith(SCHEME):
             raise UnknownResource(await anyio.to_thread.run_sync(self._nearest, uri))
         return await handler()
+
+    @staticmethod
+    async def _known(read: Callable[[], ReadResourceContents]) -> ReadResourceContents:
+        try:
+            return await anyio.to_thread.run_sync(read)
+        except (UnknownModel, InvalidRequest) as exc:
+            raise UnknownResource(exc.message) from exc
 
     def _nearest(self, uri: str) -> str:
         """Return which resource may have been meant; blocks."""
         fixed = [resource.uri.removeprefix(SCHEME) for resource in RESOURCES]
         near = nearest(uri.removeprefix(SCHEME), [*fixed, *(f"pricing/providers/{x}" for x in self.program.providers)])
         return f"Did you mean {SCHEME}{near[0]}?" if near else f"There are {', '.join(fixed)} under {SCHEME}."
+
+    @property
+    def knowledge(self) -> Knowledge:
+        """The part of it that comes from skills, agents and frameworks."""
+        return Knowledge(self.program)
 
     @property
     def catalogue(self) -> Catalogue:

@@ -7,6 +7,7 @@ from darkroom.server.tools import (
     estimate_credits,
     generate_image,
     generate_video,
+    invoke_skill,
     retry_job,
 )
 
@@ -17,4 +18,5 @@ TOOLS: tuple[Tool, ...] = (
     cancel_job.TOOL,
     retry_job.TOOL,
     estimate_credits.TOOL,
+    invoke_skill.TOOL,
 )
