@@ -132,7 +132,7 @@ async def test_a_prompt_brainstorms(client: Client) -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "expected"),
     [
-        ("contnt", {"work": "x"}, "content"),
+        ("kontent", {"work": "x"}, "content"),
         ("content", {}, "input is empty"),
         ("content", {"work": "x", "skill": "copiediting"}, "copy"),
         ("brainstorm", {"task_type": "lunch"}, "launch"),

@@ -14,8 +14,8 @@ from darkroom.server.build import DarkroomServer
 
 pytestmark = pytest.mark.anyio
 SNAPSHOTS = sorted((Path(__file__).parent / "snapshots").glob("*.json"))
-NAMES = ["generate_image", "generate_video", "check_job", "cancel_job", "retry_job", "estimate_credits"]
-MOST_BYTES = 6_200
+NAMES = ["generate_image", "generate_video", "check_job", "cancel_job", "retry_job", "estimate_credits", "invoke_skill"]
+MOST_BYTES = 7_100
 
 
 async def listing(client: Client) -> list[dict[str, Any]]:

@@ -81,7 +81,8 @@ def _yaml(text: str, name: str) -> dict[str, Any]:
     if len(text) > FRONT or text.count("[") + text.count("{") > BRACKETS:
         raise DocumentError(f"the front matter of {name} is too long or nested: {FRONT} letters, {BRACKETS} brackets")
     try:
-        events = cast("Iterable[object]", yaml.parse(text, Loader=yaml.SafeLoader))  # pyright: ignore[reportUnknownMemberType]
+        parse = cast("Any", yaml).parse
+        events: Iterable[object] = parse(text, Loader=yaml.SafeLoader)
         if any(isinstance(event, yaml.AliasEvent) for event in events):
             raise DocumentError(f"the front matter of {name} uses aliases (*name); write the values out")
         data = yaml.safe_load(text)
@@ -90,10 +91,10 @@ def _yaml(text: str, name: str) -> dict[str, Any]:
         where = f" in line {mark.line + 2}" if mark is not None else ""
         why = getattr(exc, "problem", None) or type(exc).__name__
         raise DocumentError(f"the front matter of {name} is no YAML{where}: {why}") from None
-    found = cast("dict[str, Any]", data if isinstance(data, dict) else {0: None})
+    found = cast("dict[object, Any]", data if isinstance(data, dict) else {0: None})
     if not all(isinstance(key, str) for key in found):
         raise DocumentError(f"the front matter of {name} is not a list of names with values")
-    return found
+    return cast("dict[str, Any]", found)
 
 
 def _sections(body: str) -> tuple[str, dict[str, str]]:
