@@ -122,6 +122,10 @@ class ReplicateAdapter:
             raise InvalidRequest("That is no id of a prediction.", field="provider-id", hint="Nothing was changed.")
         return {"id": provider_job_id}
 
+    def download_headers(self, call: Follow) -> dict[str, str]:
+        """Return the token, which files that the API itself serves want."""
+        return _headers(call)
+
     async def check(self, call: Follow) -> Health:
         """Ask whose token it is."""
         await self._http.request("GET", "/account", headers=_headers(call))
