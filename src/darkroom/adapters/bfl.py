@@ -33,9 +33,8 @@ class BflAdapter:
         del call
         data = answer.json()
         found = needed(data, "id")
-        return Accepted(
-            {"id": found, "polling_url": text_at(data, "polling_url"), "cost": number_at(data, "cost")}, found
-        )
+        url = self._http.own(text_at(data, "polling_url"))
+        return Accepted({"id": found, "polling_url": url, "cost": number_at(data, "cost")}, found)
 
     async def poll(self, operation: Json, call: Follow) -> Pending | Succeeded | Failed:
         """Ask at the address that the acceptance named: each region keeps its own tasks."""

@@ -60,7 +60,7 @@ class FalAdapter:
         data = answer.json()
         found = needed(data, "request_id")
         usual = _addresses(wire_of(call), found)
-        return Accepted({name: text_at(data, name) or address for name, address in usual.items()}, found)
+        return Accepted({name: self._http.own(text_at(data, name)) or usual[name] for name in usual}, found)
 
     async def poll(self, operation: Json, call: Follow) -> Pending | Succeeded | Failed:
         """Ask for the status, and once it has ended for the result."""

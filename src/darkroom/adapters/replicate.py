@@ -33,6 +33,8 @@ KEPT_MS = 3_600_000
 """How long inputs and outputs are kept after a prediction ended."""
 CANCEL_AFTER = "1h"
 """A prediction that has not ended by then is stopped there: none begins long after anybody waits for it."""
+PLACES = ("get", "cancel")
+"""Addresses of a prediction that are kept; others that it names are not called."""
 SKEW_MS = 300_000
 """How far the provider's clock may be from ours."""
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -65,7 +67,7 @@ class ReplicateAdapter:
     def read(self, answer: Answer, call: Call) -> Accepted | Succeeded:
         """Return what to ask about later."""
         del call
-        return _accepted(answer.json())
+        return self._accepted(answer.json())
 
     async def poll(self, operation: Json, call: Follow) -> Pending | Succeeded | Failed:
         """Ask at the address that the acceptance named."""
@@ -112,8 +114,12 @@ class ReplicateAdapter:
         wire, wanted = wire_of(call), body_of(call)
         found = [item for item in cast("list[Any]", listed) if _is_ours(item, wire, wanted)]
         if len(found) == 1 and call.request.seed is not None:
-            return _accepted(found[0])
+            return self._accepted(found[0])
         return Unsure() if found else Absent()
+
+    def _accepted(self, data: Json) -> Accepted:
+        found = needed(data, "id")
+        return Accepted({"id": found, **{name: self._http.own(text_at(data, "urls", name)) for name in PLACES}}, found)
 
     def operation_of(self, provider_job_id: str, call: Follow) -> Json:
         """Return what `poll` needs, of the id alone."""
@@ -143,13 +149,6 @@ def _path(operation: Json) -> str:
 def _is_version(wire: str) -> bool:
     """Return whether that names one version: its id, alone or after the model's name and a colon."""
     return ":" in wire or "/" not in wire
-
-
-def _accepted(data: Json) -> Accepted:
-    found = needed(data, "id")
-    return Accepted(
-        {"id": found, "get": text_at(data, "urls", "get"), "cancel": text_at(data, "urls", "cancel")}, found
-    )
 
 
 def _is_ours(item: Any, wire: str, wanted: Json) -> bool:
