@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from darkroom.adapters.reading import dig, links, needed, number_at, text_at, texts
+from darkroom.adapters.reading import dig, fraction_at, links, needed, number_at, seed_at, text_at, texts
 from darkroom.errors import UnexpectedAnswer
 
 DATA: dict[str, Any] = {"a": {"b": [{"c": 1}, {"c": "two"}]}, "empty": "", "no": None, "yes": True, "list": []}
@@ -103,3 +103,17 @@ def test_the_texts_of_a_list(data: Any, found: list[str]) -> None:
 )  # fmt: skip
 def test_the_addresses_of_a_result_in_their_order(data: Any, found: list[str]) -> None:
     assert links(data) == found
+
+
+@pytest.mark.parametrize(
+    ("value", "fraction"), [(0, 0.0), (0.4, 0.4), ("0.4", 0.4), (1, 1.0), (40, None), (-1, None), (None, None)]
+)
+def test_how_far_work_is_on_the_one_scale_that_is_shown(value: Any, fraction: float | None) -> None:
+    assert fraction_at({"progress": value}, "progress") == fraction
+
+
+@pytest.mark.parametrize(
+    ("value", "notes"), [(7, {"seed": 7}), (0, {"seed": 0}), (True, {}), ("7", {}), (7.5, {}), (None, {}), ([7], {})]
+)
+def test_a_seed_is_noted_where_there_is_one(value: Any, notes: dict[str, Any]) -> None:
+    assert seed_at({"result": {"seed": value}}, "result", "seed") == notes

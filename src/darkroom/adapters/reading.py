@@ -3,6 +3,8 @@
 import math
 from typing import Any, cast
 
+from pydantic import JsonValue
+
 from darkroom.errors import UnexpectedAnswer
 
 
@@ -46,6 +48,18 @@ def number_at(data: Any, *path: str | int) -> float | None:
     except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
+
+
+def fraction_at(data: Any, *path: str | int) -> float | None:
+    """Return how far work is, from 0 to 1; None where it is told on another scale."""
+    found = number_at(data, *path)
+    return found if found is not None and 0 <= found <= 1 else None
+
+
+def seed_at(data: Any, *path: str | int) -> dict[str, JsonValue]:
+    """Return the seed at that path as a note of a result, empty where there is none."""
+    found = dig(data, *path)
+    return {"seed": found} if isinstance(found, int) and not isinstance(found, bool) else {}
 
 
 def texts(data: Any) -> list[str]:
