@@ -323,7 +323,8 @@ def check_result(result: Any, wanted: dict[str, Any], secrets: tuple[str, ...]) 
 
     `{"accepted": {"id", "operation", "poll_after_s"}}`, `{"pending": {"fraction", "message"}}`, `{"succeeded": {"urls",
     "made", "variants", "media_types", "failed", "cost", "notes"}}`, `{"failed": error, "billed", "charged"}`,
-    `{"cancelled": charged}`, `{"too_late": {}}`, `{"absent": {}}`, `{"unsure": {}}`, `{"health": {...}}`, `{"uploaded": value}`.
+    `{"cancelled": charged}`, `{"too_late": {}}`, `{"absent": {}}`, `{"unsure": {}}`, `{"health": {...}}`,
+    `{"uploaded": value}`.
     """
     match result:
         case Accepted():

@@ -1,10 +1,14 @@
 """Reads providers' answers tolerantly: what is not there, or of another type, is None."""
 
 import math
+from base64 import b64decode
 from typing import Any, cast
+from urllib.parse import unquote_to_bytes
 
 from pydantic import JsonValue
 
+from darkroom.adapters.base import Made
+from darkroom.domain.output import RemoteOutput
 from darkroom.errors import UnexpectedAnswer
 
 
@@ -65,6 +69,27 @@ def seed_at(data: Any, *path: str | int) -> dict[str, JsonValue]:
 def texts(data: Any) -> list[str]:
     """Return the texts of a list; none of anything else."""
     return [item for item in cast("list[Any]", data) if isinstance(item, str)] if isinstance(data, list) else []
+
+
+def output_of(
+    url: str, *, media_type: str | None = None, variant: str | None = None, expires_at: int | None = None
+) -> RemoteOutput | Made:
+    """Return the result at an address that `links` found; one that the address itself holds is taken out of it.
+
+    Raises:
+        UnexpectedAnswer: If it says that it holds one and does not.
+    """
+    if not url.startswith("data:"):
+        return RemoteOutput(url=url, media_type=media_type, variant=variant, expires_at=expires_at)
+    head, _, body = url[len("data:") :].partition(",")
+    plain = unquote_to_bytes(body)
+    try:
+        content = b64decode(plain, validate=True) if head.endswith(";base64") else plain
+    except ValueError:
+        content = b""
+    if not content:
+        raise UnexpectedAnswer("The provider's answer has a data URI that holds nothing.")
+    return Made(content, head.partition(";")[0] or media_type, variant)
 
 
 def links(data: Any) -> list[str]:

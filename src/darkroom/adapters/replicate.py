@@ -23,8 +23,7 @@ from darkroom.adapters.base import (
     Unsure,
 )
 from darkroom.adapters.body import body_of, wire_of
-from darkroom.adapters.reading import dig, links, needed, text_at
-from darkroom.domain.output import RemoteOutput
+from darkroom.adapters.reading import dig, links, needed, output_of, text_at
 from darkroom.errors import InvalidRequest
 from darkroom.net.answer import Answer
 from darkroom.net.provider import ProviderHttp
@@ -86,7 +85,7 @@ class ReplicateAdapter:
         expires_at = _kept_until(data, call.now)
         found = _named_links(data.get("output"))
         if found:
-            return Succeeded(tuple(RemoteOutput(url=url, variant=name, expires_at=expires_at) for name, url in found))
+            return Succeeded(tuple(output_of(url, variant=name, expires_at=expires_at) for name, url in found))
         code = "data_removed" if data.get("data_removed") is True else "no_files"
         return Failed(self._http.ended(code, message="Its output names no file."), billed=True)
 

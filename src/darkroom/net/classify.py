@@ -43,7 +43,7 @@ CONTENT = frozenset(
 )  # fmt: skip
 INVALID = frozenset({400, 404, 405, 413, 415, 422})
 CODE_SHOWN = 80
-REQUEST_IDS = ("x-request-id", "request-id", "trace-id", "x-amzn-requestid", "cf-ray")
+REQUEST_IDS = ("x-request-id", "request-id", "x-fal-request-id", "trace-id", "x-amzn-requestid", "cf-ray")
 LONGEST_S = 86_400.0
 """Seconds that a provider may ask us to wait: longer is cut to this."""
 _WAIT = re.compile(r"(?i)\b(?:try again|retry|wait|resets?)[a-z ]{0,30}? ~?(\d{1,6}(?:\.\d{1,6})?) ?(s\b|sec|m\b|min)")
