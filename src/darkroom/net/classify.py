@@ -219,12 +219,15 @@ def explain_failure(exc: Exception, provider: Provider, *, submitting: bool) -> 
 
 
 def retry_after_s(headers: Mapping[str, str], now: int) -> float | None:
-    """Return the seconds of a Retry-After, which may be a number or a date; None where it says nothing sensible."""
-    text = headers.get("retry-after", "").strip()
-    if not text:
+    """Return the seconds of a Retry-After, which may be a number or a date; None where it says nothing sensible.
+
+    Some providers tell it in milliseconds besides, in a header of their clients' own.
+    """
+    exact, text = headers.get("retry-after-ms", "").strip(), headers.get("retry-after", "").strip()
+    if not text and not exact:
         return None
     try:
-        seconds = float(text)
+        seconds = float(exact) / 1000 if exact.replace(".", "", 1).isdecimal() else float(text)
     except ValueError:
         try:
             moment = parsedate_to_datetime(text)
