@@ -129,6 +129,7 @@ def test_the_providers_own_code_and_words_are_shown(body: Any, code: str | None,
 def test_the_providers_request_id_is_shown_for_support() -> None:
     error = explained(500, {"message": "oops"}, x_request_id="req_1")
     assert error.provider_message == "oops; request req_1"
+    assert explained(500, {"detail": "oops"}, x_fal_request_id="r1").provider_message == "oops; request r1"
     assert isinstance(error, SubmitUnknown)
     assert error.hint is not None
     assert "not sent again" in error.hint
@@ -147,6 +148,11 @@ def test_a_wait_that_the_provider_names_is_carried() -> None:
     assert explained(503, retry_after="12").retry_after_s == 12
     assert explained(429).retry_after_s is None
     assert explained(500, retry_after="12").retry_after_s is None
+    assert explained(429, retry_after_ms="1500").retry_after_s == 1.5
+    assert explained(429, retry_after_ms="1500", retry_after="2").retry_after_s == 1.5
+    assert explained(429, retry_after_ms="soon", retry_after="2").retry_after_s == 2
+    assert explained(429, retry_after_ms="soon").retry_after_s is None
+    assert explained(429, retry_after_ms="-5").retry_after_s is None
 
 
 @pytest.mark.parametrize(

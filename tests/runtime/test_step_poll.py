@@ -79,18 +79,23 @@ async def test_a_poll_that_fails_never_fails_the_job(rig: Rig, clock: FakeClock,
 
 
 @pytest.mark.parametrize(
-    ("billed", "kind", "certain"), [(True, LedgerKind.SETTLED, False), (False, LedgerKind.RELEASED, True)]
+    ("billed", "charged", "row"),
+    [
+        (True, None, (LedgerKind.SETTLED, 40_000, False)),
+        (True, MicroUsd(7_000), (LedgerKind.SETTLED, 7_000, False)),
+        (False, None, (LedgerKind.RELEASED, 40_000, True)),
+    ],
 )
 async def test_a_failure_that_the_provider_says_ends_the_job(
-    rig: Rig, billed: bool, kind: LedgerKind, certain: bool
+    rig: Rig, billed: bool, charged: MicroUsd | None, row: tuple[LedgerKind, int, bool]
 ) -> None:
-    rig.adapter.polls = [Failed(ContentBlocked("a celebrity"), billed=billed)]
+    rig.adapter.polls = [Failed(ContentBlocked("a celebrity"), billed=billed, charged=charged)]
     held = await rig.begun()
     assert await again(rig, held) is None
     part = await rig.part(held)
     assert part.error is not None
     assert (part.state, part.error["code"]) == (State.FAILED, "content_blocked")
-    assert (await rig.money(held))[1:] == [(kind, 40_000, certain)]
+    assert (await rig.money(held))[1:] == [row]
 
 
 # Deadlines

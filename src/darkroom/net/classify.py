@@ -43,7 +43,7 @@ CONTENT = frozenset(
 )  # fmt: skip
 INVALID = frozenset({400, 404, 405, 413, 415, 422})
 CODE_SHOWN = 80
-REQUEST_IDS = ("x-request-id", "request-id", "trace-id", "x-amzn-requestid", "cf-ray")
+REQUEST_IDS = ("x-request-id", "request-id", "x-fal-request-id", "trace-id", "x-amzn-requestid", "cf-ray")
 LONGEST_S = 86_400.0
 """Seconds that a provider may ask us to wait: longer is cut to this."""
 _WAIT = re.compile(r"(?i)\b(?:try again|retry|wait|resets?)[a-z ]{0,30}? ~?(\d{1,6}(?:\.\d{1,6})?) ?(s\b|sec|m\b|min)")
@@ -219,12 +219,15 @@ def explain_failure(exc: Exception, provider: Provider, *, submitting: bool) -> 
 
 
 def retry_after_s(headers: Mapping[str, str], now: int) -> float | None:
-    """Return the seconds of a Retry-After, which may be a number or a date; None where it says nothing sensible."""
-    text = headers.get("retry-after", "").strip()
-    if not text:
+    """Return the seconds of a Retry-After, which may be a number or a date; None where it says nothing sensible.
+
+    Some providers tell it in milliseconds besides, in a header of their clients' own.
+    """
+    exact, text = headers.get("retry-after-ms", "").strip(), headers.get("retry-after", "").strip()
+    if not text and not exact:
         return None
     try:
-        seconds = float(text)
+        seconds = float(exact) / 1000 if exact.replace(".", "", 1).isdecimal() else float(text)
     except ValueError:
         try:
             moment = parsedate_to_datetime(text)
