@@ -57,6 +57,27 @@ def test_the_status_of_a_submission_says_whether_it_may_be_sent_again(
     assert verdict_of(error) is verdict
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>503 Service Temporarily Unavailable</html>",
+        b"\n <!doctype html><a>Privacy policy</a>",
+        b"upstream connect error or disconnect/reset before headers",
+    ],
+)
+def test_a_page_about_trouble_is_from_something_on_the_way_and_proves_nothing(body: bytes) -> None:
+    rules = [{"text": "polic", "means": "content_blocked"}, {"status": 503, "means": "overloaded"}]
+    provider = make_provider(safe_statuses=[503, 502, 408], errors=rules)
+    for status in (408, 502, 503, 504):
+        error = explain(Answer(status, {"retry-after": "1"}, body), provider, submitting=True, now=NOW)
+        assert type(error) is SubmitUnknown, status
+    assert type(explained(503, {"detail": "Service unavailable"})) is Overloaded
+    assert type(explained(503, b"[]")) is Overloaded
+    assert type(explained(429, body)) is RateLimited
+    assert type(explained(403, body)) is AuthFailed
+    assert type(explained(503, body, submitting=False)) is ProviderFailed
+
+
 @given(st.integers(100, 599).filter(lambda status: not 200 <= status < 300))
 def test_a_status_that_nobody_documented_is_never_a_licence_to_send_again(status: int) -> None:
     error = explain(Answer(status), make_provider(), submitting=True, now=NOW)

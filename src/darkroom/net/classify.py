@@ -126,7 +126,8 @@ def explain(
     """
     told = told or _told(answer)
     status = told.status if told.status is not None else answer.status
-    kind, text = _kind(status, told, provider, submitting=submitting)
+    lost = submitting and not _is_the_provider_s_own(answer)
+    kind, text = (None, "") if lost else _kind(status, told, provider, submitting=submitting)
     error = lost_answer(provider.title) if kind is None else kind(f"{provider.title} {text} (status {status}).")
     _quote(error, told, answer.headers, secrets)
     if kind is not None:
@@ -156,6 +157,15 @@ def _quote(error: DarkroomError, told: Told, headers: Mapping[str, str], secrets
     code = next((item for item in told.codes if not item.isdecimal()), next(iter(told.codes), None))
     error.provider_code = code and redact(code, secrets)[:CODE_SHOWN]
     error.provider_message = "; ".join(item for item in said if item) or None
+
+
+def _is_the_provider_s_own(answer: Answer) -> bool:
+    """Return whether an answer can be the provider's: a page about trouble is from something on the way to it.
+
+    That does not know what became of the call, whatever its status and its words.
+    """
+    trouble = answer.status == 408 or answer.status >= 500
+    return not trouble or answer.body.lstrip()[:1] in (b"", b"{", b"[")
 
 
 def _asked_to_wait(message: str, error: DarkroomError) -> float | None:
