@@ -1,13 +1,13 @@
 """Kling: clips and pictures from their maker. Wire format: https://app.klingai.com/global/dev/document-api."""
 
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote
 
 import jwt
 
 from darkroom.adapters.base import Absent, Accepted, Call, Failed, Follow, Health, Json, Pending, Succeeded, Unsure
 from darkroom.adapters.body import Body, body_of, number_text, shots_of, wire_of
-from darkroom.adapters.reading import dig, needed, number_at, text_at
+from darkroom.adapters.reading import dig, items, needed, number_at, text_at
 from darkroom.domain.kinds import Kind, Mode, Role
 from darkroom.domain.output import FailedOutput, RemoteOutput
 from darkroom.domain.request import Effective
@@ -87,7 +87,7 @@ class KlingAdapter:
         """Ask for the packs of units that were bought in the last year."""
         span = {"start_time": call.now - 365 * DAY_MS, "end_time": call.now}
         answer = await self._http.request("GET", "/account/costs", headers=_headers(call), params=span)
-        packs = _objects(dig(self._data(answer, submitting=False), "resource_pack_subscribe_infos"))
+        packs = items(dig(self._data(answer, submitting=False), "resource_pack_subscribe_infos"))
         left = [number_at(pack, "remaining_quantity") or 0 for pack in packs if text_at(pack, "status") == "online"]
         return Health(balance=f"{number_text(round(sum(left), 2))} units" if left else None)
 
@@ -183,11 +183,7 @@ def _done(data: Json, call: Follow) -> Succeeded:
 
 
 def _in_order(data: Any) -> list[Any]:
-    return sorted(_objects(data), key=lambda entry: number_at(entry, "index") or 0)
-
-
-def _objects(data: Any) -> list[Any]:
-    return cast("list[Any]", data) if isinstance(data, list) else []
+    return sorted(items(data), key=lambda entry: number_at(entry, "index") or 0)
 
 
 def create(http: ProviderHttp) -> KlingAdapter:

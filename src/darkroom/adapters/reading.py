@@ -48,9 +48,14 @@ def number_at(data: Any, *path: str | int) -> float | None:
     return number if math.isfinite(number) else None
 
 
+def items(data: Any) -> list[Any]:
+    """Return the entries of a list; none of anything else."""
+    return cast("list[Any]", data) if isinstance(data, list) else []
+
+
 def texts(data: Any) -> list[str]:
     """Return the texts of a list; none of anything else."""
-    return [item for item in cast("list[Any]", data) if isinstance(item, str)] if isinstance(data, list) else []
+    return [item for item in items(data) if isinstance(item, str)]
 
 
 def links(data: Any) -> list[str]:
