@@ -5,7 +5,18 @@ from typing import Any
 import pytest
 
 from darkroom.adapters.base import Made
-from darkroom.adapters.reading import dig, fraction_at, links, needed, number_at, output_of, seed_at, text_at, texts
+from darkroom.adapters.reading import (
+    dig,
+    fraction_at,
+    items,
+    links,
+    needed,
+    number_at,
+    output_of,
+    seed_at,
+    text_at,
+    texts,
+)
 from darkroom.domain.output import RemoteOutput
 from darkroom.errors import UnexpectedAnswer
 
@@ -31,6 +42,11 @@ DATA: dict[str, Any] = {"a": {"b": [{"c": 1}, {"c": "two"}]}, "empty": "", "no":
 )
 def test_what_lies_at_a_path(path: tuple[str | int, ...], found: Any) -> None:
     assert dig(DATA, *path) == found
+
+
+def test_entries_are_those_of_a_list() -> None:
+    assert items([1, None, {"a": 2}]) == [1, None, {"a": 2}]
+    assert [items(data) for data in (None, {"a": 1}, "text", 5)] == [[], [], [], []]
 
 
 @pytest.mark.parametrize("data", [None, [], "text", 5, True])

@@ -78,6 +78,23 @@ def test_a_page_about_trouble_is_from_something_on_the_way_and_proves_nothing(bo
     assert type(explained(503, body, submitting=False)) is ProviderFailed
 
 
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(400, InsufficientCredits), (403, InsufficientCredits), (500, SubmitUnknown), (502, SubmitUnknown),
+     (408, SubmitUnknown), (409, SubmitUnknown)],
+)  # fmt: skip
+def test_words_alone_do_not_make_a_refusal_of_a_server_in_trouble(status: int, kind: type[DarkroomError]) -> None:
+    provider = make_provider(errors=[{"text": "no credits", "means": "insufficient_credits"}])
+    answer = Answer(status, {}, b'{"message": "could not say that there are no credits"}')
+    assert type(explain(answer, provider, submitting=True, now=NOW)) is kind
+    assert type(explain(answer, provider, submitting=False, now=NOW)) is InsufficientCredits
+
+
+def test_a_code_is_a_refusal_whatever_the_status() -> None:
+    provider = make_provider(errors=[{"code": "E1", "means": "insufficient_credits"}])
+    assert type(explain(Answer(500, {}, b'{"code": "E1"}'), provider, submitting=True, now=NOW)) is InsufficientCredits
+
+
 @given(st.integers(100, 599).filter(lambda status: not 200 <= status < 300))
 def test_a_status_that_nobody_documented_is_never_a_licence_to_send_again(status: int) -> None:
     error = explain(Answer(status), make_provider(), submitting=True, now=NOW)

@@ -54,6 +54,11 @@ def number_at(data: Any, *path: str | int) -> float | None:
     return number if math.isfinite(number) else None
 
 
+def items(data: Any) -> list[Any]:
+    """Return the entries of a list; none of anything else."""
+    return cast("list[Any]", data) if isinstance(data, list) else []
+
+
 def fraction_at(data: Any, *path: str | int) -> float | None:
     """Return how far work is, from 0 to 1; None where it is told on another scale."""
     found = number_at(data, *path)
@@ -68,7 +73,7 @@ def seed_at(data: Any, *path: str | int) -> dict[str, JsonValue]:
 
 def texts(data: Any) -> list[str]:
     """Return the texts of a list; none of anything else."""
-    return [item for item in cast("list[Any]", data) if isinstance(item, str)] if isinstance(data, list) else []
+    return [item for item in items(data) if isinstance(item, str)]
 
 
 def output_of(

@@ -42,6 +42,8 @@ CONTENT = frozenset(
      "nsfw", "safety"}
 )  # fmt: skip
 INVALID = frozenset({400, 404, 405, 413, 415, 422})
+UNSURE = frozenset({408, 409})
+"""Below 500, and yet no refusal: what was sent may have been accepted, now or before."""
 CODE_SHOWN = 80
 REQUEST_IDS = ("x-request-id", "request-id", "x-fal-request-id", "trace-id", "x-amzn-requestid", "cf-ray")
 LONGEST_S = 86_400.0
@@ -127,7 +129,8 @@ def explain(
     told = told or _told(answer)
     status = told.status if told.status is not None else answer.status
     lost = submitting and not _is_the_provider_s_own(answer)
-    kind, text = (None, "") if lost else _kind(status, told, provider, submitting=submitting)
+    sure = not submitting or (answer.status < 500 and answer.status not in UNSURE)
+    kind, text = (None, "") if lost else _kind(status, told, provider, submitting=submitting, sure=sure)
     error = lost_answer(provider.title) if kind is None else kind(f"{provider.title} {text} (status {status}).")
     _quote(error, told, answer.headers, secrets)
     if kind is not None:
@@ -176,13 +179,20 @@ def _asked_to_wait(message: str, error: DarkroomError) -> float | None:
     return min(float(found[1]) * (60.0 if found[2].lower().startswith("m") else 1.0), LONGEST_S)
 
 
-def _kind(status: int, told: Told, provider: Provider, *, submitting: bool) -> tuple[type[DarkroomError] | None, str]:
-    """Return the class of an error, None where nobody knows, and its words; the provider's own rows come first."""
+def _kind(
+    status: int, told: Told, provider: Provider, *, submitting: bool, sure: bool
+) -> tuple[type[DarkroomError] | None, str]:
+    """Return the class of an error, None where nobody knows, and its words; the provider's own rows come first.
+
+    Rows of words alone count only where the status is `sure` to be of a refusal: words prove nothing of a server in
+    trouble, and what it may have accepted must not be sent elsewhere.
+    """
     codes = {item.lower() for item in told.codes}
-    rule = next((item for item in provider.errors if item.fits(status, codes, told.message)), None)
+    rows = (item for item in provider.errors if sure or item.status is not None or item.code is not None)
+    rule = next((item for item in rows if item.fits(status, codes, told.message)), None)
     if rule is not None:
         return (None, "") if submitting and rule.means is Means.PROVIDER_FAILED else _WORDS[rule.means]
-    refused = 400 <= status < 500 and status not in (408, 409)
+    refused = 400 <= status < 500 and status not in UNSURE
     # Quota comes before rate limit, content before invalid.
     if status == 402 or (refused and codes & QUOTA):
         return _WORDS[Means.INSUFFICIENT_CREDITS]
