@@ -14,9 +14,11 @@ import PIL.Image
 import PIL.PngImagePlugin
 import tenacity
 
+import darkroom.adapters.fal
+import darkroom.adapters.kling
 from proof.driver import main
 
-PRELOADED = (PIL.Image, PIL.PngImagePlugin, tenacity)
+PRELOADED = (PIL.Image, PIL.PngImagePlugin, tenacity, darkroom.adapters.fal, darkroom.adapters.kling)
 
 
 def _start(text: str) -> int:
