@@ -30,10 +30,19 @@ class Scene:
     askable: tuple[str, ...] = ()
     """Providers that can be asked what became of a submission."""
     environment: dict[str, str] = field(default_factory=dict[str, str])
+    pause_s: float = 0.1
+    """Between two jobs that a process adds."""
 
     def config(self, folder: Path, **more: Any) -> Config:
         """Return how a process of this scene behaves."""
-        return Config(folder=folder, providers=self.providers, environment=self.environment, lease_s=LEASE_S, **more)
+        return Config(
+            folder=folder,
+            providers=self.providers,
+            environment=self.environment,
+            pause_s=self.pause_s,
+            lease_s=LEASE_S,
+            **more,
+        )
 
 
 @dataclass

@@ -48,6 +48,8 @@ CRASHED = 99
 """How a process ends that ended itself at a boundary."""
 ASKED_FOR_MS = 3_000
 """How long a process goes on asking about a lost answer."""
+PATIENCE_S = 90.0
+"""How long nothing may come to rest before what is left counts as stuck."""
 
 
 @dataclass(frozen=True)
@@ -288,7 +290,8 @@ class Process:
 
     async def _stream(self) -> None:
         """Add job after job; what was added before by a process of the same name is not added again."""
-        for wanted in self.config.stream:
+        known = await anyio.to_thread.run_sync(self._acknowledged)
+        for wanted in (wanted for wanted in self.config.stream if wanted.prompt not in known):
             await self._take((wanted,))
             job = job_of((wanted,), self.accounts, self.providers, self.clock.now())
             added = await self.store.add(job.model_copy(update={"idempotency_key": wanted.prompt}), reserved(job))
@@ -307,16 +310,25 @@ class Process:
         name = f"{hashlib.sha256(sketch(part.prompt)).hexdigest()}.png"
         return (self.config.folder / "home" / "inputs" / name).exists()
 
+    def _acknowledged(self) -> set[str]:
+        """Return what is known to be stored: the last one before a kill may be so too, without a word of it."""
+        path = self.config.folder / "acknowledged.txt"
+        return set(path.read_text(encoding="utf-8").split()) if path.exists() else set()
+
     def _acknowledge(self, prompt: str) -> None:
         with (self.config.folder / "acknowledged.txt").open("a", encoding="utf-8") as file:
             file.write(f"{prompt}\n")
 
     async def _done(self) -> None:
-        """Return once nothing moves any more."""
-        while True:
-            jobs = await self.store.find(limit=10_000)
-            if all(self._rests(part) for job in jobs for part in job.submissions):
+        """Return once nothing moves any more, or what does comes to no end; the checker finds that."""
+        before, until = 0, anyio.current_time() + PATIENCE_S
+        while anyio.current_time() < until:
+            parts = [part for job in await self.store.find(limit=10_000) for part in job.submissions]
+            resting = sum(map(self._rests, parts))
+            if resting == len(parts):
                 return
+            if resting > before:
+                before, until = resting, anyio.current_time() + PATIENCE_S
             await anyio.sleep(0.02)
 
     def _rests(self, part: Submission) -> bool:

@@ -60,6 +60,7 @@ def scene(provider: FakeProvider) -> Scene:
         fates=SHARES,
         askable=("kling",),
         environment={**kling.CREDENTIALS, **fal.CREDENTIALS, **moved},
+        pause_s=0.04,
     )
 
 

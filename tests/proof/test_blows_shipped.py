@@ -58,10 +58,9 @@ def test_random_blows_over_shipped_adapters_lose_nothing_and_send_nothing_twice(
             sys.stdout.write(f"\nshipped adapters, {dict(blows.done)}, {sent}: {verdict.line()}\n")
         assert verdict.holds, verdict
         assert sum(blows.done.values()) == ROUND
-        done = {prompt for prompt, state in verdict.ends.items() if state is SUCCEEDED}
-        for kind in shipped.KINDS:
-            assert [prompt for prompt in done if f"{kind.provider}-{kind.mode}-calm" in prompt], "there was work"
-        assert [prompt for prompt in done if provider.script_of(prompt).mute], "what was lost was found"
+        done = [prompt for prompt, state in verdict.ends.items() if state is SUCCEEDED]
+        for name in scene.providers:
+            assert [prompt for prompt in done if f"-{name}-" in prompt], "there was work for each"
         assert len(blows.unclear(verdict)) <= blows.most_unclear()
 
 
