@@ -24,7 +24,7 @@ KINDS = (
 CALM = Script(accept_delay_s=0.15, polls=2)
 FATES = {
     "slow": Script(accept_delay_s=0.8),
-    "patient": Script(polls=12),
+    "patient": Script(polls=6),
     "busy": Script(refuse=(429,), retry_after="0.2"),
     "full": Script(refuse=(503,), retry_after="0.2"),
     "bad": Script(refuse=(400,) * 9),

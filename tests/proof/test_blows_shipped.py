@@ -67,6 +67,6 @@ def test_random_blows_over_shipped_adapters_lose_nothing_and_send_nothing_twice(
 @pytest.mark.timeout(300)
 def test_blind_resubmission_through_shipped_adapters_is_seen(tmp_path: Path) -> None:
     with running_provider(shipped.envelopes()) as provider, zygote() as processes:
-        blows = Blows(tmp_path, provider, processes, shipped.scene(provider), 8, blind=True)
-        verdict = blows.run(2, jobs=80)
+        blows = Blows(tmp_path, provider, processes, shipped.scene(provider), 6, blind=True)
+        verdict = blows.run(2, jobs=40)
     assert verdict.twice, "it pays twice, and it shows"
