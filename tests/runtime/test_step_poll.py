@@ -219,6 +219,16 @@ async def test_a_stop_that_comes_too_late_or_fails_lets_the_result_decide(
     assert rig.adapter.stopped == stops
 
 
+async def test_work_that_ends_without_a_result_after_a_stop_counts_as_cancelled(rig: Rig) -> None:
+    rig.adapter = Stoppable(stops=[TooLate()], polls=[Failed(ProviderFailed("stopped"), billed=False)])
+    held = await rig.begun()
+    await cancel(rig, held)
+    assert await again(rig, held) is None
+    part = await rig.part(held)
+    assert (part.state, part.actual) == (State.CANCELLED, 0)
+    assert (part.error or {})["message"] == "stopped"
+
+
 async def test_work_that_no_one_can_stop_goes_on(rig: Rig) -> None:
     rig.adapter.polls = [rig.done()]
     held = await rig.begun()

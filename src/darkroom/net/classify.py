@@ -131,7 +131,10 @@ def explain(
     lost = submitting and not _is_the_provider_s_own(answer)
     sure = not submitting or (answer.status < 500 and answer.status not in UNSURE)
     kind, text = (None, "") if lost else _kind(status, told, provider, submitting=submitting, sure=sure)
-    error = lost_answer(provider.title) if kind is None else kind(f"{provider.title} {text} (status {status}).")
+    if kind is None:
+        error: DarkroomError = lost_answer(provider.title, f"status {status} does not say what became of it")
+    else:
+        error = kind(f"{provider.title} {text} (status {status}).")
     _quote(error, told, answer.headers, secrets)
     if kind is not None:
         error.retry_after_s = retry_after_s(answer.headers, now) or _asked_to_wait(told.message, error)

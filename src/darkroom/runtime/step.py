@@ -106,7 +106,8 @@ class Stepper:
             scratch = await anyio.to_thread.run_sync(self.kit.artifacts.scratch, job.id, part.idx)
             return await finished(self.kit, scratch, held, job, part, answer)
         charged = charge(answer.charged, part) if answer.billed else FREE
-        return await self.kit.end(part, State.FAILED, answer.error, charged=charged)
+        target = State.FAILED if job.cancel_requested_at is None else State.CANCELLED
+        return await self.kit.end(part, target, answer.error, charged=charged)
 
     async def _cancelled(self, adapter: Adapter, call: Follow, held: Held) -> Cancelled | None:
         """Ask the provider to stop, where that is wanted and possible; an error there must not keep us from polling."""
