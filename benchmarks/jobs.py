@@ -48,7 +48,7 @@ JOBS = int(sys.argv[1]) if sys.argv[1:2] and sys.argv[1].isdigit() else 10_000
 INTERVAL_S = 5.0
 WATCH_S = 20.0
 FEW = 500
-SERVER = Path(__file__).parent.parent / "tests" / "fake_provider" / "server.py"
+TESTS = Path(__file__).parent.parent / "tests"
 HEADERS = {"authorization": "Bearer fake-key"}
 SOON: dict[str, Any] = {"operations": ["text_to_image"], "model": "acme-1"}
 
@@ -268,7 +268,8 @@ async def cpu_a_poll(home: Path) -> None:
 
 
 def _start_server() -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, str(SERVER)], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "fake_provider.server"]
+    return subprocess.Popen(command, cwd=TESTS, stdout=subprocess.PIPE, text=True)
 
 
 async def _bare(client: ShardedClient, url: str, callers: int = 50, seconds: float = 5.0) -> float:

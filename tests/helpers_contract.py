@@ -322,8 +322,9 @@ def check_result(result: Any, wanted: dict[str, Any], secrets: tuple[str, ...]) 
     """Compare what an adapter returned with what a recording says.
 
     `{"accepted": {"id", "operation", "poll_after_s"}}`, `{"pending": {"fraction", "message"}}`, `{"succeeded": {"urls",
-    "made", "variants", "media_types", "failed", "cost", "notes"}}`, `{"failed": error, "billed"}`, `{"cancelled":
-    charged}`, `{"too_late": {}}`, `{"absent": {}}`, `{"unsure": {}}`, `{"health": {...}}`, `{"uploaded": value}`.
+    "made", "variants", "media_types", "failed", "cost", "notes"}}`, `{"failed": error, "billed", "charged"}`,
+    `{"cancelled": charged}`, `{"too_late": {}}`, `{"absent": {}}`, `{"unsure": {}}`, `{"health": {...}}`,
+    `{"uploaded": value}`.
     """
     match result:
         case Accepted():
@@ -346,6 +347,7 @@ def check_result(result: Any, wanted: dict[str, Any], secrets: tuple[str, ...]) 
             assert "failed" in wanted, result
             _check_error(result.error, {"raises": wanted["failed"], **wanted}, secrets)
             assert result.billed is wanted.get("billed", False)
+            assert result.charged == wanted.get("charged")
         case Cancelled():
             assert set(wanted) == {"cancelled"}, result
             assert result.charged == wanted["cancelled"]

@@ -198,10 +198,10 @@ class SubmitUnknown(ProviderError):
     code = "submit_unknown"
 
 
-def lost_answer(provider: str) -> SubmitUnknown:
-    """Return the error of a paid call whose answer nobody has."""
+def lost_answer(provider: str, said: str = "no answer was recorded") -> SubmitUnknown:
+    """Return the error of a paid call whose answer nobody has, or says nothing of what became of it."""
     return SubmitUnknown(
-        f"The request went to {provider}, and no answer was recorded: it may have been accepted and charged.",
+        f"The request went to {provider}, and {said}: it may have been accepted and charged.",
         hint="It was not sent again. darkroom goes on looking for it where the provider allows that; "
         "to pay for a new attempt, start one with retry_job.",
     )

@@ -2,14 +2,16 @@
 
 import uuid
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from darkroom.adapters.base import Accepted
 from darkroom.adapters.body import body_of
-from darkroom.adapters.comfyui import create, key_of
+from darkroom.adapters.comfyui import create, key_of, seed_of
 from darkroom.catalog.providers import Providers
+from darkroom.catalog.wires import Slot
 from darkroom.clock import SystemClock
 from darkroom.errors import InvalidRequest
 from darkroom.net.answer import Answer
@@ -34,6 +36,15 @@ def test_an_answer_that_was_kept_names_the_seed_that_was_sent(tmp_path: Path) ->
     assert isinstance(other, Accepted)
     assert first.operation["id"] == other.operation["id"] == ID
     assert first.operation["seed"] != other.operation["seed"]
+
+
+def test_a_workflow_without_a_seed_has_none(tmp_path: Path) -> None:
+    call = call_of(COMFY, {}, tmp_path)
+    bare = replace(call, offer=call.offer.model_copy(update={"fields": {**call.offer.fields, "seed": Slot(to="")}}))
+    assert seed_of(call) is not None
+    assert ADAPTER.read(Answer(200, body=f'{{"prompt_id": "{ID}"}}'.encode()), bare) == Accepted(
+        {"id": ID, "seed": None}, ID
+    )
 
 
 def test_a_submission_leaves_the_workflow_of_the_manifest_as_it_is(tmp_path: Path) -> None:

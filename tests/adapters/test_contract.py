@@ -11,7 +11,7 @@ import anyio
 import httpx2
 import pytest
 
-from darkroom.adapters.base import Cancellable, Checkable, Locatable, Resumable, Uploads
+from darkroom.adapters.base import Cancellable, Checkable, Locatable, Resumable, Signs, Uploads
 from darkroom.adapters.registry import adapter_names
 from darkroom.catalog.providers import Providers, Status
 from darkroom.catalog.wires import ErrorRule
@@ -120,6 +120,17 @@ def test_every_ability_of_an_adapter_is_recorded(provider_id: str, tmp_path: Pat
         if isinstance(adapter, Resumable) and case["do"] == "submit" and "accepted" in case["result"]:
             operation = adapter.operation_of(case["result"]["accepted"]["id"], call_of(provider, case, tmp_path))
             assert json.loads(json.dumps(operation)) == operation
+
+
+@pytest.mark.parametrize("provider_id", RECORDED)
+def test_downloads_are_signed_where_the_manifest_says_so(provider_id: str, tmp_path: Path) -> None:
+    provider = PROVIDERS[provider_id]
+    adapter = adapter_of(provider)
+    assert isinstance(adapter, Signs) is provider.auth_for_downloads
+    if isinstance(adapter, Signs):
+        call = call_of(provider, {}, tmp_path)
+        headers = adapter.download_headers(call)
+        assert all(any(value in text for text in headers.values()) for value in call.credentials.values())
 
 
 @pytest.mark.parametrize("provider_id", RECORDED)

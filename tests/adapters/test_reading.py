@@ -4,7 +4,20 @@ from typing import Any
 
 import pytest
 
-from darkroom.adapters.reading import dig, links, needed, number_at, text_at, texts
+from darkroom.adapters.base import Made
+from darkroom.adapters.reading import (
+    dig,
+    fraction_at,
+    items,
+    links,
+    needed,
+    number_at,
+    output_of,
+    seed_at,
+    text_at,
+    texts,
+)
+from darkroom.domain.output import RemoteOutput
 from darkroom.errors import UnexpectedAnswer
 
 DATA: dict[str, Any] = {"a": {"b": [{"c": 1}, {"c": "two"}]}, "empty": "", "no": None, "yes": True, "list": []}
@@ -29,6 +42,11 @@ DATA: dict[str, Any] = {"a": {"b": [{"c": 1}, {"c": "two"}]}, "empty": "", "no":
 )
 def test_what_lies_at_a_path(path: tuple[str | int, ...], found: Any) -> None:
     assert dig(DATA, *path) == found
+
+
+def test_entries_are_those_of_a_list() -> None:
+    assert items([1, None, {"a": 2}]) == [1, None, {"a": 2}]
+    assert [items(data) for data in (None, {"a": 1}, "text", 5)] == [[], [], [], []]
 
 
 @pytest.mark.parametrize("data", [None, [], "text", 5, True])
@@ -103,3 +121,42 @@ def test_the_texts_of_a_list(data: Any, found: list[str]) -> None:
 )  # fmt: skip
 def test_the_addresses_of_a_result_in_their_order(data: Any, found: list[str]) -> None:
     assert links(data) == found
+
+
+@pytest.mark.parametrize(
+    ("value", "fraction"), [(0, 0.0), (0.4, 0.4), ("0.4", 0.4), (1, 1.0), (40, None), (-1, None), (None, None)]
+)
+def test_how_far_work_is_on_the_one_scale_that_is_shown(value: Any, fraction: float | None) -> None:
+    assert fraction_at({"progress": value}, "progress") == fraction
+
+
+@pytest.mark.parametrize(
+    ("value", "notes"), [(7, {"seed": 7}), (0, {"seed": 0}), (True, {}), ("7", {}), (7.5, {}), (None, {}), ([7], {})]
+)
+def test_a_seed_is_noted_where_there_is_one(value: Any, notes: dict[str, Any]) -> None:
+    assert seed_at({"result": {"seed": value}}, "result", "seed") == notes
+
+
+@pytest.mark.parametrize(
+    ("url", "made"),
+    [
+        ("data:image/png;base64,cGljdHVyZQ==", Made(b"picture", "image/png", "raw")),
+        ("data:image/svg+xml,%3Csvg/%3E", Made(b"<svg/>", "image/svg+xml", "raw")),
+        ("data:;base64,cGljdHVyZQ==", Made(b"picture", "image/webp", "raw")),
+    ],
+)
+def test_a_result_within_its_address_is_taken_out_of_it(url: str, made: Made) -> None:
+    assert output_of(url, media_type="image/webp", variant="raw", expires_at=5) == made
+
+
+def test_a_result_elsewhere_is_fetched_later() -> None:
+    found = output_of("https://a.test/1.png", media_type="image/png", variant="raw", expires_at=5)
+    assert found == RemoteOutput(url="https://a.test/1.png", media_type="image/png", variant="raw", expires_at=5)
+
+
+@pytest.mark.parametrize(
+    "url", ["data:", "data:image/png;base64,", "data:image/png;base64,*", "data:image/png;base64,A"]
+)
+def test_an_address_that_should_hold_a_result_and_does_not_is_refused(url: str) -> None:
+    with pytest.raises(UnexpectedAnswer, match="holds nothing"):
+        output_of(url)

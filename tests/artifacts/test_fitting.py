@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from darkroom.artifacts import fitting
 from darkroom.artifacts.fitting import fitted
 from darkroom.artifacts.media import NotMedia
 from darkroom.catalog.wires import PictureLimits
@@ -77,6 +78,20 @@ def test_a_picture_of_too_many_bytes_is_written_otherwise_before_it_is_made_smal
     assert len(data) <= most
     assert media_type == "image/png"
     assert opened(data).size < (400, 400)
+
+
+def test_nothing_is_written_in_vain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path, "PNG", (400, 400), noisy=True)
+    kinds: list[str] = []
+    real = fitting._saved  # pyright: ignore[reportPrivateUsage] because it is what takes the time
+
+    def saved(picture: Image.Image, kind: str, **how: int) -> bytes:
+        kinds.append(kind)
+        return real(picture, kind, **how)
+
+    monkeypatch.setattr(fitting, "_saved", saved)
+    fitted(path, "image/png", PictureLimits(max_bytes=path.stat().st_size - 1))
+    assert kinds == ["JPEG"]
 
 
 def test_what_cannot_be_made_to_fit_is_said(tmp_path: Path) -> None:

@@ -348,7 +348,6 @@ def test_scenes_that_do_not_fit_are_refused(scenes: list[float | None], duration
         ("always", False, True, True),
         ("never", None, False, False),
         ("never", False, False, False),
-        ("never", True, False, True),
     ],
 )
 def test_sound_is_what_the_offer_can(able: str, asked: bool | None, *, used: bool, said: bool) -> None:
@@ -412,12 +411,23 @@ def test_what_an_operation_of_the_offer_cannot_is_dropped_with_a_word(name: str,
 # Inputs, counts, words
 
 
+def test_sound_is_not_paid_for_where_there_is_none() -> None:
+    with pytest.raises(InvalidRequest, match="makes silent clips only") as caught:
+        fit(video(audio=True), make_video_offer(audio="never"))
+    assert caught.value.field == "audio"
+
+
+def test_a_mask_is_never_painted() -> None:
+    with pytest.raises(InvalidRequest, match="takes no pictures as mask"):
+        fit(image(images=["mask=a", "b"]), make_offer())
+
+
 @pytest.mark.parametrize(
     ("given", "roles", "said"),
     [
         (["a"], ["source"], False),
         (["style=a", "b", "c"], ["reference"] * 3, True),
-        (["mask=a", "b"], ["reference", "source"], True),
+        (["style=a", "b"], ["reference", "source"], True),
     ],
 )
 def test_a_role_that_the_offer_lacks_becomes_a_reference(given: list[str], roles: list[str], *, said: bool) -> None:

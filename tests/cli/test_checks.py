@@ -53,9 +53,10 @@ async def test_each_is_told_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     assert told["luma"][0] == "wrong"
     assert told["luma"][1].startswith("auth_failed")
     assert "made-up-luma" not in told["luma"][1]
-    assert told["replicate"][1].startswith("overloaded")
+    assert told["replicate"][1].startswith("unreachable")
     assert told["stability"][1].startswith("unexpected_answer")
     assert told["runway"][0] == "warning"
+    assert not told["runway"][1].startswith("unreachable"), "it answered"
 
 
 async def test_without_keys_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,9 @@ import anyio.to_thread
 import pytest
 from mcp import Client, StdioServerParameters
 
+from fake_provider.engine import Script
 from fake_provider.install import environment, write_manifest
-from fake_provider.server import FakeProvider, Script, running_provider
+from fake_provider.server import FakeProvider, running_provider
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
 BOUND_S = 100.0

@@ -46,8 +46,9 @@ from darkroom.net.client import ShardedClient
 from darkroom.net.provider import ProviderHttp
 from factories import JOB_ID, NOW, FakeClock, make_effective
 from fake_provider.adapters.fake import FakeAdapter, create
+from fake_provider.engine import KEY, Script, picture
 from fake_provider.install import manifest
-from fake_provider.server import KEY, FakeProvider, Script, picture, running_provider
+from fake_provider.server import FakeProvider, running_provider
 
 LIMIT_S = 10.0
 OPERATION: dict[str, Any] = {"id": "p000001"}

@@ -15,11 +15,12 @@ from darkroom.net.answer import Answer
 from darkroom.net.client import ShardedClient
 from darkroom.net.download import Downloader
 from factories import FakeClock
-from fake_provider import server as module
-from fake_provider.server import KEY, FakeProvider, Script, picture, running_provider
+from fake_provider.engine import KEY, Script, picture
+from fake_provider.server import FakeProvider, running_provider
 
 AUTH = {"authorization": f"Bearer {KEY}"}
 LIMIT_S = 10.0
+TESTS = Path(__file__).parent.parent
 
 
 class Asking:
@@ -356,7 +357,8 @@ async def test_the_same_calls_give_the_same_answers(client: ShardedClient) -> No
 
 
 def test_it_runs_as_a_process_that_prints_its_port() -> None:
-    with subprocess.Popen([sys.executable, str(module.__file__)], stdout=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-m", "fake_provider.server"]
+    with subprocess.Popen(command, cwd=TESTS, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             connection = http.client.HTTPConnection("127.0.0.1", int(process.stdout.readline()), timeout=LIMIT_S)

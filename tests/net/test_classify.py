@@ -57,6 +57,44 @@ def test_the_status_of_a_submission_says_whether_it_may_be_sent_again(
     assert verdict_of(error) is verdict
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>503 Service Temporarily Unavailable</html>",
+        b"\n <!doctype html><a>Privacy policy</a>",
+        b"upstream connect error or disconnect/reset before headers",
+    ],
+)
+def test_a_page_about_trouble_is_from_something_on_the_way_and_proves_nothing(body: bytes) -> None:
+    rules = [{"text": "polic", "means": "content_blocked"}, {"status": 503, "means": "overloaded"}]
+    provider = make_provider(safe_statuses=[503, 502, 408], errors=rules)
+    for status in (408, 502, 503, 504):
+        error = explain(Answer(status, {"retry-after": "1"}, body), provider, submitting=True, now=NOW)
+        assert type(error) is SubmitUnknown, status
+    assert type(explained(503, {"detail": "Service unavailable"})) is Overloaded
+    assert type(explained(503, b"[]")) is Overloaded
+    assert type(explained(429, body)) is RateLimited
+    assert type(explained(403, body)) is AuthFailed
+    assert type(explained(503, body, submitting=False)) is ProviderFailed
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(400, InsufficientCredits), (403, InsufficientCredits), (500, SubmitUnknown), (502, SubmitUnknown),
+     (408, SubmitUnknown), (409, SubmitUnknown)],
+)  # fmt: skip
+def test_words_alone_do_not_make_a_refusal_of_a_server_in_trouble(status: int, kind: type[DarkroomError]) -> None:
+    provider = make_provider(errors=[{"text": "no credits", "means": "insufficient_credits"}])
+    answer = Answer(status, {}, b'{"message": "could not say that there are no credits"}')
+    assert type(explain(answer, provider, submitting=True, now=NOW)) is kind
+    assert type(explain(answer, provider, submitting=False, now=NOW)) is InsufficientCredits
+
+
+def test_a_code_is_a_refusal_whatever_the_status() -> None:
+    provider = make_provider(errors=[{"code": "E1", "means": "insufficient_credits"}])
+    assert type(explain(Answer(500, {}, b'{"code": "E1"}'), provider, submitting=True, now=NOW)) is InsufficientCredits
+
+
 @given(st.integers(100, 599).filter(lambda status: not 200 <= status < 300))
 def test_a_status_that_nobody_documented_is_never_a_licence_to_send_again(status: int) -> None:
     error = explain(Answer(status), make_provider(), submitting=True, now=NOW)
@@ -129,6 +167,7 @@ def test_the_providers_own_code_and_words_are_shown(body: Any, code: str | None,
 def test_the_providers_request_id_is_shown_for_support() -> None:
     error = explained(500, {"message": "oops"}, x_request_id="req_1")
     assert error.provider_message == "oops; request req_1"
+    assert explained(500, {"detail": "oops"}, x_fal_request_id="r1").provider_message == "oops; request r1"
     assert isinstance(error, SubmitUnknown)
     assert error.hint is not None
     assert "not sent again" in error.hint
@@ -147,6 +186,11 @@ def test_a_wait_that_the_provider_names_is_carried() -> None:
     assert explained(503, retry_after="12").retry_after_s == 12
     assert explained(429).retry_after_s is None
     assert explained(500, retry_after="12").retry_after_s is None
+    assert explained(429, retry_after_ms="1500").retry_after_s == 1.5
+    assert explained(429, retry_after_ms="1500", retry_after="2").retry_after_s == 1.5
+    assert explained(429, retry_after_ms="soon", retry_after="2").retry_after_s == 2
+    assert explained(429, retry_after_ms="soon").retry_after_s is None
+    assert explained(429, retry_after_ms="-5").retry_after_s is None
 
 
 @pytest.mark.parametrize(

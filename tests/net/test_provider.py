@@ -87,6 +87,13 @@ async def test_an_address_elsewhere_is_not_called(http: ProviderHttp, url: str, 
         with pytest.raises(UnexpectedAnswer, match="not its own"):
             await call("POST", url, headers=AUTH)
     assert httpx2_mock.calls.call_count == 0
+    assert http.own(url) is None
+
+
+@pytest.mark.parametrize("url", [None, "", "/tasks/1", "5", "//api.acme.test/x"])
+async def test_what_is_no_whole_address_of_the_provider_is_not_its_own(http: ProviderHttp, url: str | None) -> None:
+    assert http.own(url) is None
+    assert http.own("https://a.files.test/x") == "https://a.files.test/x"
 
 
 async def test_a_base_url_of_the_user_is_trusted_as_it_is(client: ShardedClient) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.domain.job import ENDED, State, may_move
-from fake_provider.server import FakeProvider, picture
+from fake_provider.engine import Script, picture
+from fake_provider.server import FakeProvider
 
 MOMENTS = 16
 """How many moments, about, the ledger is asked for what was spent since."""
@@ -27,6 +28,8 @@ class Verdict:
     """Neither ended nor of unknown fate."""
     twice: list[str] = field(default_factory=list[str])
     """Accepted by the provider more than once."""
+    ends: dict[str, State] = field(default_factory=dict[str, State])
+    """How each submission ended, by its prompt."""
     wrong: list[str] = field(default_factory=list[str])
     """Files, money or histories that are not as they must be."""
     unknown: list[str] = field(default_factory=list[str])
@@ -85,6 +88,8 @@ def check(
     verdict.lost = sorted({*expected, *accepted} - set(by_prompt))
     for prompt, part in by_prompt.items():
         _check_part(verdict, database, prompt, part, accepted.get(prompt), askable)
+        _check_fate(verdict, prompt, accepted.get(prompt), provider.script_of(prompt))
+    verdict.wrong += provider.faults
     _check_files(verdict, folder, database)
     verdict.wrong += check_sums(database)
     verdict.wrong += ledger_faults(database)
@@ -116,7 +121,7 @@ def check_sums(database: Path) -> list[str]:
 def _check_part(
     verdict: Verdict, database: Path, prompt: str, part: sqlite3.Row, remote: str | None, askable: Sequence[str]
 ) -> None:
-    state = State(part["state"])
+    state = verdict.ends[prompt] = State(part["state"])
     if state is State.SUBMIT_UNKNOWN:
         verdict.unknown.append(prompt)
         if remote is not None and part["provider"] in askable:
@@ -130,13 +135,22 @@ def _check_part(
         _check_outputs(verdict, database, prompt, part, remote or "")
     else:
         verdict.failed += 1
-        if state is State.FAILED and remote is not None:
-            verdict.lost.append(f"{prompt}: failed, and the provider accepted it as {remote}")
     known = part["provider_job_id"]
     if remote is not None and known is not None and known != remote:
         verdict.wrong.append(f"{prompt}: known as {known}, accepted as {remote}")
     _check_history(verdict, database, prompt, part, state)
     _check_money(verdict, database, prompt, part, state)
+
+
+def _check_fate(verdict: Verdict, prompt: str, remote: str | None, script: Script) -> None:
+    """Nothing fails but what the provider refused or failed, and none of that succeeds."""
+    state = verdict.ends[prompt]
+    if state is State.SUCCEEDED and script.doomed:
+        verdict.wrong.append(f"{prompt}: succeeded, and the provider says that it did not")
+    elif state is State.FAILED and not script.doomed and remote is None:
+        verdict.wrong.append(f"{prompt}: failed, and nothing was wrong with it")
+    elif state is State.FAILED and not script.doomed:
+        verdict.lost.append(f"{prompt}: failed, and the provider accepted it as {remote}")
 
 
 def _check_outputs(verdict: Verdict, database: Path, prompt: str, part: sqlite3.Row, remote: str) -> None:

@@ -3,11 +3,13 @@
 It is composed like the program itself, with a short lease, so that a paused process is soon taken for dead.
 """
 
+import base64
+import hashlib
 import os
 import random
 import signal
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +23,9 @@ from darkroom.catalog.accounts import Accounts
 from darkroom.catalog.providers import Provider
 from darkroom.clock import SystemClock
 from darkroom.domain.job import ENDED, Job, LedgerKind, LedgerRow, State, Submission, new_id
-from darkroom.domain.kinds import Kind, Mode
+from darkroom.domain.kinds import Kind, Mode, Role
 from darkroom.domain.money import MicroUsd
-from darkroom.domain.request import Effective, ImageRequest
+from darkroom.domain.request import Effective, ImageRequest, MediaInput, VideoRequest
 from darkroom.events import Bus
 from darkroom.net.client import ShardedClient
 from darkroom.net.download import Downloader
@@ -38,13 +40,16 @@ from darkroom.runtime.kit import Kit
 from darkroom.runtime.liveness import Presence
 from darkroom.runtime.step import Stepper
 from darkroom.store.sqlite import SqliteStore
+from fake_provider.engine import KEY, sketch
 from fake_provider.install import install
 
 PRICE = MicroUsd(40_000)
-KEY = "fake-key"
 CRASHED = 99
-ASKED_FOR_MS = 3_000
 """How a process ends that ended itself at a boundary."""
+ASKED_FOR_MS = 3_000
+"""How long a process goes on asking about a lost answer."""
+PATIENCE_S = 90.0
+"""How long nothing may come to rest before what is left counts as stuck."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,9 @@ class Wanted:
     provider: str = "fake"
     model: str = "fake-image"
     n: int = 1
+    mode: Mode = Mode.TEXT_TO_IMAGE
+    picture: Role | None = None
+    """What the picture is for that goes in; None: there is none."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +71,9 @@ class Config:
 
     folder: Path
     providers: dict[str, dict[str, Any]]
-    """Manifests by id; their base URL is the fake provider's."""
+    """Manifests by id."""
+    environment: dict[str, str] = field(default_factory=dict[str, str])
+    """Credentials and base URLs; without them the credential is the fake provider's."""
     jobs: tuple[tuple[Wanted, ...], ...] = ()
     """What it adds at its start, each entry one job with so many submissions."""
     stream: tuple[Wanted, ...] = ()
@@ -143,6 +153,25 @@ class CountedStepper(Stepper):
         return await Counted(super().advance(held), self._boundaries)
 
 
+def effective_of(part: Wanted) -> Effective:
+    """Return what one submission asks for."""
+    inputs: tuple[MediaInput, ...] = ()
+    if part.picture is not None:
+        sha256 = hashlib.sha256(sketch(part.prompt)).hexdigest()
+        inputs = (MediaInput(src=f"input:{sha256}", role=part.picture, sha256=sha256, media_type="image/png"),)
+    return Effective(
+        kind=part.mode.kind,
+        mode=part.mode,
+        prompt=part.prompt,
+        n=part.n,
+        width=64,
+        height=48,
+        aspect_ratio="4:3",
+        duration=5.0 if part.mode.kind is Kind.VIDEO else None,
+        inputs=inputs,
+    )
+
+
 def job_of(parts: tuple[Wanted, ...], accounts: Accounts, providers: dict[str, Provider], now: int) -> Job:
     """Return a job with one submission for each of these."""
     job_id = new_id("job", now)
@@ -151,34 +180,27 @@ def job_of(parts: tuple[Wanted, ...], accounts: Accounts, providers: dict[str, P
         provider = providers[part.provider]
         offer = provider.offer(part.model)
         assert offer is not None
-        effective = Effective(
-            kind=Kind.IMAGE,
-            mode=Mode.TEXT_TO_IMAGE,
-            prompt=part.prompt,
-            n=part.n,
-            width=64,
-            height=48,
-            aspect_ratio="4:3",
-        )
         submissions.append(
             Submission(
                 job_id=job_id,
                 idx=idx,
                 provider=provider.id,
                 model=offer.model,
-                effective=effective,
+                effective=effective_of(part),
                 synchronous=offer.synchronous,
                 account=accounts.account(provider),
                 due_at=now,
                 estimate=MicroUsd(PRICE * part.n),
             )
         )
+    mode = parts[0].mode
+    request = (ImageRequest if mode.kind is Kind.IMAGE else VideoRequest)(prompt=parts[0].prompt)
     return Job(
         id=job_id,
         principal="local",
-        kind=Kind.IMAGE,
-        mode=Mode.TEXT_TO_IMAGE,
-        request=ImageRequest(prompt=parts[0].prompt),
+        kind=mode.kind,
+        mode=mode,
+        request=request,
         request_hash=parts[0].prompt,
         created_at=now,
         updated_at=now,
@@ -211,7 +233,8 @@ class Process:
         home = config.folder / "home"
         self.providers = {name: Provider.model_validate(data) for name, data in config.providers.items()}
         keys = {names[0]: KEY for provider in self.providers.values() for names in provider.credentials}
-        self.accounts = Accounts(self.providers, keys, b"key")
+        self.accounts = Accounts(self.providers, config.environment or keys, b"key")
+        self.began = self.clock.now()
         self.client = ShardedClient(self.clock)
         self.store = SqliteStore(home / "darkroom.sqlite3", self.bus, self.clock)
         self.kit = Kit(
@@ -232,7 +255,7 @@ class Process:
         self.embedded = Embedded(stepper=CountedStepper(self.kit, self.boundaries), presence=presence)
 
     def _http(self, provider: Provider) -> ProviderHttp:
-        return ProviderHttp(self.client, provider)
+        return ProviderHttp(self.client, provider, self.accounts.base_url(provider))
 
     async def run(self) -> None:
         """Add what is to be added and move everything forward."""
@@ -261,28 +284,51 @@ class Process:
         if await self.store.find(limit=1):
             return
         for parts in self.config.jobs:
+            await self._take(parts)
             job = job_of(parts, self.accounts, self.providers, self.clock.now())
             await self.store.add(job, reserved(job))
 
     async def _stream(self) -> None:
         """Add job after job; what was added before by a process of the same name is not added again."""
-        for wanted in self.config.stream:
+        known = await anyio.to_thread.run_sync(self._acknowledged)
+        for wanted in (wanted for wanted in self.config.stream if wanted.prompt not in known):
+            await self._take((wanted,))
             job = job_of((wanted,), self.accounts, self.providers, self.clock.now())
             added = await self.store.add(job.model_copy(update={"idempotency_key": wanted.prompt}), reserved(job))
             if added.created:
                 await anyio.to_thread.run_sync(self._acknowledge, wanted.prompt)
                 await anyio.sleep(self.config.pause_s * random.uniform(0.5, 1.5))
 
+    async def _take(self, parts: tuple[Wanted, ...]) -> None:
+        """Keep the pictures that go in, as is done before a job is stored."""
+        for part in parts:
+            if part.picture is not None and not self._is_kept(part):
+                data = base64.b64encode(sketch(part.prompt)).decode()
+                await self.kit.inputs.take(f"data:image/png;base64,{data}", local=True)
+
+    def _is_kept(self, part: Wanted) -> bool:
+        name = f"{hashlib.sha256(sketch(part.prompt)).hexdigest()}.png"
+        return (self.config.folder / "home" / "inputs" / name).exists()
+
+    def _acknowledged(self) -> set[str]:
+        """Return what is known to be stored: the last one before a kill may be so too, without a word of it."""
+        path = self.config.folder / "acknowledged.txt"
+        return set(path.read_text(encoding="utf-8").split()) if path.exists() else set()
+
     def _acknowledge(self, prompt: str) -> None:
         with (self.config.folder / "acknowledged.txt").open("a", encoding="utf-8") as file:
             file.write(f"{prompt}\n")
 
     async def _done(self) -> None:
-        """Return once nothing moves any more."""
-        while True:
-            jobs = await self.store.find(limit=10_000)
-            if all(self._rests(part) for job in jobs for part in job.submissions):
+        """Return once nothing moves any more, or what does comes to no end; the checker finds that."""
+        before, until = 0, anyio.current_time() + PATIENCE_S
+        while anyio.current_time() < until:
+            parts = [part for job in await self.store.find(limit=10_000) for part in job.submissions]
+            resting = sum(map(self._rests, parts))
+            if resting == len(parts):
                 return
+            if resting > before:
+                before, until = resting, anyio.current_time() + PATIENCE_S
             await anyio.sleep(0.02)
 
     def _rests(self, part: Submission) -> bool:
@@ -295,7 +341,7 @@ class Process:
         provider = self.providers[part.provider]
         if provider.idempotency != "none":
             return False
-        return provider.lookup == "none" or self.clock.now() - (part.sent_at or 0) > ASKED_FOR_MS
+        return provider.lookup == "none" or self.clock.now() - max(part.sent_at or 0, self.began) > ASKED_FOR_MS
 
     def _stop_before_call(self) -> None:
         intend = self.store.intend

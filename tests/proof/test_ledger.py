@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from fake_provider.engine import Script
 from fake_provider.install import manifest
-from fake_provider.server import FakeProvider, Script, running_provider
+from fake_provider.server import FakeProvider, running_provider
 from proof.cast import zygote
 from proof.checker import check, ledger_faults, rows
 from proof.driver import PRICE, Config, Wanted

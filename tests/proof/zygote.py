@@ -14,9 +14,17 @@ import PIL.Image
 import PIL.PngImagePlugin
 import tenacity
 
+import darkroom.adapters.fal
+import darkroom.adapters.kling
+from darkroom.catalog.providers import Provider
+from darkroom.domain.job import Event, Job, LedgerRow, Ref, Submission
+from darkroom.domain.output import Output
+from darkroom.domain.request import Effective, ImageRequest, MediaInput, VideoRequest
 from proof.driver import main
 
-PRELOADED = (PIL.Image, PIL.PngImagePlugin, tenacity)
+PRELOADED = (PIL.Image, PIL.PngImagePlugin, tenacity, darkroom.adapters.fal, darkroom.adapters.kling)
+MODELS = (Effective, Event, ImageRequest, Job, LedgerRow, MediaInput, Output, Provider, Ref, Submission, VideoRequest)
+"""What is built on first use, which would take longer than many a life here."""
 
 
 def _start(text: str) -> int:
@@ -38,6 +46,8 @@ def _wait(pid: int) -> int:
 
 
 if __name__ == "__main__":
+    for model in MODELS:
+        model.model_rebuild()
     for line in sys.stdin:
         word, _, rest = line.strip().partition(" ")
         sys.stdout.write(f"{_start(rest) if word == 'start' else _wait(int(rest))}\n")

@@ -36,7 +36,7 @@ class Other:
     there: bool = True
     asked: list[tuple[Job, Submission]] = field(default_factory=list[tuple[Job, Submission]])
 
-    async def instead(self, job: Job, part: Submission) -> Alternative | None:
+    async def instead(self, job: Job, part: Submission, *, account: bool) -> Alternative | None:
         self.asked.append((job, part))
         if not self.there:
             return None

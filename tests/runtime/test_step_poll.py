@@ -79,18 +79,23 @@ async def test_a_poll_that_fails_never_fails_the_job(rig: Rig, clock: FakeClock,
 
 
 @pytest.mark.parametrize(
-    ("billed", "kind", "certain"), [(True, LedgerKind.SETTLED, False), (False, LedgerKind.RELEASED, True)]
+    ("billed", "charged", "row"),
+    [
+        (True, None, (LedgerKind.SETTLED, 40_000, False)),
+        (True, MicroUsd(7_000), (LedgerKind.SETTLED, 7_000, False)),
+        (False, None, (LedgerKind.RELEASED, 40_000, True)),
+    ],
 )
 async def test_a_failure_that_the_provider_says_ends_the_job(
-    rig: Rig, billed: bool, kind: LedgerKind, certain: bool
+    rig: Rig, billed: bool, charged: MicroUsd | None, row: tuple[LedgerKind, int, bool]
 ) -> None:
-    rig.adapter.polls = [Failed(ContentBlocked("a celebrity"), billed=billed)]
+    rig.adapter.polls = [Failed(ContentBlocked("a celebrity"), billed=billed, charged=charged)]
     held = await rig.begun()
     assert await again(rig, held) is None
     part = await rig.part(held)
     assert part.error is not None
     assert (part.state, part.error["code"]) == (State.FAILED, "content_blocked")
-    assert (await rig.money(held))[1:] == [(kind, 40_000, certain)]
+    assert (await rig.money(held))[1:] == [row]
 
 
 # Deadlines
@@ -212,6 +217,16 @@ async def test_a_stop_that_comes_too_late_or_fails_lets_the_result_decide(
     assert await again(rig, await again(rig, held)) is None
     assert (await rig.part(held)).state is State.SUCCEEDED
     assert rig.adapter.stopped == stops
+
+
+async def test_work_that_ends_without_a_result_after_a_stop_counts_as_cancelled(rig: Rig) -> None:
+    rig.adapter = Stoppable(stops=[TooLate()], polls=[Failed(ProviderFailed("stopped"), billed=False)])
+    held = await rig.begun()
+    await cancel(rig, held)
+    assert await again(rig, held) is None
+    part = await rig.part(held)
+    assert (part.state, part.actual) == (State.CANCELLED, 0)
+    assert (part.error or {})["message"] == "stopped"
 
 
 async def test_work_that_no_one_can_stop_goes_on(rig: Rig) -> None:

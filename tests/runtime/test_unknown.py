@@ -201,6 +201,16 @@ async def test_what_the_provider_finds_by_our_key_is_followed_and_not_sent_again
     assert adapter.sent == []
 
 
+async def test_what_the_provider_finds_is_not_taken_from_another_job(rig: Rig) -> None:
+    first = await rig.begun()
+    rig.adapter = Finding(finds=[Accepted({"id": "r1"}, "r1")])
+    job = await lose(rig)
+    await Finder(rig.kit).look()
+    assert (await rig.part(first)).provider_job_id == "r1"
+    part = await rig.part(job)
+    assert (part.state, part.provider_job_id, part.owner) == (State.SUBMIT_UNKNOWN, None, None)
+
+
 async def test_what_the_provider_finds_finished_is_downloaded(rig: Rig) -> None:
     rig.adapter = Finding(finds=[rig.done()])
     job = await lose(rig)

@@ -33,7 +33,7 @@ def check_refusal(result: CallToolResult, *expected: str) -> None:
         assert part.lower() in text.lower(), text
     assert len(text) < 1_200
     assert "pydantic" not in text
-    assert "://" not in text.replace("https://example.com/fox.png", "")
+    assert "://" not in re.sub(r"'[^']*'|https://(?=[ ;])", "", text), "but for what the caller wrote, no address"
     assert "Traceback" not in text
     assert not re.search(r"x{81}", text)
 
@@ -74,7 +74,9 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
     "a number as picture": (IMAGE, {**FOX, "images": [5]}, "src, role and name"),
     "an unknown role": (IMAGE, {**FOX, "images": [{"src": "a.png", "role": "hero"}]}, "source"),
     "an unknown output": (IMAGE, {**FOX, "images": ["out_nothing_1"]}, "check_job lists"),
-    "a web address": (IMAGE, {**FOX, "images": ["https://example.com/fox.png"]}, "web address"),
+    "a web address without encryption": (IMAGE, {**FOX, "images": ["http://example.com/fox.png"]}, "https"),
+    "an address of this machine": (IMAGE, {**FOX, "images": ["https://127.0.0.1/fox.png"]}, "Nothing was stored"),
+    "an address in disguise": (IMAGE, {**FOX, "images": ["https://2130706433/fox.png"]}, "Nothing was stored"),
     "a broken data URI": (IMAGE, {**FOX, "images": ["data:image/png;base64,!!!"]}, "Nothing was stored"),
     "a book as negative prompt": (IMAGE, {**FOX, "negative_prompt": LONG}, "negative_prompt"),
     "a cap in words": (IMAGE, {**FOX, "max_cost": "cheap"}, "US dollars"),

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from darkroom.domain.job import State
-from darkroom.server.views import next_step
+from darkroom.domain.job import INSTEAD, State
+from darkroom.server.views import job_view, next_step
 from factories import NOW, make_job
 
 
@@ -30,8 +30,21 @@ from factories import NOW, make_job
         ({"state": State.SUBMIT_UNKNOWN}, "only knowingly, with retry_job"),
         ({"state": State.PARKED}, "check_job again in some minutes"),
         ({"state": State.RUNNING}, "check_job(job_id='job_0000000000000001', wait=25)"),
+        ({"state": State.RUNNING, "cancelled": True}, "acme has not confirmed one, and may finish and charge it"),
+        ({"state": State.FAILED, "error": {"code": "auth_failed"}}, "Mend the key of acme"),
+        ({"state": State.FAILED, "error": {"code": "insufficient_credits"}}, "Top up the account at acme"),
+        ({"state": State.FAILED, "error": {"code": "overloaded", "retryable": True}}, "tries it again, as a new job"),
     ],
 )
 def test_every_state_says_what_to_do_next(fields: dict[str, Any], expected: str) -> None:
     asked = NOW if fields.pop("cancelled", False) else None
     assert expected in next_step(make_job(**fields).model_copy(update={"cancel_requested_at": asked}))
+
+
+def test_who_refused_it_first_is_told_and_not_counted() -> None:
+    refused = {"provider": "other", "notes": {INSTEAD: True}, "actual": 0, "estimate": 30_000,
+               "error": {"code": "insufficient_credits"}, "state": State.FAILED}  # fmt: skip
+    job = make_job(state=State.RUNNING, parts=[refused, {"state": State.RUNNING, "estimate": 20_000}])
+    view = job_view(job, now=NOW)
+    assert view["warnings"] == ["other/acme-image-1 refused it (insufficient_credits)."]
+    assert view["cost"]["estimate_usd"] == 0.02

@@ -1,13 +1,17 @@
 """Which offer takes a request: by fit, cap, health, liking and price; and which one after a refusal."""
 
 from collections.abc import AsyncGenerator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 import pytest
 
 from darkroom.app import App
+from darkroom.catalog.plans import Piece
 from darkroom.domain.job import Job, LedgerKind
+from darkroom.domain.kinds import Kind
 from darkroom.domain.money import MicroUsd
 from darkroom.errors import AuthFailed, InvalidRequest, Unsupported
 from darkroom.services.caps import Terms
@@ -39,6 +43,12 @@ def offer(model: str, usd: str, rank: int = 50, count: int = 4, more: str = "") 
     return OFFER.format(model=model, usd=usd, rank=rank, count=count, more=more)
 
 
+VAGUE = """
+[[offers]]
+model = "vague-best"
+operations = ["text_to_image"]
+rank = 99
+"""
 MANIFESTS = {
     "alpha": manifest("alpha", offer("beam", "0.05", 90), offer("alpha-best", "0.20", 95, count=1)),
     "beta": manifest("beta", offer("beam", "0.03", 10)),
@@ -93,8 +103,13 @@ async def test_of_one_model_the_cheapest_offer_is_taken(many: App) -> None:
 
 
 async def test_what_the_user_prefers_comes_before_what_is_cheaper(many_settings: Settings, clock: FakeClock) -> None:
+    piece = Piece(operation=Kind.IMAGE, model="beam")
     async with opened(many_settings.model_copy(update={"prefer": ["delta"]}), clock) as app:
         assert await taken(app, model="beam") == "delta/beam"
+        assert (await anyio.to_thread.run_sync(app.pricing.choose, piece)).name == "delta/beam"
+    async with opened(many_settings, clock) as app:
+        found = await anyio.to_thread.run_sync(app.pricing.choose, piece)
+        assert found.name == "beta/beam", "an estimate is of the offer that would be taken"
 
 
 async def test_a_provider_that_rests_comes_last(many: App) -> None:
@@ -126,8 +141,8 @@ async def test_a_local_picture_is_refused_where_only_addresses_go(many: App) -> 
 # After a refusal
 
 
-async def instead(app: App, job: Job) -> str | None:
-    found = await app.generation.instead(job, job.submissions[-1])
+async def instead(app: App, job: Job, *, account: bool = False) -> str | None:
+    found = await app.generation.instead(job, job.submissions[-1], account=account)
     return None if found is None else f"{found.submission.provider}/{found.submission.model}"
 
 
@@ -136,6 +151,24 @@ async def test_the_next_offer_is_one_that_costs_no_more_than_was_agreed(many: Ap
     assert await instead(many, await started(many, image(model="beam"))) is None
     dearer = await started(many, image(model="beam"), Terms(max_cost=MicroUsd(40_000), again=True))
     assert await instead(many, dearer) == "delta/beam"
+
+
+async def test_an_account_that_was_refused_is_not_asked_again(many: App) -> None:
+    job = await started(many, image())
+    assert job.submissions[0].provider == "alpha"
+    assert await instead(many, job) == "alpha/beam"
+    assert await instead(many, job, account=True) == "delta/beam"
+
+
+async def test_a_budget_puts_what_has_no_price_last(many_settings: Settings, clock: FakeClock) -> None:
+    folder = many_settings.providers_dir
+    assert folder is not None
+    (folder / "vague.toml").write_text(manifest("vague", VAGUE), "utf-8")
+    async with opened(many_settings.model_copy(update={"daily_budget": Decimal(5)}), clock) as app:
+        assert await taken(app, model="beam") == "beta/beam"
+        assert await taken(app) == "alpha/alpha-best"
+    async with opened(many_settings, clock) as app:
+        assert await taken(app) == "vague/vague-best"
 
 
 async def test_a_named_provider_has_no_other(many: App) -> None:
@@ -149,7 +182,7 @@ async def test_a_draft_never_stands_in_for_what_was_paid(many: App) -> None:
 
 async def test_the_other_offer_has_a_reservation_of_its_own(many: App) -> None:
     job = await started(many, image(n=2))
-    found = await many.generation.instead(job, job.submissions[0])
+    found = await many.generation.instead(job, job.submissions[0], account=False)
     assert found is not None
     assert (found.reserved.kind, found.reserved.micro_usd) == (LedgerKind.RESERVED, 2 * 40_000)
     assert found.submission.estimate == 80_000
@@ -159,10 +192,10 @@ async def test_the_other_offer_has_a_reservation_of_its_own(many: App) -> None:
 async def test_without_a_price_nothing_was_agreed(many: App) -> None:
     job = await started(many, image())
     unpriced = job.model_copy(update={"id": "job_0000000000000000"})
-    assert await many.generation.instead(unpriced, job.submissions[0]) is None
+    assert await many.generation.instead(unpriced, job.submissions[0], account=False) is None
 
 
 async def test_a_request_that_fits_nowhere_any_more_has_no_other(many: App) -> None:
     job = await started(many, image())
     gone = job.model_copy(update={"request": image(model="no-such-model")})
-    assert await many.generation.instead(gone, job.submissions[0]) is None
+    assert await many.generation.instead(gone, job.submissions[0], account=False) is None

@@ -64,6 +64,10 @@ class Follow:
     now: int
     """Milliseconds since 1970."""
 
+    def is_new(self, within_ms: int) -> bool:
+        """Return whether it was sent so lately that its provider may not know it everywhere yet."""
+        return self.sent_at is not None and self.now - self.sent_at < within_ms
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call(Follow):
@@ -127,6 +131,8 @@ class Failed:
 
     error: DarkroomError
     billed: bool = False
+    charged: MicroUsd | None = None
+    """What the provider says that it charged, where it did; None: our estimate."""
 
 
 @dataclass(frozen=True, slots=True)

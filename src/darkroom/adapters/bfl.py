@@ -2,7 +2,7 @@
 
 from darkroom.adapters.base import Accepted, Call, Failed, Follow, Health, Json, Pending, Succeeded
 from darkroom.adapters.body import body_of, wire_of
-from darkroom.adapters.reading import dig, needed, number_at, text_at, texts
+from darkroom.adapters.reading import dig, fraction_at, needed, number_at, seed_at, text_at, texts
 from darkroom.domain.money import MicroUsd
 from darkroom.domain.output import RemoteOutput
 from darkroom.net.answer import Answer
@@ -33,9 +33,8 @@ class BflAdapter:
         del call
         data = answer.json()
         found = needed(data, "id")
-        return Accepted(
-            {"id": found, "polling_url": text_at(data, "polling_url"), "cost": number_at(data, "cost")}, found
-        )
+        url = self._http.own(text_at(data, "polling_url"))
+        return Accepted({"id": found, "polling_url": url, "cost": number_at(data, "cost")}, found)
 
     async def poll(self, operation: Json, call: Follow) -> Pending | Succeeded | Failed:
         """Ask at the address that the acceptance named: each region keeps its own tasks."""
@@ -46,23 +45,19 @@ class BflAdapter:
         status = needed(data, "status")
         match status.lower():
             case "ready":
-                return self._done(data, operation, call)
-            case "task not found" if call.sent_at is not None and call.now - call.sent_at < NEW_MS:
+                output = RemoteOutput(url=needed(data, "result", "sample"), expires_at=call.now + KEPT_MS)
+                return Succeeded((output,), cost=_cost(operation), notes=seed_at(data, "result", "seed"))
+            case "task not found" if call.is_new(NEW_MS):
                 return Pending()
-            case "request moderated" | "content moderated" | "error" | "task not found":
+            case "task not found":
+                error = self._http.ended(status, message=_reasons(data))
+                if url is None:  # the task may be another region's
+                    raise error
+                return Failed(error, billed=True, charged=_cost(operation))  # dropped after its ten minutes
+            case "request moderated" | "content moderated" | "error":
                 return Failed(self._http.ended(status, message=_reasons(data)))
             case _:
-                return Pending(number_at(data, "progress"))
-
-    def _done(self, data: Json, operation: Json, call: Follow) -> Succeeded | Failed:
-        cost = number_at(operation, "cost")
-        output = RemoteOutput(url=needed(data, "result", "sample"), expires_at=call.now + KEPT_MS)
-        seed = dig(data, "result", "seed")
-        return Succeeded(
-            (output,),
-            cost=None if cost is None else MicroUsd(round(cost * CREDIT)),
-            notes={"seed": seed} if isinstance(seed, int) else {},
-        )
+                return Pending(fraction_at(data, "progress"))
 
     def operation_of(self, provider_job_id: str, call: Follow) -> Json:
         """Return what `poll` needs, of the id alone."""
@@ -80,10 +75,16 @@ def _headers(call: Follow) -> dict[str, str]:
     return {"x-key": next(iter(call.credentials.values()))}
 
 
+def _cost(operation: Json) -> MicroUsd | None:
+    """Return what the acceptance said that the task costs, where it did."""
+    credits = number_at(operation, "cost")
+    return None if credits is None else MicroUsd(round(credits * CREDIT))
+
+
 def _reasons(data: Json) -> str | None:
-    """Return why a task ended, where it is told: as text, or as a list of reasons."""
+    """Return why a task ended, where it is told: as text, as a list of reasons, or as a message."""
     reasons = dig(data, "details", "Moderation Reasons")
-    return ", ".join(texts(reasons)) or text_at(data, "details")
+    return ", ".join(texts(reasons)) or text_at(data, "details") or text_at(data, "details", "message")
 
 
 def create(http: ProviderHttp) -> BflAdapter:

@@ -23,7 +23,7 @@ from darkroom.adapters.base import (
     Unsure,
 )
 from darkroom.adapters.body import body_of, put_in, slots_of
-from darkroom.adapters.reading import dig, needed, text_at
+from darkroom.adapters.reading import dig, items, needed, text_at
 from darkroom.domain.money import FREE
 from darkroom.domain.output import RemoteOutput
 from darkroom.errors import InvalidRequest, ResultExpired, UnexpectedAnswer
@@ -63,7 +63,7 @@ class ComfyuiAdapter:
         """Queue the offer's workflow under an id of ours."""
         key, graph = key_of(call), body_of(call)
         if call.request.seed is None and (slot := slots_of(call).get("seed")):
-            put_in(graph, slot, _seed(call))  # a workflow that it has run before is not run again
+            put_in(graph, slot, seed_of(call))  # a workflow that it has run before is not run again
         body = {"prompt": graph, "prompt_id": key, "client_id": key}
         return self.read(await self._http.submit("POST", "/prompt", json=body, spool=call.spool, told=_told), call)
 
@@ -154,7 +154,7 @@ class ComfyuiAdapter:
         """
         queue = (await self._http.request("GET", "/queue")).json()
         for name, status in QUEUES.items():
-            if any(key == text_at(item, 1) for item in _items(dig(queue, name))):
+            if any(key == text_at(item, 1) for item in items(dig(queue, name))):
                 return {"id": key, "status": status}
         entry = dig((await self._http.request("GET", f"/history/{quote(key, safe='')}")).json(), key)
         return None if entry is None else {"id": key, **_finished(entry)}
@@ -163,7 +163,7 @@ class ComfyuiAdapter:
         """Return the id of what we queued on an older server, whichever of us chose it."""
         queue = (await self._http.request("GET", "/queue")).json()
         history = (await self._http.request("GET", "/history", params={"max_items": LATEST})).json()
-        queued = [item for name in QUEUES for item in _items(dig(queue, name))]
+        queued = [item for name in QUEUES for item in items(dig(queue, name))]
         done = [dig(entry, "prompt") for entry in _values(history)]
         ours = (item for item in (*queued, *done) if key in (text_at(item, 1), text_at(item, 3, "client_id")))
         return next((text_at(item, 1) for item in ours), None)
@@ -171,10 +171,10 @@ class ComfyuiAdapter:
     async def _cancel_older(self, key: str) -> Cancelled | TooLate:
         """Stop a job by the older routes; only a running one is interrupted, since some interrupt whatever runs."""
         queue = (await self._http.request("GET", "/queue")).json()
-        if any(key == text_at(item, 1) for item in _items(dig(queue, "queue_pending"))):
+        if any(key == text_at(item, 1) for item in items(dig(queue, "queue_pending"))):
             await self._http.request("POST", "/queue", json={"delete": [key]})
             return Cancelled(FREE)
-        if any(key == text_at(item, 1) for item in _items(dig(queue, "queue_running"))):
+        if any(key == text_at(item, 1) for item in items(dig(queue, "queue_running"))):
             await self._http.request("POST", "/interrupt", json={"prompt_id": key})
             return Cancelled(FREE)
         return TooLate()
@@ -185,7 +185,7 @@ class ComfyuiAdapter:
             item
             for node in _values(dig(job, "outputs"))
             for kind in MEDIA
-            for item in _items(dig(node, kind))
+            for item in items(dig(node, kind))
             if text_at(item, "filename")
         ]
         saved = [item for item in files if text_at(item, "type") == "output"]
@@ -197,9 +197,11 @@ def key_of(call: Call) -> str:
     return str(uuid.uuid5(SPACE, call.submit_key))
 
 
-def _seed(call: Call) -> int:
-    """Return the seed of a submission: the caller's, else one that its key decides."""
-    return uuid.uuid5(SPACE, call.submit_key).int % SEEDS if call.request.seed is None else call.request.seed
+def seed_of(call: Call) -> int | None:
+    """Return the seed of a submission: the caller's, else one that its key decides; None of a workflow without one."""
+    slot = slots_of(call).get("seed")
+    made = uuid.uuid5(SPACE, call.submit_key).int % SEEDS if slot and slot.to else None
+    return made if call.request.seed is None else call.request.seed
 
 
 def _told(answer: Answer) -> Told | None:
@@ -208,28 +210,24 @@ def _told(answer: Answer) -> Told | None:
         data = answer.json()
     except UnexpectedAnswer:
         return None
-    errors = [error for node in _values(dig(data, "node_errors")) for error in _items(dig(node, "errors"))]
+    errors = [error for node in _values(dig(data, "node_errors")) for error in items(dig(node, "errors"))]
     words = [": ".join(filter(None, (text_at(item, "message"), text_at(item, "details")))) for item in errors]
     codes = (text_at(data, "error", "type"), *(text_at(item, "type") for item in errors))
     return Told(tuple(filter(None, codes)), "; ".join(words)) if words else None
 
 
 def _accepted(found: str, call: Call) -> Accepted:
-    return Accepted({"id": found, "seed": _seed(call)}, found)
+    return Accepted({"id": found, "seed": seed_of(call)}, found)
 
 
 def _finished(entry: Any) -> Json:
     """Return an entry of the history as newer servers tell it."""
-    events = {text_at(item, 0): dig(item, 1) for item in _items(dig(entry, "status", "messages"))}
+    events = {text_at(item, 0): dig(item, 1) for item in items(dig(entry, "status", "messages"))}
     if "execution_interrupted" in events:
         status = "cancelled"
     else:
         status = "failed" if dig(entry, "status", "status_str") == "error" else "completed"
     return {"status": status, "outputs": dig(entry, "outputs"), "execution_error": events.get("execution_error")}
-
-
-def _items(data: Any) -> list[Any]:
-    return cast("list[Any]", data) if isinstance(data, list) else []
 
 
 def _values(data: Any) -> Iterator[Any]:

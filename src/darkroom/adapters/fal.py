@@ -13,13 +13,14 @@ from darkroom.adapters.base import (
     Follow,
     Health,
     Json,
+    Made,
     Pending,
     Succeeded,
     TooLate,
 )
 from darkroom.adapters.body import body_of, wire_of
-from darkroom.adapters.reading import dig, links, needed, number_at, text_at
-from darkroom.domain.kinds import Role
+from darkroom.adapters.reading import dig, links, needed, number_at, output_of, seed_at, text_at, texts
+from darkroom.domain.kinds import Kind, Role
 from darkroom.domain.money import FREE
 from darkroom.domain.output import FailedOutput, RemoteOutput
 from darkroom.errors import DarkroomError, InvalidRequest, UnexpectedAnswer
@@ -33,10 +34,21 @@ NEW_MS = 60_000
 """How long an accepted request may be unknown to the queue."""
 PREFIXED = frozenset({"workflows", "comfy"})
 """Namespaces that stay in the addresses of requests."""
-PLACES = ("images", "image", "videos", "video", "audio", "audio_file", "audios")
-"""Where models put their results; the first that holds any counts."""
+PLACES = {
+    Kind.IMAGE: ("images", "image"),
+    Kind.VIDEO: ("videos", "video"),
+    Kind.SPEECH: ("audio", "audio_file", "audios"),
+}
+"""Where models put their results: those of the offer's own kind first; the first that holds any counts."""
 BLACKED_OUT = "has_nsfw_concepts"
+BLACK = "fal's filter blacked it out."
+STOPPED = {"OK": FREE, "CANCELED": None, "CANCELLED": None}
+"""What a cancelled request cost: nothing where it left the queue, else nobody says."""
 ENDED = frozenset({"COMPLETED", "FAILED", "ERROR", "CANCELED", "CANCELLED"})
+GENUINE = "x-fal-request-id"
+"""On every answer of the vendor's own, and on none of a gateway before it."""
+DROPPED = frozenset({404, 410})
+"""Statuses of a result that is no longer kept."""
 OF_CALLS = frozenset({401, 403, 408, 409, 429})
 """Statuses that are about our asking, not about the work."""
 
@@ -60,15 +72,16 @@ class FalAdapter:
         data = answer.json()
         found = needed(data, "request_id")
         usual = _addresses(wire_of(call), found)
-        return Accepted({name: text_at(data, name) or address for name, address in usual.items()}, found)
+        return Accepted({name: self._http.own(text_at(data, name)) or usual[name] for name in usual}, found)
 
     async def poll(self, operation: Json, call: Follow) -> Pending | Succeeded | Failed:
         """Ask for the status, and once it has ended for the result."""
         path = needed(operation, "status_url")
         answer = await self._http.request("GET", path, headers=_headers(call), also=(404,))
         if answer.status == 404:
-            young = call.sent_at is not None and call.now - call.sent_at < NEW_MS
-            return Pending() if young else Failed(self._error(answer))
+            if call.is_new(NEW_MS):
+                return Pending()
+            raise self._error(answer)  # by itself it ends nothing: a gateway may say so too
         data = answer.json()
         if needed(data, "status").upper() in ENDED:
             return await self._result(operation, data, call)
@@ -79,35 +92,37 @@ class FalAdapter:
         """Fetch what the model answered: its output, or its error, which has more to say than the status."""
         path = needed(operation, "response_url")
         answer = await self._http.request("GET", path, headers=_headers(call), also=range(400, 600))
-        told = _of_status(status)
+        codes, words = _of_status(status)
+        broke, dropped = bool(codes or words), answer.status in DROPPED
+        if broke and (answer.ok or dropped or answer.status in OF_CALLS):
+            return Failed(self._http.ended(*codes, message=words))
         if not answer.ok:
-            error = self._error(answer, *told)
-            genuine = "x-fal-request-id" in answer.headers or answer.status < 500
-            if told[0] or told[1] or (genuine and answer.status not in OF_CALLS):
-                return Failed(error)
+            error = self._error(answer, codes, words)
+            genuine = GENUINE in answer.headers or (answer.status < 500 and not dropped)
+            if broke or (genuine and answer.status not in OF_CALLS):
+                return Failed(error, billed=dropped)
             raise error
-        if told[0] or told[1]:
-            return Failed(self._http.ended(*told[0], message=told[1]))
-        return Pending() if answer.status == 202 else self._done(answer.json())
+        return Pending() if answer.status == 202 else self._done(answer.json(), call)
 
-    def _done(self, data: Any) -> Succeeded | Failed:
+    def _done(self, data: Any, call: Follow) -> Succeeded | Failed:
         """Return the results; what the filter blacked out counts as refused, although it was made."""
-        items = _results(data)
-        bad = dig(data, BLACKED_OUT)
-        flags = cast("list[Any]", bad) if isinstance(bad, list) else [bad]
-        blocked = {index for index, flag in enumerate(flags, 1) if flag is True}
-        why = "fal's filter blacked it out."
-        left = [item for index, item in enumerate(items, 1) if index not in blocked]
+        items = _results(data, call.offer.kind)
         if not items:
             raise UnexpectedAnswer("The provider says that it is done, and names no result.")
+        bad = dig(data, BLACKED_OUT)
+        flags = cast("list[Any]", bad) if isinstance(bad, list) else [bad] * len(items)
+        left: list[RemoteOutput | Made] = []
+        failed: list[FailedOutput] = []
+        for index, item in enumerate(items, 1):
+            if index <= len(flags) and flags[index - 1] is True:
+                failed.append(FailedOutput(index=index, code="content_blocked", message=BLACK))
+            elif urls := links(item):
+                left.append(output_of(urls[0], media_type=text_at(item, "content_type")))
+            else:
+                failed.append(FailedOutput(index=index, code="provider_failed", message="It has no address."))
         if not left:
-            return Failed(self._http.ended(BLACKED_OUT, message=why), billed=True)
-        seed = dig(data, "seed")
-        return Succeeded(
-            tuple(RemoteOutput(url=links(item)[0], media_type=text_at(item, "content_type")) for item in left),
-            tuple(FailedOutput(index=index, code="content_blocked", message=why) for index in sorted(blocked)),
-            notes={"seed": seed} if isinstance(seed, int) and not isinstance(seed, bool) else {},
-        )
+            return Failed(self._http.ended(BLACKED_OUT, message=BLACK), billed=True)
+        return Succeeded(tuple(left), tuple(failed), notes=seed_at(data, "seed"))
 
     def _error(self, answer: Answer, codes: tuple[str, ...] = (), message: str = "") -> DarkroomError:
         more, words = _of_answer(answer)
@@ -119,14 +134,15 @@ class FalAdapter:
         path = needed(operation, "cancel_url")
         answer = await self._http.request("PUT", path, headers=_headers(call), also=(400, 404, 409))
         said = text_at(_data(answer), "status") or ""
-        removed = answer.ok and said.upper() in ("OK", "CANCELED", "CANCELLED")
-        return Cancelled(FREE) if removed else TooLate()
+        if not answer.ok or said.upper() not in STOPPED:
+            return TooLate()
+        return Cancelled(STOPPED[said.upper()])
 
-    def operation_of(self, provider_job_id: str, call: Follow) -> Json:
-        """Return the addresses that a request of this offer has."""
+    def operation_of(self, provider_job_id: str, call: Call) -> Json:
+        """Return the addresses that a request of this endpoint has."""
         if not provider_job_id.replace("-", "").isalnum():
             raise InvalidRequest(f"That is no request id of {call.provider.title}.", hint="Nothing was asked.")
-        return {**_addresses(_any_wire(call), provider_job_id)}
+        return {**_addresses(wire_of(call), provider_job_id)}
 
     async def upload(self, blob: Blob, call: Call) -> str:
         """Ask where a picture may go, bring it there, and return its address."""
@@ -168,7 +184,7 @@ def _headers(call: Follow) -> dict[str, str]:
 
 
 def _any_wire(call: Follow) -> str:
-    """Return one endpoint of the offer; all of them belong to the same app."""
+    """Return one endpoint of the offer."""
     return next(iter(call.offer.wires.values()), None) or call.offer.wire or call.offer.model
 
 
@@ -180,15 +196,21 @@ def _addresses(wire: str, request_id: str) -> dict[str, str]:
     return {"status_url": f"{root}/status", "response_url": root, "cancel_url": f"{root}/cancel"}
 
 
-def _results(data: Any) -> list[Any]:
-    """Return the files of a result, each with its address, wherever the model put them."""
+def _results(data: Any, kind: Kind) -> list[Any]:
+    """Return the items of the first place that names a file: one that models are known to use, else any of objects."""
+    usual = sorted(PLACES, key=lambda other: other is not kind)
+    known = [dig(data, name) for other in usual for name in PLACES[other]]
     others = list(cast("dict[str, Any]", data).values()) if isinstance(data, dict) else []
-    for value in (*(dig(data, name) for name in PLACES), *others):
+    for value in (*known, *(item for item in others if not _is_text(item))):
         items = cast("list[Any]", value) if isinstance(value, list) else [value]
-        found = [item for item in items if not isinstance(item, str) and links(item)]
-        if found:
-            return found
+        if any(links(item) for item in items):
+            return items
     return []
+
+
+def _is_text(value: Any) -> bool:
+    """Return whether that is a text, or a list of them, as models echo of their input."""
+    return isinstance(value, str) or bool(texts(value))
 
 
 def _of_status(data: Any) -> tuple[tuple[str, ...], str]:

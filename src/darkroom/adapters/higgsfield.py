@@ -22,7 +22,7 @@ from darkroom.adapters.base import (
     Succeeded,
     TooLate,
 )
-from darkroom.adapters.body import Body, body_of, slots_of, wire_of
+from darkroom.adapters.body import Body, body_of, wire_of
 from darkroom.adapters.reading import dig, links, needed, text_at
 from darkroom.domain.output import FailedOutput, RemoteOutput
 from darkroom.errors import DarkroomError, InvalidRequest, NotConfigured, UnexpectedAnswer, Unsupported
@@ -33,8 +33,10 @@ OLD = "v1/"
 """How paths of the deprecated interface begin: its bodies are wrapped, its answers are sets of jobs."""
 DONE = "completed"
 ENDED = frozenset({DONE, "failed", "nsfw", "canceled", "cancelled"})
-EMPTY_MS = 1_800_000
-"""How long after its submission finished work may still name no file."""
+EMPTY_MS = 7_200_000
+"""How long after its submission finished work may still name no file: longer than clips wait and are made."""
+CLIP = {"video": None, "videos": None, "mov": "mov"}
+"""Where an answer names a clip, and as which variant."""
 NOBODY = "00000000-0000-0000-0000-000000000000"
 """A request that no account has."""
 _ID = re.compile(r"[\w-]{1,80}")
@@ -69,9 +71,10 @@ class HiggsfieldAdapter:
         return self.read(answer, call)
 
     def read(self, answer: Answer, call: Call) -> Accepted | Succeeded:
-        """Return what to ask about later, which also the old interface may name in the new way."""
+        """Return what to ask about later, which either interface may name in the way of the other."""
         data = answer.json()
-        if _is_old(call) and text_at(data, "request_id") is None:
+        old = _is_old(call) or isinstance(dig(data, "jobs"), list)
+        if old and text_at(data, "request_id") is None:
             found = needed(data, "id")
             return Accepted({"job_set": found}, found)
         found = needed(data, "request_id")
@@ -81,13 +84,13 @@ class HiggsfieldAdapter:
     async def poll(self, operation: Json, call: Follow) -> Pending | Succeeded | Failed:
         """Ask for the request, or for the set of jobs, of which all must have ended."""
         job_set = text_at(operation, "job_set")
-        path = f"/v1/job-sets/{quote(job_set, safe='')}" if job_set else _path(operation, "status")
+        path = f"/v1/job-sets/{quote(job_set, safe='')}" if job_set else self._path(operation, "status")
         data = (await self._http.request("GET", path, headers=_headers(call, old=bool(job_set)))).json()
         parts = tuple(_parts_of_set(data) if job_set else _parts_of_request(data))
         ended = sum(part.state in ENDED for part in parts)
         if not parts or ended < len(parts):
             return Pending(ended / len(parts) if ended else None)
-        new = call.sent_at is not None and call.now - call.sent_at < EMPTY_MS
+        new = call.sent_at is None or call.now - call.sent_at < EMPTY_MS
         if new and any(_is_empty(part) for part in parts):
             return Pending()
         return self._done(parts)
@@ -110,10 +113,17 @@ class HiggsfieldAdapter:
         if text_at(operation, "job_set"):
             return TooLate()
         try:
-            await self._http.request("POST", _path(operation, "cancel"), headers=_headers(call))
-        except InvalidRequest:
+            await self._http.request("POST", self._path(operation, "cancel"), headers=_headers(call))
+        except (InvalidRequest, Unsupported):
             return TooLate()
         return Cancelled()
+
+    def _path(self, operation: Json, what: str) -> str:
+        """Return the address that the acceptance named, if it is one of the provider's own, else the documented one."""
+        if named := text_at(operation, f"{what}_url"):
+            with suppress(UnexpectedAnswer):
+                return self._http.url(named)
+        return f"/requests/{quote(needed(operation, 'request_id'), safe='')}/{what}"
 
     async def upload(self, blob: Blob, call: Call) -> JsonValue:
         """Bring a picture to the place that is named for it, without our credential, and return its address."""
@@ -153,11 +163,6 @@ def _is_empty(part: _Part) -> bool:
     return part.state == DONE and not part.files
 
 
-def _path(operation: Json, what: str) -> str:
-    """Return the address that the acceptance named, else the documented one."""
-    return text_at(operation, f"{what}_url") or f"/requests/{quote(needed(operation, 'request_id'), safe='')}/{what}"
-
-
 def _headers(call: Follow, *, old: bool = False) -> dict[str, str]:
     """Return the headers of an id and its secret, which variables hold as one text or apart.
 
@@ -177,17 +182,8 @@ def _body(call: Call) -> Body:
     """Return the model's arguments; camera motions, which options name one by one, become a list.
 
     Raises:
-        Unsupported: If the operation has no place for one of the pictures.
         InvalidRequest: If a motion has a strength and no id.
     """
-    slots = slots_of(call)
-    for blob in call.inputs:
-        if blob.role not in slots or not slots[blob.role].to:
-            raise Unsupported(
-                f"{call.offer.model} takes no {blob.role} picture along with the others.",
-                field="images",
-                hint="Nothing was sent. Leave it out, or name another model.",
-            )
     body = body_of(call)
     if "motions" in body:
         moves = list(cast("Json", body["motions"]).values())
@@ -201,12 +197,22 @@ def _body(call: Call) -> Body:
 
 def _parts_of_request(data: Any) -> Iterator[_Part]:
     """Yield every picture, or the clip, that an answer names; one without files where it names none."""
-    state, message = needed(data, "status").lower(), text_at(data, "error")
-    images, video = dig(data, "images"), dig(data, "video")
-    made = cast("list[Any]", images) if isinstance(images, list) else []
-    for item in [*made, *([video] if video else [])] or [None]:
-        files = (RemoteOutput(url=url) for url in links(item))
-        yield _Part(state, tuple(files) if state == DONE else (), message)
+    state, message = needed(data, "status").lower(), text_at(data, "error") or text_at(data, "error", "message")
+    for files in (_made(data) if state == DONE else []) or [()]:
+        yield _Part(state, files, message)
+
+
+def _made(data: Json) -> list[tuple[RemoteOutput, ...]]:
+    """Return the files of every picture and of the clip; where there are none, of whatever else is named."""
+    images = dig(data, "images")
+    pictures = cast("list[Any]", images) if isinstance(images, list) else [images] if images else []
+    clip = (RemoteOutput(url=url, variant=variant) for name, variant in CLIP.items() for url in links(dig(data, name)))
+    made = [tuple(RemoteOutput(url=url) for url in links(item)) for item in pictures]
+    made += [found] if (found := tuple(clip)) else []
+    if any(made):
+        return made
+    others = (links(value) for value in data.values() if isinstance(value, dict | list))
+    return [tuple(RemoteOutput(url=url) for url in urls) for urls in others if urls]
 
 
 def _parts_of_set(data: Any) -> Iterator[_Part]:

@@ -1,5 +1,6 @@
 """Kie.ai: models of many makers behind one key. Wire format: https://docs.kie.ai."""
 
+import hashlib
 from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
@@ -8,7 +9,16 @@ from darkroom.adapters.body import Body, body_of, slots_of, wire_of
 from darkroom.adapters.reading import dig, links, needed, number_at, text_at
 from darkroom.domain.kinds import Role
 from darkroom.domain.output import RemoteOutput
-from darkroom.errors import ContentBlocked, InvalidRequest, ProviderFailed, ResultExpired, UnexpectedAnswer, Unsupported
+from darkroom.errors import (
+    ContentBlocked,
+    DarkroomError,
+    InvalidRequest,
+    ProviderFailed,
+    ResultExpired,
+    SubmitUnknown,
+    UnexpectedAnswer,
+    Unsupported,
+)
 from darkroom.net.answer import Answer, loads
 from darkroom.net.classify import Told
 from darkroom.net.provider import ProviderHttp
@@ -18,6 +28,8 @@ UPLOAD_PATH = "/api/file-stream-upload"
 UPLOAD_S = 180.0
 NEW_MS = 90_000
 """How long a task may be unknown after its submission."""
+NOT_FOUND = "404"
+"""The code of an answer about a task that proves nothing: addresses and keys change."""
 ENDED = frozenset({"408", "501"})
 """Codes of an answer about a task that mean that the task failed, not the question."""
 ORDER = {Role.SOURCE: 0, Role.FIRST_FRAME: 0, Role.LAST_FRAME: 2}
@@ -55,8 +67,17 @@ class KieAdapter:
         return self.read(answer, call)
 
     def read(self, answer: Answer, call: Call) -> Accepted | Succeeded:
-        """Return what to ask about later; success is the code of the envelope, never the status alone."""
-        found = needed(self._opened(answer, submitting=True), "taskId")
+        """Return what to ask about later; success is the code of the envelope, never the status alone.
+
+        Where that leaves open what became of it, a task that is named exists.
+        """
+        try:
+            found = needed(self._opened(answer, submitting=True), "taskId")
+        except SubmitUnknown:
+            task = text_at(answer.json(), "data", "taskId")
+            if task is None:
+                raise
+            found = task
         return Accepted(self.operation_of(found, call), found)
 
     async def poll(self, operation: Json, call: Follow) -> Pending | Succeeded | Failed:
@@ -65,20 +86,34 @@ class KieAdapter:
         try:
             answer = await self._http.request("GET", path, headers=_headers(call), params=params)
             data = self._opened(answer, submitting=False)
-        except (InvalidRequest, ResultExpired) as exc:
-            new = call.sent_at is not None and call.now - call.sent_at < NEW_MS
-            return Pending() if new else Failed(exc)
-        except ContentBlocked as exc:
-            return Failed(exc)
-        except ProviderFailed as exc:
-            if exc.provider_code not in ENDED:
+        except DarkroomError as exc:
+            said = self._said_of_task(exc, call)
+            if said is None:
                 raise
-            return Failed(self._http.ended(exc.provider_code, message=exc.provider_message))
+            return said
         return self._state(data, call)
+
+    def _said_of_task(self, exc: DarkroomError, call: Follow) -> Pending | Failed | None:
+        """Return what an error says of the task; None: it is about the question alone, which is asked again.
+
+        Only an envelope's code counts: what is on the way to the provider has pages and statuses of its own.
+        """
+        code = exc.provider_code or ""
+        new = call.sent_at is not None and call.now - call.sent_at < NEW_MS
+        if not code.isdecimal():
+            return None
+        if isinstance(exc, ContentBlocked):
+            return Failed(exc)
+        if code in ENDED and isinstance(exc, ProviderFailed):
+            return Failed(self._http.ended(code, message=exc.provider_message))
+        if new and isinstance(exc, InvalidRequest | ResultExpired):
+            return Pending()
+        # A task that it took and has no record of may have been charged.
+        return Failed(exc, billed=True) if isinstance(exc, ResultExpired) and code != NOT_FOUND else None
 
     def _state(self, data: Any, call: Follow) -> Pending | Succeeded | Failed:
         """Read a task: one of the market says a state, the others a flag."""
-        match text_at(data, "state") or text_at(data, "successFlag"):
+        match (text_at(data, "state") or text_at(data, "successFlag") or "").lower():
             case "success" | "1":
                 return _done(data, call)
             case "fail":
@@ -108,8 +143,8 @@ class KieAdapter:
         return {"id": provider_job_id, "route": _route(call)}
 
     async def upload(self, blob: Blob, call: Call) -> str:
-        """Bring one picture to the host of uploads; the same file has the same name, and takes its own place."""
-        name = f"{blob.sha256}.{blob.media_type.partition('/')[2]}"
+        """Bring one picture to the host of uploads; what is the same has the same name, and takes its own place."""
+        name = f"{hashlib.sha256(blob.content).hexdigest()}.{blob.media_type.partition('/')[2]}"
         answer = await self._http.request(
             "POST",
             self._uploads(call),
@@ -190,10 +225,17 @@ def _done(data: Any, call: Follow) -> Succeeded:
         for name, variant in found
         for url in _urls(dig(result, name))
     )
+    outputs = outputs or tuple(RemoteOutput(url=url, expires_at=until) for url in _any_urls(result))
     if not outputs:
         raise UnexpectedAnswer("The provider says that it is done, and names no result.")
     seed = dig(result, "seeds", 0)
     return Succeeded(outputs, notes={"seed": seed} if isinstance(seed, int) else {})
+
+
+def _any_urls(result: Any) -> list[str]:
+    """Return the web addresses of a result under names that nobody documented: it is paid for all the same."""
+    values = cast("Json", result).values() if isinstance(result, dict) else [result]
+    return [url for value in values for url in _urls(value)]
 
 
 def _urls(value: Any) -> list[str]:

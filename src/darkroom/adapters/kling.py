@@ -1,13 +1,13 @@
 """Kling: clips and pictures from their maker. Wire format: https://app.klingai.com/global/dev/document-api."""
 
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote
 
 import jwt
 
 from darkroom.adapters.base import Absent, Accepted, Call, Failed, Follow, Health, Json, Pending, Succeeded, Unsure
-from darkroom.adapters.body import Body, body_of, number_text, wire_of
-from darkroom.adapters.reading import dig, needed, number_at, text_at
+from darkroom.adapters.body import Body, body_of, number_text, shots_of, wire_of
+from darkroom.adapters.reading import dig, items, needed, number_at, text_at
 from darkroom.domain.kinds import Kind, Mode, Role
 from darkroom.domain.output import FailedOutput, RemoteOutput
 from darkroom.domain.request import Effective
@@ -43,8 +43,9 @@ class KlingAdapter:
         return self.read(answer, call)
 
     def read(self, answer: Answer, call: Call) -> Accepted | Succeeded:
-        """Return what to ask about later."""
-        found = needed(self._data(answer, submitting=True), "task_id")
+        """Return what to ask about later: a task that has an id was accepted, whatever the code beside it says."""
+        found = text_at(answer.json(), "data", "task_id")
+        found = found or needed(self._data(answer, submitting=True), "task_id")
         return Accepted({"id": found, "path": _path(call)}, found)
 
     async def poll(self, operation: Json, call: Follow) -> Pending | Succeeded | Failed:
@@ -86,9 +87,9 @@ class KlingAdapter:
         """Ask for the packs of units that were bought in the last year."""
         span = {"start_time": call.now - 365 * DAY_MS, "end_time": call.now}
         answer = await self._http.request("GET", "/account/costs", headers=_headers(call), params=span)
-        packs = _objects(dig(self._data(answer, submitting=False), "resource_pack_subscribe_infos"))
+        packs = items(dig(self._data(answer, submitting=False), "resource_pack_subscribe_infos"))
         left = [number_at(pack, "remaining_quantity") or 0 for pack in packs if text_at(pack, "status") == "online"]
-        return Health(balance=f"{sum(left):g} units" if left else None)
+        return Health(balance=f"{number_text(round(sum(left), 2))} units" if left else None)
 
     def _data(self, answer: Answer, *, submitting: bool) -> Any:
         """Return what an envelope holds; its code decides, whatever the status of the answer says."""
@@ -148,13 +149,10 @@ def _check_pictures(call: Call) -> None:
         )
 
 
-def _shots(request: Effective) -> list[Json]:
-    """Return the scenes in whole seconds that add up to the clip's."""
-    lengths = [scene.duration or 0.0 for scene in request.scenes]
-    scale = round(request.duration or 0.0) / sum(lengths)
-    ends = [round(sum(lengths[: number + 1]) * scale) for number in range(len(lengths))]
-    seconds = [end - start for start, end in zip([0, *ends], ends, strict=False)]
-    if min(seconds) < 1:
+def _shots(request: Effective) -> list[Body]:
+    """Return the scenes in whole seconds that add up to the clip's, numbered, and with a prompt each."""
+    shots = shots_of(request)
+    if any(shot["duration"] < 1 for shot in shots):
         raise InvalidRequest(
             "A scene is shorter than one second.",
             field="scenes",
@@ -162,14 +160,15 @@ def _shots(request: Effective) -> list[Json]:
             hint="Nothing was sent. Make the scenes longer, or fewer.",
         )
     return [
-        {"index": number, "prompt": scene.prompt or request.prompt, "duration": number_text(length)}
-        for number, (scene, length) in enumerate(zip(request.scenes, seconds, strict=True), 1)
+        {"index": number, "prompt": shot["prompt"] or request.prompt, "duration": str(shot["duration"])}
+        for number, shot in enumerate(shots, 1)
     ]
 
 
 def _done(data: Json, call: Follow) -> Succeeded:
     entries = [entry for name in RESULTS for entry in _in_order(dig(data, "task_result", name))]
-    expires = int(number_at(data, "updated_at") or call.now) + KEPT_MS
+    updated = int(number_at(data, "updated_at") or 0)
+    expires = (updated if updated > call.now - KEPT_MS else call.now) + KEPT_MS
     urls = [text_at(entry, "url") for entry in entries]
     if not any(urls):
         raise UnexpectedAnswer("The provider says that it is done, and names no result.")
@@ -184,11 +183,7 @@ def _done(data: Json, call: Follow) -> Succeeded:
 
 
 def _in_order(data: Any) -> list[Any]:
-    return sorted(_objects(data), key=lambda entry: number_at(entry, "index") or 0)
-
-
-def _objects(data: Any) -> list[Any]:
-    return cast("list[Any]", data) if isinstance(data, list) else []
+    return sorted(items(data), key=lambda entry: number_at(entry, "index") or 0)
 
 
 def create(http: ProviderHttp) -> KlingAdapter:

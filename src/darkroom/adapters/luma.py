@@ -1,8 +1,8 @@
 """Luma Dream Machine: Ray clips and Photon pictures. Wire format: the vendor's OpenAPI file."""
 
-import re
 from contextlib import suppress
 from typing import Any
+from urllib.parse import quote
 
 from darkroom.adapters.base import (
     Accepted,
@@ -20,7 +20,7 @@ from darkroom.adapters.body import Body, body_of, wire_of
 from darkroom.adapters.reading import needed, number_at, text_at
 from darkroom.domain.kinds import Mode
 from darkroom.domain.output import RemoteOutput
-from darkroom.errors import InvalidRequest, ResultExpired, UnexpectedAnswer, Unsupported
+from darkroom.errors import ResultExpired, UnexpectedAnswer, Unsupported
 from darkroom.net.answer import Answer
 from darkroom.net.provider import ProviderHttp
 
@@ -35,7 +35,6 @@ PATHS = {
 WEIGHED = ("image_ref", "style_ref", "modify_image_ref")
 """Where pictures may have a weight, each its own."""
 CENTS = 100
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class LumaAdapter:
@@ -56,7 +55,7 @@ class LumaAdapter:
     def read(self, answer: Answer, call: Call) -> Accepted | Succeeded:
         """Return what to ask about later."""
         del call
-        found = _checked(needed(answer.json(), "id"))
+        found = needed(answer.json(), "id")
         return Accepted({"id": found}, found)
 
     async def poll(self, operation: Json, call: Follow) -> Pending | Succeeded | Failed:
@@ -76,17 +75,16 @@ class LumaAdapter:
     async def cancel(self, operation: Json, call: Follow) -> Cancelled | TooLate:
         """Delete the generation, unless it is over: that would delete its result. What it cost is not told."""
         place, headers = _place(operation), _headers(call)
-        data = (await self._http.request("GET", place, headers=headers)).json()
-        if needed(data, "state").lower() in ("completed", "failed"):
-            return TooLate()
-        with suppress(ResultExpired):  # an earlier try of this call may have deleted it
+        with suppress(ResultExpired):  # an earlier try, whose answer was lost, may have deleted it
+            data = (await self._http.request("GET", place, headers=headers)).json()
+            if needed(data, "state").lower() in ("completed", "failed"):
+                return TooLate()
             await self._http.request("DELETE", place, headers=headers)
         return Cancelled()
 
     def operation_of(self, provider_job_id: str, call: Follow) -> Json:
         """Return what `poll` needs, of the id alone."""
-        if not _ID.fullmatch(provider_job_id):
-            raise InvalidRequest(f"That is no id of a generation of {call.provider.title}.", field="provider-id")
+        del call
         return {"id": provider_job_id}
 
     async def check(self, call: Follow) -> Health:
@@ -111,15 +109,8 @@ def _weighed(body: Body) -> Body:
     return body
 
 
-def _checked(found: str) -> str:
-    """Return an id that can be part of a path."""
-    if not _ID.fullmatch(found):
-        raise UnexpectedAnswer("The provider's answer has an id that cannot be one.")
-    return found
-
-
 def _place(operation: Json) -> str:
-    return f"/generations/{_checked(needed(operation, 'id'))}"
+    return f"/generations/{quote(needed(operation, 'id'), safe='')}"
 
 
 def create(http: ProviderHttp) -> LumaAdapter:

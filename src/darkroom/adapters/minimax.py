@@ -28,27 +28,31 @@ class MiniMaxAdapter:
     async def submit(self, call: Call) -> Accepted | Succeeded:
         """Start a clip, or have pictures made within the call."""
         body: Body = {"model": wire_of(call), **body_of(call)}
-        answer = await self._http.submit("POST", _path(call), headers=_headers(call), json=body, spool=call.spool)
+        headers = _headers(call)
+        answer = await self._http.submit("POST", _path(call), headers=headers, json=body, spool=call.spool, told=_told)
         return self.read(answer, call)
 
     def read(self, answer: Answer, call: Call) -> Accepted | Succeeded:
-        """Return the pictures, or what to ask about later."""
-        data = self._checked(answer, submitting=True)
+        """Return the pictures, or what to ask about later; what was delivered counts, whatever stands beside it."""
         if call.offer.kind is Kind.IMAGE:
-            return self._pictures(answer, data, call)
-        found = needed(data, "task_id")
+            return self._pictures(answer, call)
+        found = text_at(answer.json(), "task_id") or ""
+        if not found.strip("0"):
+            found = needed(self._checked(answer, submitting=True), "task_id")
         return Accepted(self.operation_of(found, call), found)
 
-    def _pictures(self, answer: Answer, data: Json, call: Call) -> Succeeded:
+    def _pictures(self, answer: Answer, call: Call) -> Succeeded:
         """Return the pictures; those that broke the content rules are only counted."""
-        urls = links(dig(data, "data", "image_urls"))
-        missing = int(number_at(data, "metadata", "failed_count") or 0)
+        urls = links(dig(answer.json(), "data", "image_urls"))
+        data = answer.json() if urls else self._checked(answer, submitting=True)
+        missing = number_at(data, "metadata", "failed_count") or 0
         if not urls and missing:
             raise self._http.failure(answer, Told((BLOCKED,)), submitting=True)
         if not urls:
             raise UnexpectedAnswer("The provider's answer has no pictures.")
         error = self._http.ended(BLOCKED)
-        failed = (FailedOutput(index=len(urls) + 1 + n, code=error.code, message=error.message) for n in range(missing))
+        left_out = range(len(urls), min(len(urls) + int(missing), call.request.n))
+        failed = (FailedOutput(index=n + 1, code=error.code, message=error.message) for n in left_out)
         outputs = (RemoteOutput(url=url, expires_at=call.now + PICTURES_KEPT_MS) for url in urls)
         return Succeeded(tuple(outputs), failed=tuple(failed))
 
@@ -65,10 +69,10 @@ class MiniMaxAdapter:
         params = {"task_id": needed(operation, "id")}
         answer = await self._http.request("GET", "/v1/query/video_generation", headers=_headers(call), params=params)
         data = answer.json()
-        if text_at(data, "status") == "Fail":
+        if (text_at(data, "status") or "").lower() == "fail":
             code, message = _code(data), text_at(data, "base_resp", "status_msg")
             return Failed(self._http.ended(code or "Fail", message=message if code else None))
-        if needed(self._checked(answer), "status") != "Success":
+        if needed(self._checked(answer), "status").lower() != "success":
             return Pending()
         params = {"file_id": needed(data, "file_id")}
         answer = await self._http.request("GET", "/v1/files/retrieve", headers=_headers(call), params=params)
@@ -78,7 +82,7 @@ class MiniMaxAdapter:
         path = f"/v2/query/video_generation/{quote(needed(operation, 'id'), safe='')}"
         data = self._checked(await self._http.request("GET", path, headers=_headers(call)))
         status = needed(data, "task", "status")
-        match status:
+        match status.lower():
             case "succeeded":
                 return Succeeded((RemoteOutput(url=needed(data, "task", "content", "url")),))
             case "failed" | "cancelled":
@@ -99,10 +103,9 @@ class MiniMaxAdapter:
 
     def _checked(self, answer: Answer, *, submitting: bool = False) -> Json:
         """Return the data of an answer whose envelope says success too."""
-        data = answer.json()
-        if code := _code(data):
-            told = Told((code,), text_at(data, "base_resp", "status_msg") or "")
+        if told := _told(answer):
             raise self._http.failure(answer, told, submitting=submitting)
+        data = answer.json()
         if error := dig(data, "error"):
             codes = (text_at(error, "code"), text_at(error, "type"))
             status = number_at(error, "http_code")
@@ -131,6 +134,16 @@ def _code(data: Json) -> str | None:
     """Return the error code of the first generation's envelope; None where it says success or is not there."""
     code = text_at(data, "base_resp", "status_code")
     return None if code == "0" else code
+
+
+def _told(answer: Answer) -> Told | None:
+    """Return what the first generation's envelope says is wrong; it comes before the status of the answer."""
+    try:
+        data = answer.json()
+    except UnexpectedAnswer:
+        return None
+    code = _code(data)
+    return Told((code,), text_at(data, "base_resp", "status_msg") or "") if code else None
 
 
 def _headers(call: Follow) -> dict[str, str]:

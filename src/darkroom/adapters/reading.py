@@ -1,8 +1,14 @@
 """Reads providers' answers tolerantly: what is not there, or of another type, is None."""
 
 import math
+from base64 import b64decode
 from typing import Any, cast
+from urllib.parse import unquote_to_bytes
 
+from pydantic import JsonValue
+
+from darkroom.adapters.base import Made
+from darkroom.domain.output import RemoteOutput
 from darkroom.errors import UnexpectedAnswer
 
 
@@ -48,9 +54,47 @@ def number_at(data: Any, *path: str | int) -> float | None:
     return number if math.isfinite(number) else None
 
 
+def items(data: Any) -> list[Any]:
+    """Return the entries of a list; none of anything else."""
+    return cast("list[Any]", data) if isinstance(data, list) else []
+
+
+def fraction_at(data: Any, *path: str | int) -> float | None:
+    """Return how far work is, from 0 to 1; None where it is told on another scale."""
+    found = number_at(data, *path)
+    return found if found is not None and 0 <= found <= 1 else None
+
+
+def seed_at(data: Any, *path: str | int) -> dict[str, JsonValue]:
+    """Return the seed at that path as a note of a result, empty where there is none."""
+    found = dig(data, *path)
+    return {"seed": found} if isinstance(found, int) and not isinstance(found, bool) else {}
+
+
 def texts(data: Any) -> list[str]:
     """Return the texts of a list; none of anything else."""
-    return [item for item in cast("list[Any]", data) if isinstance(item, str)] if isinstance(data, list) else []
+    return [item for item in items(data) if isinstance(item, str)]
+
+
+def output_of(
+    url: str, *, media_type: str | None = None, variant: str | None = None, expires_at: int | None = None
+) -> RemoteOutput | Made:
+    """Return the result at an address that `links` found; one that the address itself holds is taken out of it.
+
+    Raises:
+        UnexpectedAnswer: If it says that it holds one and does not.
+    """
+    if not url.startswith("data:"):
+        return RemoteOutput(url=url, media_type=media_type, variant=variant, expires_at=expires_at)
+    head, _, body = url[len("data:") :].partition(",")
+    plain = unquote_to_bytes(body)
+    try:
+        content = b64decode(plain, validate=True) if head.endswith(";base64") else plain
+    except ValueError:
+        content = b""
+    if not content:
+        raise UnexpectedAnswer("The provider's answer has a data URI that holds nothing.")
+    return Made(content, head.partition(";")[0] or media_type, variant)
 
 
 def links(data: Any) -> list[str]:

@@ -23,8 +23,7 @@ from darkroom.adapters.base import (
     Unsure,
 )
 from darkroom.adapters.body import body_of, wire_of
-from darkroom.adapters.reading import dig, links, needed, text_at
-from darkroom.domain.output import RemoteOutput
+from darkroom.adapters.reading import dig, links, needed, output_of, text_at
 from darkroom.errors import InvalidRequest
 from darkroom.net.answer import Answer
 from darkroom.net.provider import ProviderHttp
@@ -33,6 +32,8 @@ KEPT_MS = 3_600_000
 """How long inputs and outputs are kept after a prediction ended."""
 CANCEL_AFTER = "1h"
 """A prediction that has not ended by then is stopped there: none begins long after anybody waits for it."""
+PLACES = ("get", "cancel")
+"""Addresses of a prediction that are kept; others that it names are not called."""
 SKEW_MS = 300_000
 """How far the provider's clock may be from ours."""
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -65,7 +66,7 @@ class ReplicateAdapter:
     def read(self, answer: Answer, call: Call) -> Accepted | Succeeded:
         """Return what to ask about later."""
         del call
-        return _accepted(answer.json())
+        return self._accepted(answer.json())
 
     async def poll(self, operation: Json, call: Follow) -> Pending | Succeeded | Failed:
         """Ask at the address that the acceptance named."""
@@ -84,7 +85,7 @@ class ReplicateAdapter:
         expires_at = _kept_until(data, call.now)
         found = _named_links(data.get("output"))
         if found:
-            return Succeeded(tuple(RemoteOutput(url=url, variant=name, expires_at=expires_at) for name, url in found))
+            return Succeeded(tuple(output_of(url, variant=name, expires_at=expires_at) for name, url in found))
         code = "data_removed" if data.get("data_removed") is True else "no_files"
         return Failed(self._http.ended(code, message="Its output names no file."), billed=True)
 
@@ -112,8 +113,12 @@ class ReplicateAdapter:
         wire, wanted = wire_of(call), body_of(call)
         found = [item for item in cast("list[Any]", listed) if _is_ours(item, wire, wanted)]
         if len(found) == 1 and call.request.seed is not None:
-            return _accepted(found[0])
+            return self._accepted(found[0])
         return Unsure() if found else Absent()
+
+    def _accepted(self, data: Json) -> Accepted:
+        found = needed(data, "id")
+        return Accepted({"id": found, **{name: self._http.own(text_at(data, "urls", name)) for name in PLACES}}, found)
 
     def operation_of(self, provider_job_id: str, call: Follow) -> Json:
         """Return what `poll` needs, of the id alone."""
@@ -121,6 +126,10 @@ class ReplicateAdapter:
         if not _ID.fullmatch(provider_job_id):
             raise InvalidRequest("That is no id of a prediction.", field="provider-id", hint="Nothing was changed.")
         return {"id": provider_job_id}
+
+    def download_headers(self, call: Follow) -> dict[str, str]:
+        """Return the token, which files that the API itself serves want."""
+        return _headers(call)
 
     async def check(self, call: Follow) -> Health:
         """Ask whose token it is."""
@@ -139,13 +148,6 @@ def _path(operation: Json) -> str:
 def _is_version(wire: str) -> bool:
     """Return whether that names one version: its id, alone or after the model's name and a colon."""
     return ":" in wire or "/" not in wire
-
-
-def _accepted(data: Json) -> Accepted:
-    found = needed(data, "id")
-    return Accepted(
-        {"id": found, "get": text_at(data, "urls", "get"), "cancel": text_at(data, "urls", "cancel")}, found
-    )
 
 
 def _is_ours(item: Any, wire: str, wanted: Json) -> bool:

@@ -17,10 +17,9 @@ from darkroom.adapters.base import (
     TooLate,
 )
 from darkroom.adapters.body import body_of, wire_of
-from darkroom.adapters.reading import dig, needed, number_at, text_at, texts
+from darkroom.adapters.reading import dig, fraction_at, links, needed, number_at, output_of, text_at
 from darkroom.domain.kinds import Mode
 from darkroom.domain.money import MicroUsd
-from darkroom.domain.output import RemoteOutput
 from darkroom.errors import InvalidRequest, ResultExpired, UnexpectedAnswer, Unsupported
 from darkroom.net.answer import Answer
 from darkroom.net.provider import ProviderHttp
@@ -42,6 +41,7 @@ PATHS = {
     Mode.FIRST_LAST_FRAME: "/v1/image_to_video",
 }
 OVER = ("succeeded", "failed", "cancelled")
+WAITING = ("pending", "throttled")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -75,24 +75,28 @@ class RunwayAdapter:
                 return _done(data, call)
             case "failed":
                 error = self._http.ended(text_at(data, "failureCode"), message=text_at(data, "failure"))
-                return Failed(error, billed=_billed(data))
+                return Failed(error, billed=_billed(data), charged=_cost(data))
             case "cancelled":
-                return Failed(self._http.ended("CANCELLED", message="It was cancelled."), billed=_billed(data))
+                error = self._http.ended("CANCELLED", message="It was cancelled.")
+                return Failed(error, billed=_billed(data), charged=_cost(data))
             case "throttled":
                 return Pending(message="It waits until the account runs fewer tasks.")
             case _:
-                done = number_at(data, "progress")
-                return Pending(done if done is not None and 0 <= done <= 1 else None)
+                return Pending(fraction_at(data, "progress"))
 
     async def cancel(self, operation: Json, call: Follow) -> Cancelled | TooLate:
-        """Stop the task, unless it is over: deleting it then would delete its result."""
-        place, headers = _place(operation), _headers(call)
-        data = (await self._http.request("GET", place, headers=headers)).json()
-        if needed(data, "status").lower() in OVER:
+        """Stop the task, unless it is over: deleting it then would delete its result; what runs is not given back."""
+        place, headers, most = _place(operation), _headers(call), _dollars(number_at(operation, "estimated_credits"))
+        try:
+            data = (await self._http.request("GET", place, headers=headers)).json()
+        except ResultExpired:  # an earlier try of this call deleted it, and it may have been running
+            return Cancelled(most)
+        state = needed(data, "status").lower()
+        if state in OVER:
             return TooLate()
-        with suppress(ResultExpired):  # an earlier try of this call may have deleted it
+        with suppress(ResultExpired):
             await self._http.request("DELETE", place, headers=headers)
-        return Cancelled()
+        return Cancelled(None if state in WAITING else most)
 
     async def upload(self, blob: Blob, call: Call) -> str:
         """Bring a picture to the storage that the answer names, which takes no credentials."""
@@ -138,14 +142,19 @@ def _place(operation: Json) -> str:
 
 def _done(data: Json, call: Follow) -> Succeeded:
     """Return the results, and what was charged where the task tells it."""
-    found = texts(dig(data, "output"))
+    found = links(dig(data, "output"))
     if not found:
         raise UnexpectedAnswer(f"{call.provider.title} says that it is done and names no result.")
-    credits = number_at(data, "cost", "credits")
-    return Succeeded(
-        tuple(RemoteOutput(url=url, expires_at=call.now + KEPT_MS) for url in found),
-        cost=None if credits is None else MicroUsd(round(credits * CREDIT)),
-    )
+    return Succeeded(tuple(output_of(url, expires_at=call.now + KEPT_MS) for url in found), cost=_cost(data))
+
+
+def _cost(data: Json) -> MicroUsd | None:
+    """Return what a task that is over cost, where it tells."""
+    return _dollars(number_at(data, "cost", "credits"))
+
+
+def _dollars(credits: float | None) -> MicroUsd | None:
+    return None if credits is None else MicroUsd(round(credits * CREDIT))
 
 
 def _billed(data: Json) -> bool:

@@ -1,7 +1,7 @@
 """Stability AI: Stable Image pictures, edits, upscaling. Wire format: the vendor's OpenAPI text of its v2beta API."""
 
 import re
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from typing import Any
 from urllib.parse import quote
 
@@ -17,7 +17,7 @@ RUNNING = 202
 """The HTTP status of a result that is not ready."""
 FILTERED = "CONTENT_FILTERED"
 """The picture is there, but blurred."""
-_TYPE = re.compile(r"\btype=\"?(image/[\w.+-]+)")
+_TYPE = re.compile(r"(?:^|\btype=\"?)(image/[\w.+-]+)", re.IGNORECASE)
 Part = tuple[str, tuple[str | None, str] | tuple[str, bytes, str]]
 
 
@@ -38,7 +38,7 @@ class StabilityAdapter:
     def read(self, answer: Answer, call: Call) -> Accepted | Succeeded:
         """Return the picture, or what to ask about later."""
         del call
-        data = answer.json()
+        data = _data(answer)
         if code := _trouble(data):
             raise self._http.failure(answer, Told((code,), _words(data)), submitting=True)
         if _picture(data):
@@ -52,7 +52,7 @@ class StabilityAdapter:
         answer = await self._http.request("GET", path, headers=_headers(call))
         if answer.status == RUNNING:
             return Pending()
-        data = answer.json()
+        data = _data(answer)
         if code := _trouble(data):
             return Failed(self._http.ended(code, message=_words(data)))
         if not _picture(data) and text_at(data, "status"):
@@ -68,7 +68,7 @@ class StabilityAdapter:
         """Ask for the credits that are left."""
         data = (await self._http.request("GET", "/v1/user/balance", headers=_headers(call))).json()
         left = number_at(data, "credits")
-        return Health(balance=None if left is None else f"{left:g} credits")
+        return Health(balance=None if left is None else f"{number_text(left)} credits")
 
 
 def _headers(call: Follow) -> dict[str, str]:
@@ -89,16 +89,27 @@ def _part(name: str, value: Any) -> tuple[str | None, str] | tuple[str, bytes, s
     return None, number_text(value) if isinstance(value, float) else str(value)
 
 
+def _data(answer: Answer) -> Any:
+    """Return what an answer holds; a picture that comes as it is, facts in headers, as JSON would have told it."""
+    if not answer.headers.get("content-type", "").lower().startswith("image/"):
+        return answer.json()
+    facts = {"finish_reason": answer.headers.get("finish-reason"), "seed": answer.headers.get("seed")}
+    return {"image": b64encode(answer.body).decode("ascii"), **facts}
+
+
 def _picture(data: Any) -> str | None:
     """Return the picture in base64; results have been seen under either name."""
     return text_at(data, "image") or text_at(data, "result")
 
 
 def _trouble(data: Any) -> str | None:
-    """Return the code of an answer that says success in its status alone."""
-    if text_at(data, "finish_reason") == FILTERED:
+    """Return the code of an answer that says success in its status alone; a picture is one, whatever is beside it."""
+    if (text_at(data, "finish_reason") or "").upper() == FILTERED:
         return FILTERED
-    return text_at(data, "name") if dig(data, "errors") else None
+    name = text_at(data, "name")
+    if _picture(data) or not (dig(data, "errors") or (name and text_at(data, "message"))):
+        return None
+    return name or "error"
 
 
 def _told(answer: Answer) -> Told | None:
@@ -112,7 +123,7 @@ def _told(answer: Answer) -> Told | None:
 
 
 def _words(data: Any) -> str:
-    return "; ".join(texts(dig(data, "errors")))
+    return "; ".join(texts(dig(data, "errors"))) or text_at(data, "message") or ""
 
 
 def _made(answer: Answer, data: Any) -> Succeeded:

@@ -1,6 +1,7 @@
 """Makes an input picture what an offer takes: small enough, and of a type that it reads."""
 
 import math
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +37,8 @@ def fitted(path: Path, media_type: str, limits: PictureLimits) -> tuple[bytes, s
     media.load(picture)
     for _ in range(ROUNDS):
         for kind in _kinds(picture, media_type, limits):
+            if kind == media_type == "image/png" and scale == 1 and len(data) > limits.max_bytes:
+                continue  # writing it anew would not make it smaller
             for encoded in _encoded(_scaled(picture, scale), kind):
                 if len(encoded) <= limits.max_bytes:
                     return encoded, kind
@@ -69,7 +72,7 @@ def _scaled(picture: "Image.Image", scale: float) -> "Image.Image":
 def _kinds(picture: "Image.Image", media_type: str, limits: PictureLimits) -> list[str]:
     """Return the types to try, best first; JPEG only where nothing shines through."""
     able = [kind for kind in limits.media_types if kind in _NAMES and (kind != "image/jpeg" or not _has_alpha(picture))]
-    order = [media_type, "image/png", "image/webp", "image/jpeg"]
+    order = [media_type, "image/png", "image/jpeg", "image/webp"]  # WebP takes ten times as long as JPEG
     found = sorted(able, key=order.index)
     return found or ["image/jpeg"]
 
@@ -78,14 +81,16 @@ def _has_alpha(picture: "Image.Image") -> bool:
     return picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info
 
 
-def _encoded(picture: "Image.Image", kind: str) -> list[bytes]:
-    """Return a picture written in one type, best first."""
+def _encoded(picture: "Image.Image", kind: str) -> Iterator[bytes]:
+    """Yield a picture written in one type, best first; nothing is written that nobody asks for."""
     if kind == "image/png":
         whole = picture if picture.mode in ("L", "LA", "RGB", "RGBA", "P", "1") else picture.convert("RGB")
-        return [_saved(whole, "PNG", optimize=False)]
+        yield _saved(whole, "PNG", optimize=False)
+        return
     alpha = kind == "image/webp" and _has_alpha(picture)
     whole = picture.convert("RGBA" if alpha else "RGB")
-    return [_saved(whole, _NAMES[kind], quality=quality) for quality in QUALITIES]
+    for quality in QUALITIES:
+        yield _saved(whole, _NAMES[kind], quality=quality)
 
 
 def _saved(picture: "Image.Image", kind: str, **how: int) -> bytes:

@@ -142,7 +142,7 @@ def _fit_inputs(work: _Fitting) -> tuple[MediaInput, ...]:
         if role not in have:
             if role is Role.SOURCE and Role.FIRST_FRAME in have:
                 role = Role.FIRST_FRAME
-            elif Role.REFERENCE in have:
+            elif Role.REFERENCE in have and role is not Role.MASK:  # which would be painted instead of painted over
                 work.warnings.append(
                     f"{work.offer.model} has no input role {role}; the picture is used as a reference."
                 )
@@ -212,6 +212,8 @@ def _fit_audio(work: _Fitting) -> bool | None:
     if able == "optional":
         return True if asked is None else asked
     only = able == "always"
+    if asked and not only:
+        raise work.refuse(f"{work.offer.model} makes silent clips only.", "audio", "false")
     if asked is not None and asked is not only:
         work.snap("audio", asked, only, str(only))
     return only

@@ -234,3 +234,12 @@ def _unconfigured(able: Sequence[Candidate]) -> NotConfigured:
         field="provider",
         hint=f"{NOTHING_STORED} Set it and start the server again, or use provider='{DRAFT}', which needs no key.",
     )
+
+
+def is_one_model(choice: Choice, found: Collection[Candidate]) -> bool:
+    """Return whether the caller named a model that several providers offer, rather than a family or nothing."""
+    if choice.model is None or choice.provider is not None:
+        return False
+    name = normal(choice.model)
+    last = normal(choice.model.rpartition("/")[2])
+    return all({name, last} & {normal(text) for text in (item.offer.model, *item.offer.aliases)} for item in found)

@@ -6,7 +6,7 @@ import anyio.to_thread
 from darkroom.adapters.base import Checkable, Follow
 from darkroom.app import App
 from darkroom.catalog.providers import Provider
-from darkroom.errors import AuthFailed, DarkroomError
+from darkroom.errors import AuthFailed, DarkroomError, Overloaded, ProviderFailed
 
 Row = tuple[str, str, str]
 CHECK_S = 20.0
@@ -43,7 +43,9 @@ async def _check(app: App, provider: Provider) -> Row:
     except AuthFailed as exc:
         return "wrong", "online", f"{provider.id}: auth_failed, {exc.provider_message or exc.message}"
     except DarkroomError as exc:
-        return "warning", "online", f"{provider.id}: {exc.code}, {exc.provider_message or exc.message}"
+        lost = isinstance(exc, Overloaded | ProviderFailed) and exc.__cause__ is not None  # no answer, but an exception
+        word = "unreachable" if lost else exc.code
+        return "warning", "online", f"{provider.id}: {word}, {exc.provider_message or exc.message}"
     except TimeoutError:
         return "warning", "online", f"{provider.id}: unreachable, no answer within {CHECK_S:g} s"
     except Exception as exc:  # because one provider's odd answer must not hide the others

@@ -42,8 +42,10 @@ CONTENT = frozenset(
      "nsfw", "safety"}
 )  # fmt: skip
 INVALID = frozenset({400, 404, 405, 413, 415, 422})
+UNSURE = frozenset({408, 409})
+"""Below 500, and yet no refusal: what was sent may have been accepted, now or before."""
 CODE_SHOWN = 80
-REQUEST_IDS = ("x-request-id", "request-id", "trace-id", "x-amzn-requestid", "cf-ray")
+REQUEST_IDS = ("x-request-id", "request-id", "x-fal-request-id", "trace-id", "x-amzn-requestid", "cf-ray")
 LONGEST_S = 86_400.0
 """Seconds that a provider may ask us to wait: longer is cut to this."""
 _WAIT = re.compile(r"(?i)\b(?:try again|retry|wait|resets?)[a-z ]{0,30}? ~?(\d{1,6}(?:\.\d{1,6})?) ?(s\b|sec|m\b|min)")
@@ -126,8 +128,13 @@ def explain(
     """
     told = told or _told(answer)
     status = told.status if told.status is not None else answer.status
-    kind, text = _kind(status, told, provider, submitting=submitting)
-    error = lost_answer(provider.title) if kind is None else kind(f"{provider.title} {text} (status {status}).")
+    lost = submitting and not _is_the_provider_s_own(answer)
+    sure = not submitting or (answer.status < 500 and answer.status not in UNSURE)
+    kind, text = (None, "") if lost else _kind(status, told, provider, submitting=submitting, sure=sure)
+    if kind is None:
+        error: DarkroomError = lost_answer(provider.title, f"status {status} does not say what became of it")
+    else:
+        error = kind(f"{provider.title} {text} (status {status}).")
     _quote(error, told, answer.headers, secrets)
     if kind is not None:
         error.retry_after_s = retry_after_s(answer.headers, now) or _asked_to_wait(told.message, error)
@@ -158,6 +165,15 @@ def _quote(error: DarkroomError, told: Told, headers: Mapping[str, str], secrets
     error.provider_message = "; ".join(item for item in said if item) or None
 
 
+def _is_the_provider_s_own(answer: Answer) -> bool:
+    """Return whether an answer can be the provider's: a page about trouble is from something on the way to it.
+
+    That does not know what became of the call, whatever its status and its words.
+    """
+    trouble = answer.status == 408 or answer.status >= 500
+    return not trouble or answer.body.lstrip()[:1] in (b"", b"{", b"[")
+
+
 def _asked_to_wait(message: str, error: DarkroomError) -> float | None:
     """Return the seconds that a provider names in words, such as `try again in 5.2s`."""
     found = _WAIT.search(message[:_SAID]) if isinstance(error, RateLimited | Overloaded) else None
@@ -166,13 +182,20 @@ def _asked_to_wait(message: str, error: DarkroomError) -> float | None:
     return min(float(found[1]) * (60.0 if found[2].lower().startswith("m") else 1.0), LONGEST_S)
 
 
-def _kind(status: int, told: Told, provider: Provider, *, submitting: bool) -> tuple[type[DarkroomError] | None, str]:
-    """Return the class of an error, None where nobody knows, and its words; the provider's own rows come first."""
+def _kind(
+    status: int, told: Told, provider: Provider, *, submitting: bool, sure: bool
+) -> tuple[type[DarkroomError] | None, str]:
+    """Return the class of an error, None where nobody knows, and its words; the provider's own rows come first.
+
+    Rows of words alone count only where the status is `sure` to be of a refusal: words prove nothing of a server in
+    trouble, and what it may have accepted must not be sent elsewhere.
+    """
     codes = {item.lower() for item in told.codes}
-    rule = next((item for item in provider.errors if item.fits(status, codes, told.message)), None)
+    rows = (item for item in provider.errors if sure or item.status is not None or item.code is not None)
+    rule = next((item for item in rows if item.fits(status, codes, told.message)), None)
     if rule is not None:
         return (None, "") if submitting and rule.means is Means.PROVIDER_FAILED else _WORDS[rule.means]
-    refused = 400 <= status < 500 and status not in (408, 409)
+    refused = 400 <= status < 500 and status not in UNSURE
     # Quota comes before rate limit, content before invalid.
     if status == 402 or (refused and codes & QUOTA):
         return _WORDS[Means.INSUFFICIENT_CREDITS]
@@ -219,12 +242,15 @@ def explain_failure(exc: Exception, provider: Provider, *, submitting: bool) -> 
 
 
 def retry_after_s(headers: Mapping[str, str], now: int) -> float | None:
-    """Return the seconds of a Retry-After, which may be a number or a date; None where it says nothing sensible."""
-    text = headers.get("retry-after", "").strip()
-    if not text:
+    """Return the seconds of a Retry-After, which may be a number or a date; None where it says nothing sensible.
+
+    Some providers tell it in milliseconds besides, in a header of their clients' own.
+    """
+    exact, text = headers.get("retry-after-ms", "").strip(), headers.get("retry-after", "").strip()
+    if not text and not exact:
         return None
     try:
-        seconds = float(text)
+        seconds = float(exact) / 1000 if exact.replace(".", "", 1).isdecimal() else float(text)
     except ValueError:
         try:
             moment = parsedate_to_datetime(text)

@@ -64,6 +64,10 @@ class ProviderHttp:
             raise UnexpectedAnswer(f"{self._provider.title} named an address that is not its own; it was not called.")
         return path
 
+    def own(self, url: str | None) -> str | None:
+        """Return an address that the provider named, where it may be called; None of any other, and of a path."""
+        return url if url and _WHOLE.match(url) and allowed(url, self._provider.hosts, self._base) else None
+
     async def submit(
         self,
         method: str,

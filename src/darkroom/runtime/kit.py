@@ -70,8 +70,14 @@ class Fetcher(Protocol):
 class Rerouter(Protocol):
     """Who knows which offer may serve instead of one that refused."""
 
-    async def instead(self, job: Job, part: Submission) -> Alternative | None:
-        """Return the next offer that may do the same for no more than was agreed; None where there is none."""
+    async def instead(self, job: Job, part: Submission, *, account: bool) -> Alternative | None:
+        """Return the next offer that may do the same for no more than was agreed; None where there is none.
+
+        Args:
+            job: Whose submission was refused.
+            part: That submission.
+            account: Whether its account was refused, so that none of its provider's offers would be taken.
+        """
         ...
 
 

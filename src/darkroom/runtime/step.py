@@ -11,7 +11,7 @@ from darkroom.domain.money import FREE
 from darkroom.errors import DarkroomError, NotConfigured, ResultExpired, StorageError, TimedOut
 from darkroom.events import Progress
 from darkroom.runtime import schedule
-from darkroom.runtime.collect import collect, is_past
+from darkroom.runtime.collect import charge, collect, is_past
 from darkroom.runtime.held import Held, hold
 from darkroom.runtime.kit import Kit
 from darkroom.runtime.submit import finished, submit, unsent, unsure
@@ -105,8 +105,9 @@ class Stepper:
         if isinstance(answer, Succeeded):
             scratch = await anyio.to_thread.run_sync(self.kit.artifacts.scratch, job.id, part.idx)
             return await finished(self.kit, scratch, held, job, part, answer)
-        charged = part.estimate if answer.billed else FREE
-        return await self.kit.end(part, State.FAILED, answer.error, charged=charged)
+        charged = charge(answer.charged, part) if answer.billed else FREE
+        target = State.FAILED if job.cancel_requested_at is None else State.CANCELLED
+        return await self.kit.end(part, target, answer.error, charged=charged)
 
     async def _cancelled(self, adapter: Adapter, call: Follow, held: Held) -> Cancelled | None:
         """Ask the provider to stop, where that is wanted and possible; an error there must not keep us from polling."""

@@ -127,7 +127,10 @@ def _may_go_elsewhere(exc: Exception, part: Submission) -> TypeGuard[DarkroomErr
 
 async def _elsewhere(kit: Kit, job: Job, part: Submission, exc: DarkroomError) -> bool:
     """Put another offer in the place of one that refused, with a reservation of its own; return whether there is."""
-    other = await kit.rerouter.instead(job, part) if kit.rerouter is not None else None
+    if kit.rerouter is None:
+        return False
+    account = isinstance(exc, InsufficientCredits | AuthFailed | NotConfigured)
+    other = await kit.rerouter.instead(job, part, account=account)
     if other is None:
         return False
     row = kit.row(part, LedgerKind.RELEASED, part.estimate, certain=True)

@@ -141,6 +141,11 @@ class Finder:
         call = await self._kit.call(job, part)
         async with self._kit.limit(call.provider, "poll"):
             found = await adapter.locate(call)
+        if isinstance(found, Accepted) and found.provider_job_id is not None:
+            other = await self._kit.store.remote(part.provider, found.provider_job_id)
+            if other is not None:  # a list shows an equal request of ours: one result belongs to one job
+                log.warning("job %s: what was found for its lost answer is the work of %s", job.id, other.id)
+                return
         if isinstance(found, Accepted | Succeeded):
             await answered(self._kit, call, None, job, part, found)
 

@@ -74,7 +74,11 @@ def job_view(
             "outputs": [output_view(output) for output in job.outputs],
             "cost": _cost(job, plans),
             "error": job.error if job.state in (State.FAILED, State.SUBMIT_UNKNOWN) else None,
-            "warnings": [*job.warnings, *(f"output {item.index}: {item.message}" for item in part.failed_outputs)],
+            "warnings": [
+                *job.warnings,
+                *_tried(job),
+                *(f"output {item.index}: {item.message}" for item in part.failed_outputs),
+            ],
             "draft": True if part.provider == DRAFT else None,
             "revised_prompt": part.notes.get("revised_prompt"),
             "parent_job_id": job.parent_job_id,
@@ -89,6 +93,12 @@ def job_view(
 def _leading(job: Job) -> Submission:
     """Return the submission that the job's state comes from."""
     return next((part for part in job.submissions if part.state is job.state), job.lead)
+
+
+def _tried(job: Job) -> list[str]:
+    """Say who refused it before another offer took it."""
+    aside = [item for item in job.submissions if item.put_aside]
+    return [f"{item.provider}/{item.model} refused it ({(item.error or {}).get('code')})." for item in aside]
 
 
 def _message(job: Job, part: Submission) -> str | None:
@@ -143,6 +153,11 @@ def next_step(job: Job) -> str:
             return "It was not sent again. Pay for a new attempt only knowingly, with retry_job."
         case State.PARKED:
             return "It is past its deadline and still asked for, less often; check_job again in some minutes."
+        case _ if job.cancel_requested_at is not None:
+            return (
+                f"The stop is noted; {job.lead.provider} has not confirmed one, and may finish and charge it all the "
+                f"same. check_job(job_id='{job.id}', wait=25) says how it ended."
+            )
         case _:
             return f"Call check_job(job_id='{job.id}', wait=25) to wait for it; it goes on by itself."
 
@@ -150,7 +165,7 @@ def next_step(job: Job) -> str:
 def _charged(job: Job) -> str:
     """Return in words what a job costs all the same."""
     if any(part.actual is None for part in job.submissions):
-        estimate = sum(part.estimate or 0 for part in job.submissions)
+        estimate = sum(part.estimate or 0 for part in job.submissions if not part.put_aside)
         counted = f"; {show_usd(estimate)} is counted as spent" if estimate else ""
         return f"nobody knows whether its provider charged it{counted}"
     total = sum(part.actual or 0 for part in job.submissions)
@@ -158,8 +173,19 @@ def _charged(job: Job) -> str:
 
 
 def _after_failure(job: Job) -> str:
-    hint = (job.error or {}).get("hint")
-    return str(hint) if hint else f"Change what was wrong with retry_job('{job.id}', changes={{...}}); it is a new job."
+    error, provider, again = job.error or {}, job.lead.provider, f"retry_job('{job.id}')"
+    elsewhere = f"retry_job('{job.id}', changes={{'provider': ...}})"
+    ways = {
+        "auth_failed": f"Mend the key of {provider} (darkroom doctor --online tries it), then {again}; or {elsewhere}.",
+        "not_configured": f"Set the key of {provider} again, then {again}; or {elsewhere}.",
+        "insufficient_credits": f"Top up the account at {provider}, then {again}; or {elsewhere}.",
+    }
+    if error.get("hint"):
+        return str(error["hint"])
+    if error.get("retryable"):
+        return f"{again} tries it again, as a new job that is paid for anew."
+    usual = f"Change what was wrong with retry_job('{job.id}', changes={{...}}); it is a new job."
+    return ways.get(str(error.get("code")), usual)
 
 
 def job_text(view: dict[str, Any]) -> str:

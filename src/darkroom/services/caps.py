@@ -45,7 +45,7 @@ class Caps:
         """
         cap = self.cap(terms)
         if quote is None or quote.partial is not None:
-            if not unpriced and (cap is not None or self._guards(terms.principal)):
+            if not unpriced and (cap is not None or self.guards(terms.principal)):
                 limit = f"a cap of {show_usd(cap)}" if cap is not None else "a budget or DARKROOM_CONFIRM_ABOVE"
                 why = "" if quote is None else f" in full ({quote.partial})"
                 raise PriceUnknown(
@@ -75,7 +75,8 @@ class Caps:
         caps = [cap for cap in (self._settings.max_cost, own.max_cost if own else None) if cap is not None]
         return to_micro(min(caps)) if caps else None
 
-    def _guards(self, principal: str) -> bool:
+    def guards(self, principal: str) -> bool:
+        """Return whether a budget or a limit to agree to makes prices necessary."""
         return self._settings.confirm_above is not None or bool(self.limits(principal, 0))
 
     def _ask(self, quote: Quote, name: str, terms: Terms) -> None:

@@ -349,7 +349,7 @@ class Cost:
 
 def job_cost(job: Job) -> Cost:
     """Return the figures of a job; what was put aside for another submission counts only where it was charged."""
-    parts = job.submissions
+    parts = [part for part in job.submissions if not part.put_aside or part.actual] or job.submissions
     estimates = [part.estimate for part in parts if part.estimate is not None and part.actual != 0]
     actuals = [part.actual for part in parts if part.actual is not None]
     figures = [(part.estimate if part.actual is None else part.actual, part.effective.n) for part in parts]

@@ -133,11 +133,12 @@ class Generation:
         return Started(added.job, added.created)
 
     def _propose(self, request: AnyRequest, terms: Terms) -> Proposal:
-        return self._routes.proposals(request, self._caps.cap(terms))[0]
+        priced = self._caps.guards(terms.principal) and not request.allow_unpriced
+        return self._routes.proposals(request, self._caps.cap(terms), priced=priced)[0]
 
-    async def instead(self, job: Job, part: Submission) -> Alternative | None:
+    async def instead(self, job: Job, part: Submission, *, account: bool) -> Alternative | None:
         """Return the next offer that may do what was refused, for no more than was agreed; see the protocol."""
-        del part
+        refused = {part.provider} if account else set[str]()
         tried = {(item.provider, item.model) for item in job.submissions}
         rows = await self._store.ledger(job.id)
         first = next((row.micro_usd for row in rows if row.kind is LedgerKind.RESERVED and row.certain), None)
@@ -150,7 +151,8 @@ class Generation:
             provider, offer = item.candidate.provider, item.candidate.offer
             price = item.quote
             priced = agreed is not None and price is not None and price.partial is None and price.high <= agreed
-            if priced and provider.id != DRAFT and (provider.id, offer.model) not in tried:
+            new = provider.id not in {DRAFT, *refused} and (provider.id, offer.model) not in tried
+            if priced and new:
                 now = self._clock.now()
                 limits = self._caps.limits(job.principal, now)
                 return Alternative(

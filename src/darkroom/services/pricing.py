@@ -11,7 +11,16 @@ from darkroom.catalog.plans import Piece
 from darkroom.catalog.prices import Quote, Work, price, quote
 from darkroom.catalog.providers import Provider, Unit
 from darkroom.catalog.refused import explained
-from darkroom.catalog.routing import DRAFT, Candidate, Choice, candidates, gone, obstacle, route
+from darkroom.catalog.routing import (
+    DRAFT,
+    Candidate,
+    Choice,
+    candidates,
+    gone,
+    is_one_model,
+    obstacle,
+    route,
+)
 from darkroom.clock import Clock
 from darkroom.domain.kinds import Kind, Mode, Role
 from darkroom.domain.money import MicroUsd
@@ -144,7 +153,9 @@ class Pricing:
             enabled=settings.enable,
         )
         try:
-            return route(self._providers, choice, self._accounts().ready(), self.today())[0]
+            found = route(self._providers, choice, self._accounts().ready(), self.today())
+            if not is_one_model(choice, found) or found[0].provider.id in settings.prefer:
+                return found[0]
         except UnknownModel as exc:
             raise explained(exc, self._providers, piece.model, piece.provider) from exc
         except (NotConfigured, Unsupported):

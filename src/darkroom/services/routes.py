@@ -8,9 +8,9 @@ from darkroom.catalog.accounts import Accounts
 from darkroom.catalog.fit import fit
 from darkroom.catalog.places import check_places
 from darkroom.catalog.prices import Quote, quote
-from darkroom.catalog.providers import Provider, normal
+from darkroom.catalog.providers import Provider
 from darkroom.catalog.refused import explained
-from darkroom.catalog.routing import DRAFT, Candidate, Choice, route
+from darkroom.catalog.routing import DRAFT, Candidate, Choice, is_one_model, route
 from darkroom.clock import Clock
 from darkroom.domain.kinds import Kind
 from darkroom.domain.money import MicroUsd
@@ -58,11 +58,12 @@ class Routes:
         self._adapters = adapters
         self._resting = resting
 
-    def proposals(self, request: AnyRequest, cap: MicroUsd | None = None) -> list[Proposal]:
+    def proposals(self, request: AnyRequest, cap: MicroUsd | None = None, *, priced: bool = False) -> list[Proposal]:
         """Return what may be done, best first, never empty; reads keys and manifests the first time.
 
-        The first two rules put offers last whose provider rests, or that cost more than the cap. One model of several
-        providers comes cheapest first where no provider is named, all else by rank.
+        Last come offers that cost more than the cap, or whose price is not known where it must be (`priced`); before
+        them those whose provider rests. One model of several providers comes cheapest first where no provider is
+        named, all else by rank.
 
         Raises:
             RequestError: If no offer can do it; what the best one said.
@@ -82,14 +83,16 @@ class Routes:
                 refusal = refusal or exc
         if not able:
             raise self._refused(request, refusal, found)
-        resting, cheapest = self._resting(), _is_one_model(choice, found)
+        resting, cheapest = self._resting(), is_one_model(choice, found)
 
         def order(proposal: Proposal) -> tuple[bool, bool, float]:
             price = proposal.quote
-            dear = cap is not None and (price is None or price.partial is not None or price.high > cap)
+            unknown = price is None or price.partial is not None
+            dear = (cap is not None or priced) and unknown
+            dear = dear or (cap is not None and price is not None and price.high > cap)
             rests = proposal.candidate.provider.id in resting
             liked = proposal.candidate.provider.id in self._settings.prefer
-            return rests, dear, (float("inf") if price is None else price.high) if cheapest and not liked else -1.0
+            return dear, rests, (float("inf") if price is None else price.high) if cheapest and not liked else -1.0
 
         return sorted(able, key=order)
 
@@ -141,12 +144,3 @@ class Routes:
 
     def _today(self) -> date:
         return datetime.fromtimestamp(self._clock.now() / 1000, UTC).date()
-
-
-def _is_one_model(choice: Choice, found: Collection[Candidate]) -> bool:
-    """Return whether the caller named a model that several providers offer, rather than a family or nothing."""
-    if choice.model is None or choice.provider is not None:
-        return False
-    name = normal(choice.model)
-    last = normal(choice.model.rpartition("/")[2])
-    return all({name, last} & {normal(text) for text in (item.offer.model, *item.offer.aliases)} for item in found)
