@@ -496,7 +496,3 @@ def test_counts_and_prompts_beyond_the_offer_are_refused() -> None:
     error = refusal(image(prompt="x" * 11), make_offer(prompt_max=10))
     assert (error.field, error.allowed) == ("prompt", "up to 10 with acme-1")
     assert fitted(image(prompt="x" * 10, n=4), make_offer(prompt_max=10))[0].n == 4
-
-
-def test_an_option_that_the_offer_lacks_is_refused() -> None:
-    assert refusal(image(options={"colour": "red"}), DRAFT_IMAGE).field == "options.colour"

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
+from darkroom.catalog.fit import fit
 from darkroom.catalog.options import allowed_values, check_options
 from darkroom.catalog.providers import Option
 from darkroom.errors import InvalidRequest, Unsupported
-from helpers_catalog import make_offer
+from helpers_catalog import image, make_offer
 
 OFFER = make_offer(
     options={
@@ -132,3 +133,9 @@ def test_an_option_may_rule_out_another() -> None:
 )
 def test_what_an_option_may_hold_is_said_in_words(option: dict[str, Any], words: str) -> None:
     assert allowed_values(Option.model_validate(option)) == words
+
+
+def test_an_option_that_the_offer_lacks_is_refused_in_a_fit() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        fit(image(options={"colour": "red"}), OFFER)
+    assert caught.value.field == "options.colour"

@@ -133,6 +133,13 @@ async def test_another_process_goes_on_even_with_another_address(
     assert host.ranges == ["bytes=1234-"]
 
 
+async def test_a_part_that_is_whole_is_taken_as_it_is(downloader: Downloader, server: Server, to: Path) -> None:
+    left_by_another_process(to, FILM, {"version": TAG, "size": len(FILM)})
+    server.answer = host = Host()
+    assert await fetched(downloader, server, to) == FILM
+    assert host.ranges == [], "its address may serve it once only"
+
+
 async def test_another_version_starts_anew(downloader: Downloader, server: Server, to: Path) -> None:
     left_by_another_process(to, b"old" * 1000, {"version": '"v0"', "size": 9000})
     server.answer = host = Host()

@@ -148,7 +148,8 @@ def _check_fate(verdict: Verdict, prompt: str, remote: str | None, script: Scrip
     if state is State.SUCCEEDED and script.doomed:
         verdict.wrong.append(f"{prompt}: succeeded, and the provider says that it did not")
     elif state is State.FAILED and not script.doomed and remote is None:
-        verdict.wrong.append(f"{prompt}: failed, and nothing was wrong with it")
+        if not script.refuse:  # a refusal that comes back to a process that was taken for dead ends the job
+            verdict.wrong.append(f"{prompt}: failed, and nothing was wrong with it")
     elif state is State.FAILED and not script.doomed:
         verdict.lost.append(f"{prompt}: failed, and the provider accepted it as {remote}")
 

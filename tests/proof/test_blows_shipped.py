@@ -56,7 +56,7 @@ def test_random_blows_over_shipped_adapters_lose_nothing_and_send_nothing_twice(
         with capsys.disabled():
             sent = f"sending at kills {blows.sending_at_kills}"
             sys.stdout.write(f"\nshipped adapters, {dict(blows.done)}, {sent}: {verdict.line()}\n")
-        assert verdict.holds, verdict
+        assert verdict.holds, "\n".join([*verdict.lost, *verdict.stuck, *verdict.twice, *verdict.wrong])
         assert sum(blows.done.values()) == ROUND
         done = [prompt for prompt, state in verdict.ends.items() if state is SUCCEEDED]
         for name in scene.providers:

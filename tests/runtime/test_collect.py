@@ -1,13 +1,15 @@
 """How results come home from web addresses."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
 import anyio.to_thread
 import pytest
-from helpers_runtime import ACME, LIMIT_S, Fetches, Rig, again, failing, png, until
+from helpers_runtime import ACME, KEY, LIMIT_S, Fetches, Rig, Scripted, again, failing, png, until
 
-from darkroom.adapters.base import Failed, Made, Pending, Succeeded
+from darkroom.adapters.base import Failed, Follow, Made, Pending, Succeeded
 from darkroom.domain.job import Job, LedgerKind, State
 from darkroom.domain.money import FREE, MicroUsd
 from darkroom.domain.output import FailedOutput, RemoteOutput
@@ -69,6 +71,32 @@ async def tried(rig: Rig, held: Held | None) -> int:
 
 
 # Fetching
+
+
+@dataclass
+class Signing(Scripted):
+    """One whose provider wants its key with downloads."""
+
+    def download_headers(self, call: Follow) -> Mapping[str, str]:
+        return {"authorization": f"Key {call.credentials[KEY]}"}
+
+
+@pytest.mark.parametrize(
+    ("adapter", "wanted", "sent"),
+    [
+        (Signing, True, {"authorization": "Key secret"}),
+        (Signing, False, {}),
+        (Scripted, True, {}),
+    ],
+)
+async def test_a_key_goes_with_downloads_where_the_manifest_says_so(
+    rig: Rig, adapter: type[Scripted], wanted: bool, sent: dict[str, str]
+) -> None:
+    lies(rig, "fox")
+    rig.adapter = adapter()
+    rig.providers["acme"] = ACME.model_copy(update={"auth_for_downloads": wanted})
+    await ready(rig, at("fox"))
+    assert rig.fetcher.headers == sent
 
 
 async def test_a_result_comes_from_its_address_into_the_working_folder_and_is_kept(rig: Rig) -> None:

@@ -127,6 +127,14 @@ async def test_a_refusal_names_an_offer_that_could_do_it(many: App) -> None:
     assert "alpha/beam could do it." in str(caught.value.hint)
 
 
+async def test_a_refusal_stands_alone_where_the_usual_model_is_wrong(many_settings: Settings, clock: FakeClock) -> None:
+    wrong = many_settings.model_copy(update={"default_image_model": "no-such-model"})
+    async with opened(wrong, clock) as app:
+        with pytest.raises(InvalidRequest) as caught:
+            await app.generation.start(image(model="alpha-best", n=3), Terms())
+    assert "could do it" not in str(caught.value.hint)
+
+
 async def test_a_picture_without_a_place_is_refused_before_anything_is_stored(many: App) -> None:
     with pytest.raises(Unsupported, match="takes no picture as source"):
         await many.generation.start(image(model="placeless", images=[data_uri(picture())]), Terms())

@@ -122,6 +122,9 @@ class Downloader:
 
     async def _once(self, wish: _Wish) -> None:
         start, version, size = await anyio.to_thread.run_sync(wish.part.have)
+        if size is not None and start == size:  # whole, and its process ended before it was named so
+            await anyio.to_thread.run_sync(wish.part.finish, size)
+            return
         wanted = {"accept-encoding": "identity"}
         if version is not None:
             wanted |= {"range": f"bytes={start}-", "if-range": version}

@@ -75,14 +75,14 @@ class Routes:
         except UnknownModel as exc:
             raise explained(exc, self._providers, request.model, request.provider) from exc
         able: list[Proposal] = []
-        refusal: RequestError | None = None
+        refusals: list[RequestError] = []
         for item in found:
             try:
                 able.append(self._proposal(request, item))
             except RequestError as exc:
-                refusal = refusal or exc
+                refusals.append(exc)
         if not able:
-            raise self._refused(request, refusal, found)
+            raise self._refused(request, refusals[0], found)
         resting, cheapest = self._resting(), is_one_model(choice, found)
 
         def order(proposal: Proposal) -> tuple[bool, bool, float]:
@@ -117,12 +117,8 @@ class Routes:
         price = quote(item.offer, effective, self._today())
         return Proposal(item, effective, (*warnings, *price_warnings(item.name, price)), price)
 
-    def _refused(
-        self, request: AnyRequest, refusal: RequestError | None, found: Collection[Candidate]
-    ) -> RequestError | UnknownModel:
+    def _refused(self, request: AnyRequest, refusal: RequestError, found: Collection[Candidate]) -> RequestError:
         """Return what the best offer said, with another offer that could do it."""
-        if refusal is None:  # `route` never returns nothing
-            return UnknownModel("No offer can do this.", field="model")
         anywhere = request.model_copy(update={"model": None, "provider": None})
         try:
             others = route(self._providers, self._choice(anywhere, free=False), self._everybody(), self._today())
