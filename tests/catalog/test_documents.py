@@ -1,5 +1,6 @@
 """Markdown with front matter: read generously, refused in words."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -86,13 +87,15 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     (inside / "link.md").symlink_to(outside)
     (inside / "loop.md").symlink_to(inside / "loop.md")
     (inside / "folder.md").mkdir()
+    os.mkfifo(inside / "pipe.md")
     for name, why in {
         "none.md": "there is no none.md",
         "huge.md": "at most",
         "latin.md": "not UTF-8",
         "link.md": "leads out of",
         "loop.md": "cannot be read|there is no|leads out",
-        "folder.md": "cannot be read",
+        "folder.md": "is no file",
+        "pipe.md": "is no file",
     }.items():
         with pytest.raises(DocumentError, match=why):
             read_document(inside / name, inside)

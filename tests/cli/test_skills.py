@@ -24,7 +24,10 @@ def test_skills_are_listed(run: Run, run_json: RunJson) -> None:
 
 
 def test_a_skill_is_shown_and_invoked(run: Run, run_json: RunJson) -> None:
-    assert "Key questions" in run("skill", "show", "email-sequence").stdout
+    shown = run("skill", "show", "email-sequence").stdout
+    assert "Key questions" in shown
+    last = Skills()["email_sequence"].quality_bar[-1].split()[-1]
+    assert last in shown, "lines are wrapped, and not cut"
     assert run_json("skill", "show", "email-sequence")["skill"] == "email_sequence"
     done = run("skill", "invoke", "email_sequence", "Mails for Lumen", "--with", "product=Lumen")
     assert "Mails for Lumen" in done.stdout
@@ -46,6 +49,9 @@ def test_skills_of_ones_own_are_checked(run: Run, tmp_path: Path) -> None:
     good = write_skill(tmp_path, "film-cutting")
     assert "good (2 questions, 1 next calls, 1 files)" in run("skill", "validate", str(good)).stdout
     assert "good" in run("skill", "validate", str(good / "SKILL.md")).stdout
+    odd = write_skill(tmp_path / "odd", "odd-call")
+    (odd / "SKILL.md").write_text((odd / "SKILL.md").read_text().replace("generate_video", "delete_everything"))
+    assert "no such tool" in run("skill", "validate", str(odd), code=1).stderr
     bad = write_skill(tmp_path, "Bad_One")
     done = run("skill", "validate", str(tmp_path), code=1)
     assert f"{bad}: name is" in done.stderr

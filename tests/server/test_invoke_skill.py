@@ -128,6 +128,9 @@ async def test_skills_of_the_users_are_used_and_reported(
         rows = await call(client, TOOL, skill="?")
         assert [row["skill"] for row in rows["candidates"] if row.get("yours")] == ["film_cutting"]
         assert "broken" in rows["warnings"][0]
+        refused = await client.call_tool(TOOL, {"skill": "broken", "input": "Join clips"})
+        assert refused.is_error
+        assert "front matter" in words(refused)
         await anyio.to_thread.run_sync(write_skill, tmp_path / "mine", "late")
         assert (await call(client, TOOL, skill="late", input="Join clips"))["skill"] == "late"
 

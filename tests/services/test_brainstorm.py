@@ -48,6 +48,13 @@ def test_words_of_the_user_take_the_place_of_assumed_ones() -> None:
     assert any(assumed.lower() in line.lower() for line in lines(before))
 
 
+def test_the_trade_is_that_of_the_product_and_not_of_its_buyers() -> None:
+    product = {**SAID, "product": "Chairlog appointment software", "audience": "dentists"}
+    assert brainstorm(product, {}).market != "clinic"
+    assert brainstorm({"task_type": "ads", "audience": "dentists"}, {}).market == brainstorm(
+        {"task_type": "ads", "product": "a dental practice"}, {}).market  # fmt: skip
+
+
 def test_what_is_not_said_is_assumed_and_told() -> None:
     found = brainstorm({"task_type": "email"}, {})
     assert (found.stage.id, found.market) == ("crowded", "general")

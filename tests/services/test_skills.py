@@ -48,6 +48,12 @@ def test_an_unknown_skill_names_the_nearest_and_why_one_was_left_out(library: Sk
     assert library.problems
 
 
+def test_ids_come_before_titles_and_aliases(library: SkillLibrary, tmp_path: Path) -> None:
+    write_skill(tmp_path, "aaa", GOOD.format(name="aaa", id="aaa").replace("  id: aaa", "  id: aaa\n  title: splicer"))
+    write_skill(tmp_path, "splicer")
+    assert library.get("splicer").id == "splicer"
+
+
 def test_a_skill_is_made_ready_for_the_work(library: SkillLibrary) -> None:
     invocation = library.invoke(library.get(FILM), "Join three clips of our kettle", {"product": "the kettle"})
     assert invocation.agent == "video_production"

@@ -49,6 +49,8 @@ def read_document(path: Path, inside: Path) -> Document:
     try:
         if not path.resolve().is_relative_to(inside.resolve()):
             raise DocumentError(f"{path.name} is a link that leads out of {inside}")
+        if path.exists() and not path.is_file():  # a pipe would keep us waiting for ever
+            raise DocumentError(f"{path.name} is no file")
         if path.stat().st_size > LARGEST:
             raise DocumentError(f"{path.name} holds {path.stat().st_size} bytes; at most {LARGEST} are read")
         text = path.read_text(encoding="utf-8-sig")

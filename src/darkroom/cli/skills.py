@@ -11,10 +11,11 @@ from rich.table import Table
 
 from darkroom.app import App
 from darkroom.catalog.documents import DocumentError
-from darkroom.catalog.skills import FILE, read_skill
+from darkroom.catalog.skills import FILE, Skill, read_skill
 from darkroom.cli.console import EXIT_FAILED, EXIT_USAGE, err, fail, load_settings, out
 from darkroom.errors import DarkroomError
 from darkroom.server import skill_views as views
+from darkroom.server.tools import TOOLS
 from darkroom.server.views import error_text
 from darkroom.services.brainstorm import brainstorm
 
@@ -126,7 +127,7 @@ def show(name: Name, as_json: AsJson = False) -> None:
         out.print_json(data=views.skill_details(skill))
         return
     out.print(f"{skill.title} ({skill.folder / FILE})", markup=False, style="bold")
-    out.print(Markdown(skill.body))
+    out.print(Markdown(skill.body), soft_wrap=False)
 
 
 @group.command()
@@ -142,7 +143,7 @@ def invoke(
 
     def work(app: App) -> dict[str, Any]:
         if task_type is not None:
-            return views.brainstorm_view(brainstorm({"task_type": task_type}, context, f"{name} {request}"))
+            return views.brainstorm_view(brainstorm({"task_type": task_type}, context, request, name))
         return views.invocation_view(app.skills.invoke(app.skills.get(name), request, context))
 
     view = _ask(work)
@@ -165,7 +166,7 @@ def validate(
     broken = 0
     for folder in checked:
         try:
-            skill = read_skill(folder, folder.parent)
+            skill = _checked(folder)
         except (DocumentError, OSError) as exc:
             broken += 1
             err.print(f"{folder}: {exc}", style="red", markup=False)
@@ -176,6 +177,14 @@ def validate(
         fail(f"There is no skill in {', '.join(map(str, folders))}: a skill is a folder with a {FILE}.", EXIT_USAGE)
     if broken:
         raise SystemExit(EXIT_FAILED)
+
+
+def _checked(folder: Path) -> Skill:
+    skill = read_skill(folder, folder.parent)
+    unknown = sorted({call.tool for call in skill.calls} - {tool.name for tool in TOOLS})
+    if unknown:
+        raise DocumentError(f"its next calls name {', '.join(unknown)[:80]}, and there is no such tool")
+    return skill
 
 
 def _skill_folders(folder: Path) -> list[Path]:

@@ -20,7 +20,7 @@ STAGE = "crowded"
 """The market stage that is taken where none is said; most are."""
 FIELDS = ("task_type", "market_stage", "audience", "product")
 TEXT = 300
-_SAMPLES = {"audience": "the people it is for", "product": "the product"}
+_SAMPLES = {"audience": "buyers", "product": "the product"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +54,14 @@ class Brainstorm:
     next_calls: tuple[NextCall, ...]
 
 
-def brainstorm(asked: Mapping[str, Any], context: Mapping[str, Any], request: str = "") -> Brainstorm:
+def brainstorm(asked: Mapping[str, Any], context: Mapping[str, Any], request: str = "", name: str = "") -> Brainstorm:
     """Choose and fill frameworks.
 
     Args:
         asked: Any of `task_type`, `market_stage`, `audience`, `product`, and words for slots of templates.
         context: Further words for slots.
         request: What was said besides, which helps to recognise the kind of product.
+        name: The skill that was named, which says the task where `task_type` does not.
 
     Raises:
         InvalidRequest: If the task type or the market stage is not known, or a word has no slot.
@@ -71,14 +72,17 @@ def brainstorm(asked: Mapping[str, Any], context: Mapping[str, Any], request: st
         allowed = [*FIELDS, *sorted(set(words().slots) - set(FIELDS))]
         near = did_you_mean(unknown[0], allowed)
         raise InvalidRequest(f"brainstorm has no {clip(unknown[0])!r}.{near}", field="brainstorm", allowed=allowed)
-    task, warnings = _task(said.get("task_type", ""), request), list[str]()
+    task, warnings = _task(said.get("task_type", ""), f"{name} {request}"), list[str]()
     if "market_stage" not in said:
         warnings.append(f"No market_stage was said; {STAGE} is assumed. {_stages()}")
     stage = _stage(said.get("market_stage", STAGE))
     for field in ("audience", "product"):
         if field not in said:
             warnings.append(f"No {field} was said; the lines speak of {_SAMPLES[field]}.")
-    market = _market(" ".join((said.get("product", ""), said.get("audience", ""), request)))
+    # The audience tells the trade only where nothing else does: who buys for dentists sells no fillings.
+    market = _market(
+        " ".join((said.get("product", ""), request)) if "product" in said or request else said.get("audience", "")
+    )
     own = {key: clip(value, TEXT) for key, value in said.items() if key in words().slots}
     fill = {**market.words, **_SAMPLES, **own}
     ideas = _Ideas(task, stage, fill)

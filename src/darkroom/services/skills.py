@@ -102,11 +102,17 @@ class SkillLibrary:
 
     def named(self, name: str) -> Skill | None:
         """Return the skill of an id, name, title or alias, in any spelling."""
-        wanted = plain(name)
-        for skill in self._skills.current().values():
-            if wanted in {plain(text) for text in (skill.id, skill.name, skill.title, *skill.aliases)}:
-                return skill
+        wanted, every = plain(name), self._skills.current().values()
+        for own in (True, False):  # ids before titles and aliases, which several may share
+            for skill in every:
+                texts = (skill.id, skill.name) if own else (skill.title, *skill.aliases)
+                if wanted in map(plain, texts):
+                    return skill
         return None
+
+    def left_out(self, name: str) -> str | None:
+        """Return why a skill of the user's by that name was left out, if it was."""
+        return next((why for folder, why in self._skills.refused.items() if plain(folder) == plain(name)), None)
 
     def get(self, name: str) -> Skill:
         """Return a skill by name.
@@ -120,7 +126,7 @@ class SkillLibrary:
         near = did_you_mean(name, self._skills.current())
         best = self.search(name, limit=1)
         other = f" {best[0].skill.id} may be what you want." if best and not near else ""
-        refused = next((why for folder, why in self._skills.refused.items() if plain(folder) == plain(name)), None)
+        refused = self.left_out(name)
         why = f" There is a folder of that name: {refused}." if refused else ""
         raise InvalidRequest(f"There is no skill {clip(name)!r}.{near}{other}{why}", field="skill")
 
@@ -133,7 +139,7 @@ class SkillLibrary:
         known = {key: value for key, value in context.items() if value not in (None, "", [], {})}
         if not request.strip() and not known:
             raise InvalidRequest("Say what the skill is to do: input is empty.", field="input")
-        values = {**{key: _said(value) for key, value in known.items()}, "input": request.strip()}
+        values = {**{key: _said(value).rstrip(" .!") for key, value in known.items()}, "input": request.strip()}
         heard = tokens(" ".join([request, *(value for key, value in values.items() if key != "input")]))
         labels = {match.lower() for match in re.findall(r"^\s*[-*]?\s*(\w+)\s*:", request, re.MULTILINE)}
         questions = tuple(

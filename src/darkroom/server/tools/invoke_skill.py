@@ -47,7 +47,7 @@ def answer(args: InvokeSkillArgs, library: SkillLibrary) -> dict[str, Any]:
     if len(request) > LONGEST:
         raise InvalidRequest(f"input holds {len(request)} letters.", field="input", allowed=f"up to {LONGEST}")
     if args.brainstorm is not None:
-        return views.brainstorm_view(brainstorm(args.brainstorm, context, f"{name} {request}".strip()))
+        return views.brainstorm_view(brainstorm(args.brainstorm, context, request, name))
     if name in ("", EVERYTHING):
         return views.list_view(library.select(), library.problems)
     skill = library.named(name)
@@ -56,7 +56,7 @@ def answer(args: InvokeSkillArgs, library: SkillLibrary) -> dict[str, Any]:
     if skill is None:
         found = library.search(name)
         sure = bool(found) and found[0].confidence >= SURE and (bool(request) or bool(context))
-        if not found and " " not in name:
+        if library.left_out(name) or (not found and " " not in name):
             library.get(name)  # raises, naming what is near
         if not sure:
             return views.candidates_view(found, name)
