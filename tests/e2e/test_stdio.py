@@ -74,7 +74,15 @@ async def test_a_host_gets_a_picture_over_stdio_in_both_eras(mode: Literal["2026
         async with Client(server(), mode=mode) as client:
             names = [tool.name for tool in (await client.list_tools()).tools]
             made = job_of(await client.call_tool("generate_image", {"prompt": "a boat", "size": "128x96", "wait": 40}))
-    assert names == ["generate_image", "generate_video", "check_job", "cancel_job", "retry_job", "estimate_credits"]
+    assert names == [
+        "generate_image",
+        "generate_video",
+        "check_job",
+        "cancel_job",
+        "retry_job",
+        "estimate_credits",
+        "invoke_skill",
+    ]
     assert made["status"] == "succeeded"
     assert (await anyio.Path(made["outputs"][0]["path"]).stat()).st_size > 1000
 
