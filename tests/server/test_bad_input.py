@@ -17,6 +17,7 @@ from mcp import Client
 from mcp_types import CallToolResult
 
 from darkroom.app import App
+from darkroom.server.tools import TOOLS
 from darkroom.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -185,7 +186,7 @@ async def test_a_home_under_a_file_leaves_a_server_that_says_so_until_it_is_mend
     monkeypatch.setenv("DARKROOM_HOME", str(blocker / "home"))
     app = await anyio.to_thread.run_sync(_app, quick)
     async with connected(app, era) as client:
-        assert len((await client.list_tools()).tools) == 6
+        assert len((await client.list_tools()).tools) == len(TOOLS)
         for tool, arguments in ((IMAGE, FOX), ("check_job", {})):
             check_refusal(await client.call_tool(tool, arguments), "DARKROOM_HOME")
         with pytest.raises(Exception, match="DARKROOM_HOME"):
