@@ -64,6 +64,10 @@ class Follow:
     now: int
     """Milliseconds since 1970."""
 
+    def bearer(self) -> dict[str, str]:
+        """Return the header that carries the one credential as a bearer token (RFC 6750)."""
+        return {"Authorization": f"Bearer {next(iter(self.credentials.values()))}"}
+
     def is_new(self, within_ms: int) -> bool:
         """Return whether it was sent so lately that its provider may not know it everywhere yet."""
         return self.sent_at is not None and self.now - self.sent_at < within_ms

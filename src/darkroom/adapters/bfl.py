@@ -2,7 +2,7 @@
 
 from darkroom.adapters.base import Accepted, Call, Failed, Follow, Health, Json, Pending, Succeeded
 from darkroom.adapters.body import body_of, wire_of
-from darkroom.adapters.reading import dig, fraction_at, needed, number_at, seed_at, text_at, texts
+from darkroom.adapters.reading import dig, fraction_at, health, needed, number_at, seed_at, text_at, texts
 from darkroom.domain.money import MicroUsd
 from darkroom.domain.output import RemoteOutput
 from darkroom.net.answer import Answer
@@ -68,7 +68,7 @@ class BflAdapter:
         """Ask for the credits that are left."""
         data = (await self._http.request("GET", "/v1/credits", headers=_headers(call))).json()
         left = number_at(data, "credits")
-        return Health(balance=None if left is None else f"{left:g} credits")
+        return health(left)
 
 
 def _headers(call: Follow) -> dict[str, str]:

@@ -19,7 +19,7 @@ from darkroom.adapters.base import (
     TooLate,
 )
 from darkroom.adapters.body import body_of, wire_of
-from darkroom.adapters.reading import dig, links, needed, number_at, output_of, seed_at, text_at, texts
+from darkroom.adapters.reading import dig, health, items, links, needed, number_at, output_of, seed_at, text_at, texts
 from darkroom.domain.kinds import Kind, Role
 from darkroom.domain.money import FREE
 from darkroom.domain.output import FailedOutput, RemoteOutput
@@ -167,7 +167,7 @@ class FalAdapter:
             data = answer.json()
             left = number_at(data, "credits", "current_balance")
             unit = text_at(data, "credits", "currency") or "USD"
-            return Health(balance=None if left is None else f"{left:g} {unit}")
+            return health(left, unit)
         path = self._at(PLATFORM, "/v1/models/pricing", call)
         await self._http.request("GET", path, headers=headers, params={"endpoint_id": _any_wire(call)})
         return Health()
@@ -225,10 +225,9 @@ def _of_status(data: Any) -> tuple[tuple[str, ...], str]:
 def _of_answer(answer: Answer) -> tuple[tuple[str, ...], str]:
     """Return the codes and words of an error: a text, or a list with a type each."""
     data = _data(answer)
-    detail = dig(data, "detail")
-    items = cast("list[Any]", detail) if isinstance(detail, list) else []
-    codes = (text_at(data, "error_type"), answer.headers.get("x-fal-error-type"), *(text_at(i, "type") for i in items))
-    words = (text_at(data, "detail"), *(text_at(item, "msg") for item in items))
+    told = items(dig(data, "detail"))
+    codes = (text_at(data, "error_type"), answer.headers.get("x-fal-error-type"), *(text_at(i, "type") for i in told))
+    words = (text_at(data, "detail"), *(text_at(item, "msg") for item in told))
     return tuple(dict.fromkeys(code for code in codes if code)), "; ".join(text for text in words if text)
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, cast
 
 from darkroom.adapters.base import Accepted, Blob, Call, Failed, Follow, Health, Json, Pending, Succeeded
 from darkroom.adapters.body import Body, body_of, slots_of, wire_of
-from darkroom.adapters.reading import dig, links, needed, number_at, text_at
+from darkroom.adapters.reading import dig, health, links, needed, number_at, text_at
 from darkroom.domain.kinds import Role
 from darkroom.domain.output import RemoteOutput
 from darkroom.errors import (
@@ -63,7 +63,7 @@ class KieAdapter:
     async def submit(self, call: Call) -> Accepted | Succeeded:
         """Make a task."""
         path, body = ROUTES[_route(call)].submit, _body(call)
-        answer = await self._http.submit("POST", path, headers=_headers(call), json=body, spool=call.spool)
+        answer = await self._http.submit("POST", path, headers=call.bearer(), json=body, spool=call.spool)
         return self.read(answer, call)
 
     def read(self, answer: Answer, call: Call) -> Accepted | Succeeded:
@@ -84,7 +84,7 @@ class KieAdapter:
         """Ask where the task was made."""
         path, params = ROUTES[needed(operation, "route")].ask, {"taskId": needed(operation, "id")}
         try:
-            answer = await self._http.request("GET", path, headers=_headers(call), params=params)
+            answer = await self._http.request("GET", path, headers=call.bearer(), params=params)
             data = self._opened(answer, submitting=False)
         except DarkroomError as exc:
             said = self._said_of_task(exc, call)
@@ -149,7 +149,7 @@ class KieAdapter:
             "POST",
             self._uploads(call),
             timeout_s=UPLOAD_S,
-            headers=_headers(call),
+            headers=call.bearer(),
             data={"uploadPath": "darkroom", "fileName": name},
             files={"file": (name, blob.content, blob.media_type)},
         )
@@ -163,17 +163,13 @@ class KieAdapter:
 
     async def check(self, call: Follow) -> Health:
         """Ask for the credits that are left."""
-        answer = await self._http.request("GET", "/api/v1/chat/credit", headers=_headers(call))
+        answer = await self._http.request("GET", "/api/v1/chat/credit", headers=call.bearer())
         left = number_at({"left": self._opened(answer, submitting=False)}, "left")
-        return Health(balance=None if left is None else f"{left:g} credits")
+        return health(left)
 
 
 def _route(call: Follow) -> str:
     return call.offer.route or MARKET
-
-
-def _headers(call: Follow) -> dict[str, str]:
-    return {"authorization": f"Bearer {next(iter(call.credentials.values()))}"}
 
 
 def _body(call: Call) -> Body:

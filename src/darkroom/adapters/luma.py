@@ -49,7 +49,7 @@ class LumaAdapter:
         if path is None:
             raise Unsupported(f"{call.provider.title} cannot do {call.request.mode.replace('_', ' ')} from here.")
         body = _weighed({"model": wire_of(call), **body_of(call)})
-        answer = await self._http.submit("POST", path, headers=_headers(call), json=body, spool=call.spool)
+        answer = await self._http.submit("POST", path, headers=call.bearer(), json=body, spool=call.spool)
         return self.read(answer, call)
 
     def read(self, answer: Answer, call: Call) -> Accepted | Succeeded:
@@ -60,7 +60,7 @@ class LumaAdapter:
 
     async def poll(self, operation: Json, call: Follow) -> Pending | Succeeded | Failed:
         """Ask for the generation; that its content was refused is told in words alone."""
-        data = (await self._http.request("GET", _place(operation), headers=_headers(call))).json()
+        data = (await self._http.request("GET", _place(operation), headers=call.bearer())).json()
         match needed(data, "state").lower():
             case "completed":
                 url = text_at(data, "assets", call.offer.kind.value)
@@ -74,7 +74,7 @@ class LumaAdapter:
 
     async def cancel(self, operation: Json, call: Follow) -> Cancelled | TooLate:
         """Delete the generation, unless it is over: that would delete its result. What it cost is not told."""
-        place, headers = _place(operation), _headers(call)
+        place, headers = _place(operation), call.bearer()
         with suppress(ResultExpired):  # an earlier try, whose answer was lost, may have deleted it
             data = (await self._http.request("GET", place, headers=headers)).json()
             if needed(data, "state").lower() in ("completed", "failed"):
@@ -89,13 +89,9 @@ class LumaAdapter:
 
     async def check(self, call: Follow) -> Health:
         """Ask for what is left, which is told in cents."""
-        data = (await self._http.request("GET", "/credits", headers=_headers(call))).json()
+        data = (await self._http.request("GET", "/credits", headers=call.bearer())).json()
         left = number_at(data, "credit_balance")
         return Health(balance=None if left is None else f"{left / CENTS:.2f} USD")
-
-
-def _headers(call: Follow) -> dict[str, str]:
-    return {"Authorization": f"Bearer {next(iter(call.credentials.values()))}"}
 
 
 def _weighed(body: Body) -> Body:

@@ -28,7 +28,7 @@ class MiniMaxAdapter:
     async def submit(self, call: Call) -> Accepted | Succeeded:
         """Start a clip, or have pictures made within the call."""
         body: Body = {"model": wire_of(call), **body_of(call)}
-        headers = _headers(call)
+        headers = call.bearer()
         answer = await self._http.submit("POST", _path(call), headers=headers, json=body, spool=call.spool, told=_told)
         return self.read(answer, call)
 
@@ -67,7 +67,7 @@ class MiniMaxAdapter:
 
     async def _first(self, operation: Json, call: Follow) -> Pending | Succeeded | Failed:
         params = {"task_id": needed(operation, "id")}
-        answer = await self._http.request("GET", "/v1/query/video_generation", headers=_headers(call), params=params)
+        answer = await self._http.request("GET", "/v1/query/video_generation", headers=call.bearer(), params=params)
         data = answer.json()
         if (text_at(data, "status") or "").lower() == "fail":
             code, message = _code(data), text_at(data, "base_resp", "status_msg")
@@ -75,12 +75,12 @@ class MiniMaxAdapter:
         if needed(self._checked(answer), "status").lower() != "success":
             return Pending()
         params = {"file_id": needed(data, "file_id")}
-        answer = await self._http.request("GET", "/v1/files/retrieve", headers=_headers(call), params=params)
+        answer = await self._http.request("GET", "/v1/files/retrieve", headers=call.bearer(), params=params)
         return Succeeded((RemoteOutput(url=needed(self._checked(answer), "file", "download_url")),))
 
     async def _second(self, operation: Json, call: Follow) -> Pending | Succeeded | Failed:
         path = f"/v2/query/video_generation/{quote(needed(operation, 'id'), safe='')}"
-        data = self._checked(await self._http.request("GET", path, headers=_headers(call)))
+        data = self._checked(await self._http.request("GET", path, headers=call.bearer()))
         status = needed(data, "task", "status")
         match status.lower():
             case "succeeded":
@@ -98,7 +98,7 @@ class MiniMaxAdapter:
     async def check(self, call: Follow) -> Health:
         """List the account's files of one kind."""
         params = {"purpose": "voice_clone"}
-        self._checked(await self._http.request("GET", "/v1/files/list", headers=_headers(call), params=params))
+        self._checked(await self._http.request("GET", "/v1/files/list", headers=call.bearer(), params=params))
         return Health()
 
     def _checked(self, answer: Answer, *, submitting: bool = False) -> Json:
@@ -144,10 +144,6 @@ def _told(answer: Answer) -> Told | None:
         return None
     code = _code(data)
     return Told((code,), text_at(data, "base_resp", "status_msg") or "") if code else None
-
-
-def _headers(call: Follow) -> dict[str, str]:
-    return {"Authorization": f"Bearer {next(iter(call.credentials.values()))}"}
 
 
 def create(http: ProviderHttp) -> MiniMaxAdapter:

@@ -7,7 +7,7 @@ from urllib.parse import unquote_to_bytes
 
 from pydantic import JsonValue
 
-from darkroom.adapters.base import Made
+from darkroom.adapters.base import Health, Made
 from darkroom.domain.output import RemoteOutput
 from darkroom.errors import UnexpectedAnswer
 
@@ -52,6 +52,11 @@ def number_at(data: Any, *path: str | int) -> float | None:
     except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
+
+
+def health(left: float | None, unit: str = "credits") -> Health:
+    """Return that a key is taken, with what is left of its account where that is told."""
+    return Health(balance=None if left is None else f"{left:g} {unit}")
 
 
 def items(data: Any) -> list[Any]:

@@ -49,7 +49,7 @@ class ReplicateAdapter:
         """Upload one picture; models fetch it from the address that comes back."""
         name = f"{blob.sha256[:16]}.{blob.media_type.rpartition('/')[2]}"
         files = {"content": (name, blob.content, blob.media_type)}
-        answer = await self._http.request("POST", "/files", headers=_headers(call), files=files)
+        answer = await self._http.request("POST", "/files", headers=call.bearer(), files=files)
         return needed(answer.json(), "urls", "get")
 
     async def submit(self, call: Call) -> Accepted | Succeeded:
@@ -60,7 +60,7 @@ class ReplicateAdapter:
             path, body = "/predictions", {"version": wire, **body}
         else:
             path = f"/models/{wire}/predictions"
-        headers = {**_headers(call), "Cancel-After": CANCEL_AFTER}
+        headers = {**call.bearer(), "Cancel-After": CANCEL_AFTER}
         return self.read(await self._http.submit("POST", path, headers=headers, json=body, spool=call.spool), call)
 
     def read(self, answer: Answer, call: Call) -> Accepted | Succeeded:
@@ -71,7 +71,7 @@ class ReplicateAdapter:
     async def poll(self, operation: Json, call: Follow) -> Pending | Succeeded | Failed:
         """Ask at the address that the acceptance named."""
         path = text_at(operation, "get") or _path(operation)
-        data = (await self._http.request("GET", path, headers=_headers(call))).json()
+        data = (await self._http.request("GET", path, headers=call.bearer())).json()
         status = needed(data, "status")
         match status:
             case "succeeded":
@@ -92,7 +92,7 @@ class ReplicateAdapter:
     async def cancel(self, operation: Json, call: Follow) -> Cancelled | TooLate:
         """Ask to stop; whether it did shows in the prediction that comes back."""
         path = text_at(operation, "cancel") or f"{_path(operation)}/cancel"
-        data = (await self._http.request("POST", path, headers=_headers(call))).json()
+        data = (await self._http.request("POST", path, headers=call.bearer())).json()
         return Cancelled() if text_at(data, "status") in ("canceled", "aborted") else TooLate()
 
     async def locate(self, call: Call) -> Accepted | Succeeded | Absent | Unsure:
@@ -103,9 +103,7 @@ class ReplicateAdapter:
         if call.sent_at is None:
             return Unsure()
         since = datetime.fromtimestamp((call.sent_at - SKEW_MS) / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        answer = await self._http.request(
-            "GET", "/predictions", headers=_headers(call), params={"created_after": since}
-        )
+        answer = await self._http.request("GET", "/predictions", headers=call.bearer(), params={"created_after": since})
         data = answer.json()
         listed = dig(data, "results")
         if not isinstance(listed, list) or text_at(data, "next"):
@@ -129,16 +127,12 @@ class ReplicateAdapter:
 
     def download_headers(self, call: Follow) -> dict[str, str]:
         """Return the token, which files that the API itself serves want."""
-        return _headers(call)
+        return call.bearer()
 
     async def check(self, call: Follow) -> Health:
         """Ask whose token it is."""
-        await self._http.request("GET", "/account", headers=_headers(call))
+        await self._http.request("GET", "/account", headers=call.bearer())
         return Health()
-
-
-def _headers(call: Follow) -> dict[str, str]:
-    return {"Authorization": f"Bearer {next(iter(call.credentials.values()))}"}
 
 
 def _path(operation: Json) -> str:

@@ -17,7 +17,7 @@ from darkroom.adapters.base import (
     TooLate,
 )
 from darkroom.adapters.body import body_of, wire_of
-from darkroom.adapters.reading import dig, fraction_at, links, needed, number_at, output_of, text_at
+from darkroom.adapters.reading import dig, fraction_at, health, links, needed, number_at, output_of, text_at
 from darkroom.domain.kinds import Mode
 from darkroom.domain.money import MicroUsd
 from darkroom.errors import InvalidRequest, ResultExpired, UnexpectedAnswer, Unsupported
@@ -122,11 +122,11 @@ class RunwayAdapter:
         """Ask for the organization, which tells the credits that are left."""
         data = (await self._http.request("GET", "/v1/organization", headers=_headers(call))).json()
         left = number_at(data, "creditBalance")
-        return Health(balance=None if left is None else f"{left:g} credits")
+        return health(left)
 
 
 def _headers(call: Follow) -> dict[str, str]:
-    return {"Authorization": f"Bearer {next(iter(call.credentials.values()))}", "X-Runway-Version": VERSION}
+    return {**call.bearer(), "X-Runway-Version": VERSION}
 
 
 def _checked(found: str) -> str:

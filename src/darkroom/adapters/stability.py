@@ -73,7 +73,7 @@ class StabilityAdapter:
 
 def _headers(call: Follow) -> dict[str, str]:
     """Return the headers; asked for JSON, every answer has seed and finish reason in its body."""
-    return {"authorization": f"Bearer {next(iter(call.credentials.values()))}", "accept": "application/json"}
+    return {**call.bearer(), "accept": "application/json"}
 
 
 def _parts(body: Body) -> list[Part]:
