@@ -20,3 +20,8 @@ def did_you_mean(name: str, names: Iterable[str], *, alike: int = ALIKE) -> str:
     """Return ` Did you mean x?`, or nothing when no name is near."""
     near = nearest(name, names, count=1, alike=alike)
     return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def plain(name: str) -> str:
+    """Return a name as it is compared: small letters and digits alone."""
+    return "".join(letter for letter in name.lower() if letter.isalnum())

@@ -6,14 +6,11 @@ from dataclasses import dataclass
 from darkroom.catalog.agents import TIERS, Agent, Tier
 from darkroom.catalog.data import requests
 from darkroom.domain.kinds import Kind
-from darkroom.domain.names import did_you_mean
+from darkroom.domain.names import did_you_mean, plain
 from darkroom.domain.request import clip
 from darkroom.errors import InvalidRequest
 from darkroom.services.pricing import Pricing
-from darkroom.services.ranking import Ranking
-
-MATCH, CASE, TEXT, ASKED, BODY = 3.0, 1.6, 1.2, 0.5, 0.4
-"""What a word counts by where it stands: match words, cases, name and description, requests, the text."""
+from darkroom.services.ranking import ASKED, BODY, CASE, MATCH, TEXT, Ranking
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,5 +131,5 @@ def _reason(agent: Agent, found: tuple[str, ...]) -> str:
 
 
 def _plain(name: str) -> str:
-    text = "".join(letter for letter in name.lower() if letter.isalnum())
+    text = plain(name)
     return text.removesuffix("agent") or text

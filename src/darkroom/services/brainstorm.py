@@ -8,11 +8,11 @@ from typing import Any
 from pydantic import JsonValue
 
 from darkroom.catalog.frameworks import GENERAL, Entry, Market, Task, families, filled, tasks, words
-from darkroom.domain.names import did_you_mean
+from darkroom.domain.names import did_you_mean, plain
 from darkroom.domain.request import clip
 from darkroom.errors import InvalidRequest
 from darkroom.services.ranking import Ranking
-from darkroom.services.skills import NextCall, plain
+from darkroom.services.skills import NextCall
 
 ANGLES, HEADLINES, PROPOSITIONS = 4, 6, 3
 """How many of each are chosen."""

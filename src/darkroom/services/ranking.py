@@ -20,6 +20,8 @@ UNKNOWN = 2.0
 """The rarity of a word that no description has."""
 HALF_SURE = 0.1
 """The cosine at which the confidence is one half; between a description and its requests it is 0.1 to 0.5."""
+MATCH, CASE, TEXT, ASKED, BODY = 3.0, 1.6, 1.2, 0.5, 0.4
+"""What a word counts by where it stands: match words, cases, name and description, requests, the text."""
 _WORD = re.compile(r"[^\W_]+(?:'[a-z]+)?")
 
 

@@ -11,14 +11,12 @@ from pydantic import JsonValue
 from darkroom.catalog.data import requests
 from darkroom.catalog.frameworks import families
 from darkroom.catalog.skills import CallTemplate, Question, Skill, Skills
-from darkroom.domain.names import did_you_mean
+from darkroom.domain.names import did_you_mean, plain
 from darkroom.domain.request import clip
 from darkroom.errors import InvalidRequest
 from darkroom.services.agents import AgentCatalogue
-from darkroom.services.ranking import Ranking, contains, tokens
+from darkroom.services.ranking import ASKED, BODY, CASE, MATCH, TEXT, Ranking, contains, tokens
 
-MATCH, CASE, TEXT, ASKED, BODY = 3.0, 1.6, 1.2, 0.5, 0.4
-"""What a word counts by where it stands: match words, cases, name and description, requests, the text."""
 SURE = 0.45
 """The confidence from which search words are taken to mean one skill."""
 FRAMEWORKS = 4
@@ -177,11 +175,6 @@ def index_of(skills: Collection[Skill], *, bodies: bool = True) -> Ranking:
         {skill.id: _described(skill)[: None if bodies else -1] for skill in skills},
         {skill.id: (*skill.match, skill.title, *skill.aliases) for skill in skills},
     )
-
-
-def plain(name: str) -> str:
-    """Return a name as it is compared: small letters and digits alone."""
-    return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
 def _described(skill: Skill) -> list[tuple[float, str]]:
