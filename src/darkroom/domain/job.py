@@ -211,6 +211,8 @@ class Job(BaseModel):
     parent_job_id: str | None = None
     plan: str | None = None
     """The billing plan that its credits are counted in."""
+    run_id: str | None = None
+    """The run that started it."""
     cancel_requested_at: int | None = None
     delivered_at: int | None = None
     created_at: int

@@ -101,6 +101,8 @@ class Limit:
     """Milliseconds; what was reserved from then on counts."""
     principal: str | None = None
     """Whose spending counts; None means everybody's."""
+    run_id: str | None = None
+    """The outermost run whose spending alone counts, with all that is inside it."""
 
 
 @dataclass(frozen=True, slots=True)
