@@ -1,0 +1,41 @@
+"""Waiting for jobs and runs: the one loop behind every call that waits."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from darkroom.clock import Clock
+from darkroom.events import Bus
+
+T = TypeVar("T")
+TELL_EVERY_S = 5.0
+
+
+async def wait_until(
+    look: Callable[[], Awaitable[tuple[T, bool]]],
+    *,
+    ids: Sequence[str],
+    bus: Bus,
+    clock: Clock,
+    seconds: float,
+    tell: Callable[[T], Awaitable[None]] | None = None,
+) -> T:
+    """Look until what is looked at has come to rest, or for that many seconds; `tell` hears of every look between.
+
+    Args:
+        look: Returns what is there, and whether waiting longer brings nothing.
+        ids: The jobs and runs whose changes wake it.
+        bus: Tells of changes.
+        clock: Tells the time.
+        seconds: How long to wait at most.
+        tell: Hears what is there, about every five seconds and at every change.
+    """
+    end = clock.monotonic() + seconds
+    with bus.watch(*ids) as watch:
+        while True:
+            found, settled = await look()
+            left = end - clock.monotonic()
+            if left <= 0 or settled:
+                return found
+            if tell is not None:
+                await tell(found)
+            await watch.wait(min(left, TELL_EVERY_S))

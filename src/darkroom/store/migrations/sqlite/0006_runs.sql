@@ -1,0 +1,2 @@
+-- Which run started a job.
+ALTER TABLE jobs ADD COLUMN run_id TEXT;
