@@ -50,6 +50,7 @@ class Bus:
         self._watches: set[Watch] = set()
         self._progress: dict[str, Progress] = {}
         self._work = anyio.Event()
+        self._run_work = anyio.Event()
         self._claimable = False
         self._asked: set[str] = set()
         self.others = 0
@@ -68,7 +69,11 @@ class Bus:
             self._watches.discard(watch)
 
     def changed(self, job_id: str) -> None:
-        """Say that a job moved; call it after the commit."""
+        """Say that a job or run moved; call it after the commit."""
+        self._tell(job_id)
+        self.run_work()  # a run may have waited for it
+
+    def _tell(self, job_id: str) -> None:
         for watch in self._watches:
             if job_id in watch.job_ids:
                 watch.changed.set()
@@ -79,12 +84,13 @@ class Bus:
         for watch in self._watches:
             watch.changed.set()
         self.work()
+        self.run_work()
 
     def progress(self, job_id: str, progress: Progress) -> None:
         """Say how far a job is; kept in memory only."""
         if self._progress.get(job_id) != progress:
             self._progress[job_id] = progress
-            self.changed(job_id)
+            self._tell(job_id)
 
     def progress_of(self, job_id: str) -> Progress | None:
         """Return the newest progress, if this process runs the job."""
@@ -115,6 +121,16 @@ class Bus:
         wake = Wake(self._claimable, frozenset(self._asked))
         self._work, self._claimable, self._asked = anyio.Event(), False, set()
         return wake
+
+    def run_work(self) -> None:
+        """Say that there may be a run to claim, or a callback to send."""
+        self._run_work.set()
+
+    async def next_run_work(self, seconds: float) -> None:
+        """Wait until there may be a run to claim or a callback to send, at most that many seconds."""
+        with anyio.move_on_after(max(0.0, seconds)):
+            await self._run_work.wait()
+        self._run_work = anyio.Event()
 
     def tick(self) -> None:
         """Wake the one who moves jobs forward, though nothing new may be there to claim."""
