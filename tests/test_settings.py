@@ -340,3 +340,11 @@ def test_names_that_nothing_has_are_told(monkeypatch: pytest.MonkeyPatch) -> Non
             "Did you mean 'fal/flux-schnell'?"
         ),
     ]
+
+
+def test_the_price_of_a_models_tokens_is_two_amounts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DARKROOM_AGENT_PRICE", "$0.50/1.5")
+    assert Settings.load().agent_price == (Decimal("0.50"), Decimal("1.5"))
+    assert Settings.load(agent_price=(Decimal(0), Decimal(1))).agent_price == (0, 1)
+    for wrong in ("0.5", "1/2/3", "a/b", "-1/2", "nan/1", ""):
+        assert "input and output tokens, such as 0.50/1.50" in refused(agent_price=wrong)

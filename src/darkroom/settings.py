@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -75,7 +75,22 @@ Folders = Annotated[tuple[Folder, ...], NoDecode, BeforeValidator(_folders)]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 
 
+def _pair(value: object) -> object:
+    """Read two amounts with a slash between them."""
+    if not isinstance(value, str):
+        return value
+    parts = value.split("/")
+    try:
+        amounts = tuple(Decimal(part.strip().removeprefix("$")) for part in parts)
+    except InvalidOperation:
+        amounts = ()
+    if len(amounts) != 2 or not all(amount.is_finite() and 0 <= amount <= 1_000_000 for amount in amounts):
+        raise ValueError("two amounts in US dollars for a million input and output tokens, such as 0.50/1.50")
+    return amounts
+
+
 Dollars = Annotated[Decimal, Field(ge=0, le=1_000_000)]
+TokenPrice = Annotated[tuple[Decimal, Decimal] | None, NoDecode, BeforeValidator(_pair)]
 
 
 class PrincipalSettings(BaseModel):
@@ -102,6 +117,17 @@ class Settings(BaseSettings):
     allowed_output_dirs: Folders = Field(default=(), description="further folders that save_as may name")
     default_image_model: str | None = Field(default=None, description="model when a call names none")
     default_video_model: str | None = Field(default=None, description="model when a call names none")
+    agent_model: str | None = Field(
+        default=None,
+        description="language model of agents, as provider/model; off: hand over a brief, client: the caller's own",
+    )
+    economy_model: str | None = Field(default=None, description="language model of economy agents")
+    standard_model: str | None = Field(default=None, description="language model of standard agents")
+    premium_model: str | None = Field(default=None, description="language model of premium agents")
+    agent_price: TokenPrice = Field(
+        default=None,
+        description="price of models that no table has: US dollars a million input/output tokens, as 0.50/1.50",
+    )
     prefer: Words = Field(default=(), description="providers to try first, separated by commas")
     max_cost: Dollars | None = Field(default=None, description="most that one call may cost, in US dollars")
     daily_budget: Dollars | None = Field(default=None, description="most that may be spent a day, in US dollars")

@@ -188,6 +188,16 @@ def test_two_offers_of_one_model_are_refused(write: Write) -> None:
     assert "two offers have the same model" in problem(write(GOOD + OFFER))
 
 
+def test_a_tier_names_an_offer_for_chat(write: Write) -> None:
+    table = '[chat]\nwire = "openai"\npath = "chat"\ntiers = {economy = "NAME"}\n'
+    chats = '[[offers]]\nmodel = "talker"\noperations = ["chat"]\n'
+    pictures = tomllib.loads(GOOD)["offers"][0]["model"]
+    assert "none for chat" in problem(write(GOOD + chats + table.replace("NAME", pictures)))
+    provider = read_manifest(write(GOOD + chats + table.replace("NAME", "talker")))
+    assert provider.chat is not None
+    assert (provider.chat.tiers["economy"], provider.chat.limit) == ("talker", "max_tokens")
+
+
 @pytest.mark.parametrize("usd", ["'cheap'", "true", "-1", "nan", "[1]"])
 def test_a_price_that_is_no_amount_is_refused(usd: str, write: Write) -> None:
     price = f'[[offers.prices]]\nunit = "image"\nusd = {usd}\nsource = "a page"\nas_of = 2026-01-01\n'

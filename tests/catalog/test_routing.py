@@ -222,6 +222,17 @@ def test_an_offer_needs_an_adapter_of_this_version() -> None:
     assert in_the_way(adapters=set(), enabled=("zed_labs",), off="unlicensed") == "no adapter yet"
 
 
+def test_a_language_model_needs_no_adapter_where_its_provider_is_spoken_to() -> None:
+    talk = make_offer(model="talker", operations=["chat"], inputs={})
+    chat = {"wire": "openai", "path": "chat", "tiers": {"economy": "talker"}}
+    for provider, expected in (
+        (make_provider("zed_labs", offers=[talk], chat=chat), None),
+        (make_provider("zed_labs", offers=[talk]), "no adapter yet"),
+        (make_provider("zed_labs", offers=[make_offer(), talk], chat=chat), "no adapter yet"),
+    ):
+        assert obstacle(Candidate(provider, provider.offers[0]), set(), ()) == expected
+
+
 @pytest.mark.parametrize(
     ("enabled", "wanted"),
     [

@@ -1,5 +1,6 @@
 """From a request to a stored job: planned, priced, capped, and never made twice."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -7,14 +8,15 @@ from typing import Any
 import pytest
 
 from darkroom.app import App
-from darkroom.domain.job import LedgerKind, State
+from darkroom.domain.job import Job, LedgerKind, LedgerRow, State
 from darkroom.domain.kinds import Mode, Role
 from darkroom.domain.money import FREE, MicroUsd, to_micro
 from darkroom.domain.request import ImageRequest, VideoRequest
 from darkroom.errors import BudgetExceeded, InvalidRequest, PriceUnknown, UnknownJob, Unsupported
-from darkroom.services.caps import Terms
+from darkroom.services.caps import OfRun, Terms
 from darkroom.services.generation import Parents, Started, request_hash
 from darkroom.settings import Settings
+from darkroom.store.base import Added, Limit
 from factories import FakeClock
 from helpers_services import ME, TERMS, data_uri, image, opened, picture, planned, put, started, succeed, video
 
@@ -35,6 +37,24 @@ async def again(app: App, request: ImageRequest | VideoRequest, terms: Terms = T
 
 
 # Starting
+
+
+async def test_a_job_names_its_run_and_is_held_against_the_cap_of_it(
+    paid: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str | None, tuple[Limit, ...]]] = []
+    add = paid.store.add
+
+    async def watched(job: Job, ledger: Sequence[LedgerRow], *, again: bool, limits: tuple[Limit, ...]) -> Added:
+        seen.append((job.run_id, limits))
+        return await add(job, ledger, again=again)
+
+    monkeypatch.setattr(paid.store, "add", watched)
+    await started(paid, image(), Terms(run=OfRun("run_2", "run_1", MicroUsd(90_000))))
+    await started(paid, image(seed=1), Terms(run=OfRun("run_2", "run_2")))
+    await started(paid, image(seed=2))
+    cap = Limit("cap of this run", "max_cost in a new call", "run", MicroUsd(90_000), 0, run_id="run_1")
+    assert seen == [("run_2", (cap,)), ("run_2", ()), (None, ())]
 
 
 async def test_a_job_is_stored_as_it_will_run(app: App, clock: FakeClock) -> None:

@@ -25,7 +25,7 @@ from pydantic import (
 )
 
 from darkroom.catalog.data import manifests_dir
-from darkroom.catalog.wires import ErrorRule, Fields, Form, PictureLimits, check_names
+from darkroom.catalog.wires import Chat, ErrorRule, Fields, Form, PictureLimits, check_names
 from darkroom.domain.kinds import Kind, Mode, Quality, Role
 from darkroom.domain.request import CLASSES, RESOLUTIONS, parse_ratio, parse_size
 from darkroom.errors import DarkroomError
@@ -338,6 +338,7 @@ class Provider(_Strict):
     picture: PictureLimits = PictureLimits()
     uploads_kept_s: float = Field(default=3600, gt=0, description="how long an uploaded picture can be named again")
     errors: tuple[ErrorRule, ...] = Field(default=(), description="its own errors; the first row that fits counts")
+    chat: Chat | None = Field(default=None, description="how agents speak to its language models")
     offers: tuple[Offer, ...] = Field(min_length=1)
 
     @property
@@ -359,13 +360,14 @@ class Provider(_Strict):
         """Return the offer of that exact model id."""
         return next((offer for offer in self.offers if offer.model == model), None)
 
-    @field_validator("offers")
-    @classmethod
-    def _distinct(cls, value: tuple[Offer, ...]) -> tuple[Offer, ...]:
-        models = [offer.model for offer in value]
-        if len(models) != len(set(models)):
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        if len({offer.model for offer in self.offers}) != len(self.offers):
             raise ValueError("two offers have the same model")
-        return value
+        chats = {offer.model for offer in self.offers if offer.kind is Kind.CHAT}
+        if self.chat and not set(self.chat.tiers.values()) <= chats:
+            raise ValueError("chat.tiers names an offer that is none for chat")
+        return self
 
 
 def read_manifest(path: Path) -> Provider:

@@ -108,7 +108,8 @@ def route(
 
 def obstacle(item: Candidate, adapters: Collection[str] | None, enabled: Sequence[str]) -> str | None:
     """Return why this version or the settings do not use an offer, whatever keys there are; None when they do."""
-    if adapters is not None and item.provider.adapter_name not in adapters:
+    speaks = item.offer.kind is Kind.CHAT and item.provider.chat is not None
+    if adapters is not None and item.provider.adapter_name not in adapters and not speaks:
         return "no adapter yet"
     wanted = {normal(name) for name in enabled}
     if item.offer.off and not wanted & {normal(item.name), normal(item.provider.id)}:

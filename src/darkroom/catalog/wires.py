@@ -132,3 +132,14 @@ class ErrorRule(_Strict):
     def _is(self, code: str) -> bool:
         wanted = (self.code or "").lower()
         return code.startswith(wanted[:-1]) if wanted.endswith("*") else code == wanted
+
+
+class Chat(_Strict):
+    """How a provider's language models are spoken to."""
+
+    wire: Literal["openai", "anthropic"] = Field(description="whose format it speaks")
+    path: str = Field(description="below the base URL")
+    limit: str = Field(default="max_tokens", description="name of the bound of an answer's tokens in the body")
+    tiers: dict[Literal["economy", "standard", "premium"], str] = Field(
+        description="the chat offer for simple, general and hard work"
+    )

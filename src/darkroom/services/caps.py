@@ -17,6 +17,17 @@ UNPRICED_WAY = "Pass options={'allow_unpriced': true} to run it anyway, or name 
 
 
 @dataclass(frozen=True, slots=True)
+class OfRun:
+    """The run that a call is made in."""
+
+    id: str
+    root: str
+    """The outermost run, whose cap holds for all of them."""
+    cap: MicroUsd | None = None
+    """The most that all of it may cost."""
+
+
+@dataclass(frozen=True, slots=True)
 class Terms:
     """What a caller says about the call rather than about the picture."""
 
@@ -28,6 +39,7 @@ class Terms:
     save_as: str | None = None
     idempotency_key: str | None = None
     again: bool = False
+    run: OfRun | None = None
 
 
 class Caps:
@@ -128,6 +140,13 @@ class Caps:
             limit("day", day, own.daily_budget, f"{own_name}.daily_budget in config.toml", principal)
             limit("month", month, own.monthly_budget, f"{own_name}.monthly_budget in config.toml", principal)
         return tuple(found)
+
+
+def run_limits(run: OfRun | None) -> tuple[Limit, ...]:
+    """Return the cap of a run, which holds for everything in it together."""
+    if run is None or run.cap is None:
+        return ()
+    return (Limit("cap of this run", "max_cost in a new call", "run", run.cap, 0, run_id=run.root),)
 
 
 def price_warnings(name: str, quote: Quote | None) -> tuple[str, ...]:

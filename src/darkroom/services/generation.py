@@ -20,7 +20,7 @@ from darkroom.domain.money import FREE, MicroUsd
 from darkroom.domain.names import did_you_mean
 from darkroom.domain.request import MediaInput, VideoRequest, clip, split_options
 from darkroom.errors import DarkroomError, InvalidRequest, UnknownJob
-from darkroom.services.caps import Caps, Terms
+from darkroom.services.caps import Caps, Terms, run_limits
 from darkroom.services.refine import continue_from
 from darkroom.services.routes import AnyRequest, Proposal, Routes
 from darkroom.settings import Settings
@@ -128,7 +128,7 @@ class Generation:
             obstacle = await self._caps.obstacle(self._store, proposal.quote, name, terms, now)
             return replace(proposal, obstacle=obstacle)
         job, ledger = self._job(request, proposal, terms, parents, cap)
-        limits = self._caps.limits(terms.principal, self._clock.now())
+        limits = (*self._caps.limits(terms.principal, self._clock.now()), *run_limits(terms.run))
         added = await self._store.add(job, ledger, again=terms.again, limits=limits)
         return Started(added.job, added.created)
 
@@ -222,6 +222,7 @@ class Generation:
             retry_of=parents.retry_of,
             parent_job_id=parents.parent_job_id,
             plan=self._plan_of(terms.principal),
+            run_id=terms.run.id if terms.run else None,
             created_at=now,
             updated_at=now,
             submissions=(self._submission(job_id, request, proposal, now),),
