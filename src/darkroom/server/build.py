@@ -112,7 +112,7 @@ class DarkroomServer(MCPServer[Program]):
         try:
             args = parse(tool.args, arguments)
             await self.program.ready()
-            return await tool.run(args, ToolCall(self.program, _reporter(context)))
+            return await tool.run(args, ToolCall(self.program, _reporter(context), context=context))
         except DarkroomError as exc:
             return error_answer(exc)
         except Exception:

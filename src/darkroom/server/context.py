@@ -1,24 +1,30 @@
 """What a tool needs from the program, and what it needs from the call."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from mcp_types import CallToolResult, ToolAnnotations
+from mcp.server.mcpserver import Context
+from mcp_types import CallToolResult, InputRequiredResult, ToolAnnotations
 
 from darkroom.artifacts.base import ArtifactStore
 from darkroom.catalog.plans import PlanBook
 from darkroom.catalog.providers import Offer, Provider
 from darkroom.clock import Clock
 from darkroom.domain.job import Event, Job, LedgerRow
+from darkroom.domain.run import Run
+from darkroom.domain.sampling import Sampler
 from darkroom.server.schema import ToolArgs
 from darkroom.services.agents import AgentCatalogue
 from darkroom.services.estimates import Estimates
 from darkroom.services.generation import Generation
 from darkroom.services.jobs import Jobs
 from darkroom.services.pricing import Pricing
+from darkroom.services.runs import Runs
+from darkroom.services.sessions import Sessions
 from darkroom.services.skills import SkillLibrary
 from darkroom.services.usage import UsageBook
+from darkroom.services.workflows import WorkflowBook
 from darkroom.settings import Settings
 
 LOCAL = "local"
@@ -87,6 +93,33 @@ class Program(Protocol):
         """Where the files lie."""
         ...
 
+    @property
+    def runs(self) -> Runs:
+        """Starts, answers and stops runs."""
+        ...
+
+    @property
+    def sessions(self) -> Sessions:
+        """The conversations."""
+        ...
+
+    @property
+    def workflows(self) -> WorkflowBook:
+        """The workflows that there are."""
+        ...
+
+    def brief_text(self, brief: dict[str, Any]) -> str:
+        """Return a brief in words."""
+        ...
+
+    async def sampled(self, run: Run, sampler: Sampler) -> Run:
+        """Advance a run whose thinking is the client's, until it ends, waits or needs the client again."""
+        ...
+
+    async def run_history(self, run: Run) -> tuple[list[dict[str, Any]], list[LedgerRow]]:
+        """Return the moves of a run and the ledger rows of its own calls."""
+        ...
+
     async def ready(self) -> None:
         """Return once jobs can be stored and advanced.
 
@@ -108,6 +141,14 @@ class ToolCall:
     report: Callable[[float, float | None, str], Awaitable[None]]
     """Sends progress: done, total, message; does nothing when the client did not ask for it."""
     principal: str = LOCAL
+    context: Context[Any, Any] | None = None
+    """The request itself: what the client can do, and what it sent along."""
+    note: str | None = None
+    """What is to be said of the answer, such as that it is an earlier call's."""
+
+    def noting(self, note: str | None) -> "ToolCall":
+        """Return the call with a note on its answer."""
+        return replace(self, note=note)
 
     def offer(self, job: Job) -> Offer | None:
         """Return the offer that a job runs at, while the manifests still have it."""
@@ -126,4 +167,4 @@ class Tool:
     args: type[ToolArgs]
     output: dict[str, Any]
     annotations: ToolAnnotations
-    run: Callable[[Any, ToolCall], Awaitable[CallToolResult]]
+    run: Callable[[Any, ToolCall], Awaitable[CallToolResult | InputRequiredResult]]

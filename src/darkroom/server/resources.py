@@ -12,7 +12,7 @@ from mcp_types import Resource, ResourceTemplate
 from darkroom.domain.names import nearest
 from darkroom.domain.output import Output
 from darkroom.errors import InvalidRequest, ResultExpired, UnknownModel
-from darkroom.server import catalogue, knowledge
+from darkroom.server import catalogue, knowledge, run_resources
 from darkroom.server.catalogue import Catalogue
 from darkroom.server.context import LOCAL, Program
 from darkroom.server.knowledge import SKILL_SCHEME, Knowledge
@@ -34,6 +34,7 @@ RESOURCES = (
         description="Your newest jobs; the last line says how to read older ones.",
         mime_type="application/json",
     ),
+    *run_resources.RESOURCES,
 )
 TEMPLATES = (
     *catalogue.TEMPLATES,
@@ -65,6 +66,7 @@ TEMPLATES = (
         description="A small picture of one file.",
         mime_type="image/webp",
     ),
+    *run_resources.TEMPLATES,
 )
 
 
@@ -95,6 +97,11 @@ class Reader:
             ("jobs", 2): lambda: self._job(parts[1]),
             ("outputs", 2): lambda: self._output(parts[1]),
             ("usage", 2): lambda: self._usage(parts[1]),
+            ("runs", 2): lambda: self._made(run_resources.read_run(self.program, self.principal, parts[1])),
+            ("sessions", 1): lambda: self._made(run_resources.read_sessions(self.program, self.principal, query)),
+            ("sessions", 2): lambda: self._made(
+                run_resources.read_session(self.program, self.principal, parts[1], query)
+            ),
         }
         if parts[0] == "outputs" and parts[2:] == ["thumbnail"]:
             return await self._thumbnail(parts[1])
@@ -107,6 +114,10 @@ class Reader:
         if handler is None or not uri.startswith(SCHEME):
             raise UnknownResource(await anyio.to_thread.run_sync(self._nearest, uri))
         return await handler()
+
+    @staticmethod
+    async def _made(data: Awaitable[dict[str, Any]]) -> ReadResourceContents:
+        return _json(await data)
 
     @staticmethod
     async def _known(read: Callable[[], ReadResourceContents]) -> ReadResourceContents:

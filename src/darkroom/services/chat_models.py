@@ -75,7 +75,12 @@ class ChatModels:
     @property
     def client_first(self) -> bool:
         """Whether the settings want the caller's own model to think, where it lends one."""
-        return self._settings.agent_model == CLIENT
+        return self._settings.agent_model is not None and normal(self._settings.agent_model) == CLIENT
+
+    @property
+    def off(self) -> bool:
+        """Whether the settings want a brief to be handed over, whatever is configured."""
+        return self._settings.agent_model is not None and normal(self._settings.agent_model) == OFF
 
     def choose(self, tier: str | None, model: str | None, principal: str = "local") -> ChatChoice | None:
         """Return the model for a tier, or the one that is named; None where a brief is to be handed over instead.

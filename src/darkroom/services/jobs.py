@@ -11,9 +11,9 @@ from darkroom.domain.output import Output
 from darkroom.domain.request import clip
 from darkroom.errors import InvalidRequest, StorageError, UnknownJob
 from darkroom.events import Bus, Progress
+from darkroom.services.waiting import wait_until
 from darkroom.store.base import JobStore
 
-TELL_EVERY_S = 5.0
 STILL = frozenset({State.SUBMIT_UNKNOWN, State.PARKED})
 """States that are not the end and in which waiting brings nothing."""
 GROUPS = {"active": ACTIVE, "running": ACTIVE - STILL - {State.QUEUED}, "unknown": frozenset({State.SUBMIT_UNKNOWN})}
@@ -70,23 +70,16 @@ class Jobs:
 
     async def wait(self, job_ids: Sequence[str], principal: str, seconds: float, tell: Tell | None = None) -> list[Job]:
         """Return the jobs once all have ended, or after that many seconds; `tell` hears of every change meanwhile."""
-        end = self._clock.monotonic() + seconds
-        with self._bus.watch(*job_ids) as watch:
-            asked = False
-            while True:
-                jobs = await self.get(job_ids, principal)
-                if not asked:
-                    for job in jobs:
-                        await self._ask(job)
-                    asked = True
-                left = end - self._clock.monotonic()
-                if left <= 0 or all(job.ended or job.state in STILL for job in jobs):
-                    return jobs
-                if tell is not None:
-                    await tell(jobs)
-                await watch.wait(min(left, TELL_EVERY_S))
+        for job in await self.get(job_ids, principal):
+            await self.ask(job)
 
-    async def _ask(self, job: Job) -> None:
+        async def look() -> tuple[list[Job], bool]:
+            jobs = await self.get(job_ids, principal)
+            return jobs, all(at_rest(job) for job in jobs)
+
+        return await wait_until(look, ids=job_ids, bus=self._bus, clock=self._clock, seconds=seconds, tell=tell)
+
+    async def ask(self, job: Job) -> None:
         """Have the next poll of a job made now, by this process or by the one that runs it."""
         if job.ended:
             return
@@ -105,7 +98,7 @@ class Jobs:
         job = await self._store.request_cancel(job_id, principal, self._clock.now())
         if job is None:
             raise UnknownJob(f"There is no job {clip(job_id)!r}.", field="job_id")
-        await self._ask(job)
+        await self.ask(job)
         return job
 
     async def adjust(self, job_id: str, principal: str, amount: MicroUsd, submission: int | None = None) -> Job:
@@ -181,3 +174,8 @@ def _states(status: str) -> Sequence[State]:
     raise InvalidRequest(
         f"There is no status {clip(status)!r}.{did_you_mean(word, known)}", field="status", allowed=known
     )
+
+
+def at_rest(job: Job) -> bool:
+    """Return whether waiting for a job brings nothing."""
+    return job.ended or job.state in STILL

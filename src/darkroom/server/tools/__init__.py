@@ -9,6 +9,7 @@ from darkroom.server.tools import (
     generate_video,
     invoke_skill,
     retry_job,
+    run_agent,
 )
 
 TOOLS: tuple[Tool, ...] = (
@@ -18,5 +19,6 @@ TOOLS: tuple[Tool, ...] = (
     cancel_job.TOOL,
     retry_job.TOOL,
     estimate_credits.TOOL,
+    run_agent.TOOL,
     invoke_skill.TOOL,
 )

@@ -4,8 +4,10 @@ from mcp_types import CallToolResult, ToolAnnotations
 
 from darkroom.server.answers import awaited, job_answer
 from darkroom.server.context import Tool, ToolCall
+from darkroom.server.run_answers import run_answer
 from darkroom.server.schema import ToolArgs
 from darkroom.server.views import JOB_SCHEMA
+from darkroom.services.runs import RUN
 
 STOP_WAIT_S = 3.0
 """How long to wait for the provider's word before answering."""
@@ -19,7 +21,12 @@ class CancelJobArgs(ToolArgs):
 
 async def run(args: CancelJobArgs, call: ToolCall) -> CallToolResult:
     """Ask for the stop, and answer with how the job then stands."""
-    before = await call.program.jobs.cancel(args.job_id.strip(), call.principal)
+    name = args.job_id.strip()
+    if name.startswith(RUN):
+        await call.program.runs.cancel(name, call.principal)
+        await call.program.runs.wait([name], call.principal, STOP_WAIT_S)
+        return await run_answer(await call.program.runs.get(name, call.principal), call)
+    before = await call.program.jobs.cancel(name, call.principal)
     job = before if before.ended else (await awaited([before.id], call, STOP_WAIT_S))[0]
     return await job_answer(job, call)
 
@@ -27,7 +34,7 @@ async def run(args: CancelJobArgs, call: ToolCall) -> CallToolResult:
 TOOL = Tool(
     name="cancel_job",
     title="Cancel job",
-    description="Stop a job; says what is charged all the same.",
+    description="Stop a job or run; says what is charged all the same.",
     args=CancelJobArgs,
     output=JOB_SCHEMA,
     annotations=ToolAnnotations(destructive_hint=True, idempotent_hint=True),

@@ -6,13 +6,21 @@ from typing import Annotated, Any
 from mcp_types import CallToolResult, ToolAnnotations
 from pydantic import Field, WithJsonSchema
 
+from darkroom.domain.run import RunState
 from darkroom.errors import InvalidRequest
-from darkroom.server.answers import awaited, jobs_answer, wait_seconds
+from darkroom.server.answers import things_answer, wait_seconds
 from darkroom.server.context import Tool, ToolCall
 from darkroom.server.schema import ToolArgs
+from darkroom.server.telling import Teller
 from darkroom.server.views import JOBS_SCHEMA
 
 MAX_IDS = 20
+NEWEST = 10
+RUN_STATES = {
+    **{state.value: (state,) for state in RunState},
+    "active": (RunState.QUEUED, RunState.RUNNING, RunState.WAITING),
+}
+"""The words for states that runs have too."""
 
 
 class CheckJobArgs(ToolArgs):
@@ -30,13 +38,22 @@ class CheckJobArgs(ToolArgs):
 
 async def run(args: CheckJobArgs, call: ToolCall) -> CallToolResult:
     """Return the jobs, after waiting for their end if asked."""
-    ids = _ids(args.job_id)
+    ids = _ids(args.job_id) or await _newest(args, call)
     if not ids:
-        found = await call.program.jobs.find(call.principal, status=args.status, label=args.label)
-        ids = [job.id for job in found]
-    if not ids:
-        return await jobs_answer([], call)
-    return await jobs_answer(await awaited(ids, call, wait_seconds(args.wait, 0.0)), call)
+        return await things_answer([], call)
+    wait = wait_seconds(args.wait, 0.0)
+    return await things_answer(await call.program.runs.wait(ids, call.principal, wait, Teller(call).tell), call)
+
+
+async def _newest(args: CheckJobArgs, call: ToolCall) -> list[str]:
+    """Return the ids of the newest jobs and runs together, newest first; of jobs alone where a label is asked for."""
+    jobs = await call.program.jobs.find(call.principal, status=args.status, label=args.label)
+    found = [(job.created_at, job.id) for job in jobs]
+    states = RUN_STATES.get((args.status or "").strip().lower()) if args.status else ()
+    if args.label is None and states is not None:
+        runs = await call.program.runs.find(call.principal, states=states)
+        found += [(run.created_at, run.id) for run in runs]
+    return [name for _, name in sorted(found, reverse=True)[:NEWEST]]
 
 
 def _ids(value: str | list[Any] | None) -> list[str]:
@@ -50,7 +67,7 @@ def _ids(value: str | list[Any] | None) -> list[str]:
 TOOL = Tool(
     name="check_job",
     title="Check job",
-    description="State of jobs; can wait for their end. Free.",
+    description="State of jobs or agent runs; can wait for their end. Free.",
     args=CheckJobArgs,
     output=JOBS_SCHEMA,
     annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False),

@@ -1,0 +1,59 @@
+"""Builds the answers of tools about runs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mcp_types import CallToolResult, ContentBlock, TextContent
+
+from darkroom.domain.job import Job
+from darkroom.domain.run import Run
+from darkroom.server.context import ToolCall
+from darkroom.server.files import THUMBNAILS, files_of
+from darkroom.server.run_views import result_jobs, run_text, run_view
+
+
+async def run_answer(run: Run, call: ToolCall) -> CallToolResult:
+    """Answer with one run: its text, thumbnails and links of the files that it made, and how it stands."""
+    view, blocks = await shown_run(run, call, THUMBNAILS)
+    texts: list[ContentBlock] = [TextContent(text=run_words(run, view, call))]
+    if call.note:
+        texts.append(TextContent(text=call.note))
+    return CallToolResult(content=[*texts, *blocks], structured_content=view, _meta={"cost": run_meta(view)})
+
+
+def run_words(run: Run, view: dict[str, Any], call: ToolCall) -> str:
+    """Return a run in words, with its brief."""
+    return run_text(view, call.program.brief_text(run.brief) if run.brief else None)
+
+
+def run_meta(view: dict[str, Any]) -> dict[str, Any]:
+    """Return what a host may add up of a run."""
+    cost = view.get("cost", {})
+    provider, _, model = str(view.get("model") or "").partition("/")
+    return {
+        "estimate": cost.get("estimate_usd"),
+        "actual": cost.get("actual_usd"),
+        "model": model or None,
+        "provider": provider or None,
+    }
+
+
+async def shown_run(run: Run, call: ToolCall, thumbnails: int) -> tuple[dict[str, Any], list[ContentBlock]]:
+    """Return a run's view with thumbnails and links; remember that it was shown."""
+    program = call.program
+    jobs = await program.runs.jobs_of(run)
+    view = run_view(run, now=program.clock.now(), cost=await program.runs.cost(run), jobs=jobs)
+    blocks = await _files(result_jobs(run, jobs), call, thumbnails, first=run.delivered_at is None) if run.ended else []
+    await program.runs.delivered(run)
+    return view, blocks
+
+
+async def _files(jobs: Sequence[Job], call: ToolCall, thumbnails: int, *, first: bool) -> list[ContentBlock]:
+    pictures: list[ContentBlock] = []
+    links: list[ContentBlock] = []
+    for job in reversed(jobs):  # the newest are the result
+        small, named = await files_of(job, call, max(0, thumbnails - len(pictures)), first=first)
+        pictures += small
+        links += named
+        await call.program.jobs.delivered(job)
+    return [*pictures, *links[:20]]

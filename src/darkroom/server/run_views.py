@@ -1,0 +1,237 @@
+"""What callers see of a run: the lean view of every answer, the same in words, and the full record."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from darkroom.domain.job import Job, LedgerRow
+from darkroom.domain.money import json_usd, show_usd
+from darkroom.domain.request import clip
+from darkroom.domain.run import Awaits, Mode, Run, RunKind, RunState, Session
+from darkroom.domain.workflow import overview
+from darkroom.server.views import output_view, without_none
+from darkroom.store.run_base import RunCost
+
+RUN_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "run_id": {"type": "string"},
+        "status": {"type": "string"},
+        "output": {"type": "string"},
+        "brief": {"type": "object"},
+        "actions": {"type": "array"},
+        "question": {"type": "string"},
+        "cost": {"type": "object"},
+        "error": {"type": "object"},
+        "next": {"type": "string"},
+    },
+    "required": ["status"],
+}
+FILES = 8
+"""Files that a lean view lists."""
+SHOWN = 8_000
+"""Letters of an output in the lean view; all of it is in the record."""
+
+
+def run_view(run: Run, *, now: int, cost: RunCost | None = None, jobs: Sequence[Job] = ()) -> dict[str, Any]:
+    """Return the lean view of a run; `jobs` are those that it and the runs inside it started, oldest first."""
+    waiting = not run.ended and run.awaits not in (Awaits.ANSWER, Awaits.CLIENT)
+    steps = overview(run.work) if run.kind is RunKind.WORKFLOW else []
+    files = [output_view(output) for job in result_jobs(run, jobs) for output in job.outputs]
+    tokens = {"input": run.input_tokens, "output": run.output_tokens, "total": run.input_tokens + run.output_tokens}
+    return without_none(
+        {
+            "run_id": run.id,
+            "kind": "run",
+            "agent": run.agent,
+            "workflow": run.workflow,
+            "model": run.model,
+            "status": run.state.value,
+            "progress": _progress(steps) if waiting else None,
+            "message": _message(run, steps) if waiting else None,
+            "output": clip(run.output, SHOWN) if run.output else None,
+            "data": run.data,
+            "brief": run.brief,
+            "steps": [without_none({key: row.get(key) for key in ("step", "kind", "status")}) for row in steps],
+            "actions": [
+                without_none({"tool": item.tool, "job_id": item.job_id, "run_id": item.run_id}) for item in run.actions
+            ],
+            "outputs": files[-FILES:],
+            "question": run.question.text if run.question else None,
+            "token_usage": tokens if tokens["total"] else None,
+            "cost": _cost(cost) if cost else None,
+            "duration_ms": (run.finished_at or now) - run.created_at,
+            "session_id": run.session_id,
+            "error": run.error,
+            "warnings": list(run.warnings),
+            "check_after_s": 5 if waiting else None,
+            "next": next_step(run),
+        }
+    )
+
+
+def result_jobs(run: Run, jobs: Sequence[Job]) -> list[Job]:
+    """Return the jobs whose files are the result: those that a workflow names, else all that delivered something."""
+    named = run.work.get("result_jobs")
+    done = [job for job in jobs if job.outputs]
+    return [job for job in done if job.id in named] if isinstance(named, list) and named else done
+
+
+def _cost(cost: RunCost) -> dict[str, Any]:
+    return without_none(
+        {
+            "estimate_usd": json_usd(cost.estimate),
+            "actual_usd": json_usd(cost.actual),
+            "open_usd": json_usd(cost.open) if cost.open else None,
+            "certain": None if cost.certain else False,
+            "models": list(cost.models),
+        }
+    )
+
+
+def run_progress(run: Run) -> tuple[float, str | None]:
+    """Return how far a run is, from 0 to 1 as far as that is known, and what goes on in words."""
+    steps = overview(run.work) if run.kind is RunKind.WORKFLOW else []
+    return (1.0, None) if run.ended else (_progress(steps) or 0.0, _message(run, steps))
+
+
+def _progress(steps: Sequence[Mapping[str, Any]]) -> float | None:
+    ended = sum(row.get("status") in ("succeeded", "failed", "skipped", "given") for row in steps)
+    return round(ended / len(steps), 2) if steps else None
+
+
+def _message(run: Run, steps: Sequence[Mapping[str, Any]]) -> str | None:
+    """Say in a few words what goes on."""
+    if run.cancel_requested_at is not None:
+        return "The stop is noted."
+    if steps:
+        going = [str(row.get("message") or row["step"]) for row in steps if row.get("status") == "running"]
+        return clip(", ".join(going), 160) or None
+    if run.awaits is Awaits.WORK:
+        return f"It waits for {', '.join(run.waiting_for[:4])}."
+    return f"Turn {run.turn}." if run.turn else None
+
+
+def next_step(run: Run) -> str:
+    """Return in one sentence what to do now."""
+    again = f" run_agent(session_id='{run.session_id}', task=...) goes on from it." if run.session_id else ""
+    match run.state:
+        case RunState.SUCCEEDED if run.brief is not None:
+            return "Carry out the brief yourself, now: answer or ask its questions, then make its next calls."
+        case RunState.SUCCEEDED if run.actions and not run.output:
+            return f"Show the files of its jobs.{again}"
+        case RunState.SUCCEEDED:
+            return f"Show the output to the user.{again}"
+        case RunState.FAILED:
+            hint = str((run.error or {}).get("hint") or "Change what was wrong and call run_agent again.")
+            return f"{hint}{again}" if hint.endswith((".", "!", "?")) else f"{hint}.{again}"
+        case RunState.CANCELLED:
+            return f"It stopped; jobs that were paid for by then are kept.{again}"
+        case RunState.WAITING if run.awaits is Awaits.ANSWER:
+            return f"Ask the user, then call run_agent(run_id='{run.id}', answer=...)."
+        case RunState.WAITING if run.awaits is Awaits.CLIENT:
+            return f"Continue with run_agent(run_id='{run.id}')."
+        case _:
+            return f"Call check_job(job_id='{run.id}', wait=25) to wait for it; it goes on by itself."
+
+
+def run_text(view: Mapping[str, Any], brief_text: str | None = None) -> str:
+    """Return a run in words, whole: a client may show nothing else."""
+    who = view.get("workflow") or view.get("agent")
+    head = f"run {view['run_id']}{f' ({who})' if who else ''}: {view['status']}"
+    cost = view.get("cost", {}).get("actual_usd")
+    paths = [str(item["path"]) for item in view.get("outputs", ())]
+    error = view.get("error", {}).get("message")
+    parts = [
+        f"{head}." if not cost else f"{head}. It cost {show_usd(round(cost * 1_000_000))} so far.",
+        f"Question: {view['question']}" if "question" in view else None,
+        view.get("output"),
+        brief_text,
+        ", ".join(paths) or None,
+        error,
+        view.get("message"),
+        " ".join(view.get("warnings", ())) or None,
+        view["next"],
+    ]
+    return "\n\n".join(str(part) for part in parts if part)
+
+
+def run_record(
+    run: Run,
+    *,
+    now: int,
+    cost: RunCost,
+    jobs: Sequence[Job],
+    inside: Sequence[Run],
+    history: Sequence[Mapping[str, Any]],
+    ledger: Sequence[LedgerRow],
+    callback: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return everything that is known of a run, except secrets and file contents."""
+    return without_none(
+        {
+            **run_view(run, now=now, cost=cost, jobs=jobs),
+            "mode": run.mode.value,
+            "tier": run.tier,
+            "task": run.task,
+            "context": run.context,
+            "output": run.output,
+            "created_at": run.created_at,
+            "finished_at": run.finished_at,
+            "idempotency_key": run.idempotency_key,
+            "parent_run_id": run.parent_run_id,
+            "turns": run.turn,
+            "steps": overview(run.work) if run.kind is RunKind.WORKFLOW else None,
+            "answers": [item.model_dump(mode="json", exclude_none=True) for item in run.answers],
+            "runs": [{"run_id": item.id, "agent": item.agent, "status": item.state.value} for item in inside],
+            "jobs": [{"job_id": job.id, "kind": job.kind.value, "status": job.state.value} for job in jobs],
+            "history": list(history),
+            "ledger": [
+                {
+                    "turn": row.submission,
+                    "kind": row.kind.value,
+                    "usd": json_usd(row.micro_usd),
+                    "certain": row.certain,
+                    "at": row.at,
+                }
+                for row in ledger
+            ],
+            "callback": callback,
+        }
+    )
+
+
+def session_row(session: Session) -> dict[str, Any]:
+    """Return what a list says of a session."""
+    return without_none(
+        {
+            "session_id": session.id,
+            "agent": session.agent,
+            "title": session.title,
+            "created_at": session.created_at,
+            "updated_at": session.updated_at,
+            "uri": f"darkroom://sessions/{session.id}",
+        }
+    )
+
+
+def session_view(session: Session, *, before: int | None = None, page: int = 50) -> dict[str, Any]:
+    """Return a session with its newest messages before the one of that number (counting from 0)."""
+    end = len(session.history) if before is None else max(0, min(before, len(session.history)))
+    start = max(0, end - page)
+    return without_none(
+        {
+            **session_row(session),
+            "messages": len(session.history),
+            "history": [
+                {"number": number, **item.model_dump(mode="json", exclude_none=True)}
+                for number, item in enumerate(session.history[start:end], start)
+            ],
+            "answers": session.answers,
+            "older": f"darkroom://sessions/{session.id}?before={start}" if start else None,
+        }
+    )
+
+
+def is_hand_off(run: Run) -> bool:
+    """Return whether a run hands its work to the caller."""
+    return run.mode is Mode.HAND_OFF and run.brief is not None

@@ -1,0 +1,144 @@
+"""`run_agent`: gives a task to an agent, a chat or a workflow."""
+
+from typing import Annotated, Any
+
+import anyio.to_thread
+from mcp_types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
+from pydantic import ConfigDict, Field, JsonValue, WithJsonSchema
+
+from darkroom.domain.money import parse_usd
+from darkroom.domain.run import Awaits, Run
+from darkroom.errors import InvalidRequest
+from darkroom.server import skill_views
+from darkroom.server.answers import GENERATE_WAIT_S, wait_seconds
+from darkroom.server.client_model import can_sample, sampled
+from darkroom.server.context import LOCAL, Tool, ToolCall
+from darkroom.server.run_answers import run_answer
+from darkroom.server.run_views import RUN_SCHEMA
+from darkroom.server.schema import ToolArgs
+from darkroom.server.telling import Teller
+from darkroom.server.tools.shared import Amount, Options, checked_key
+from darkroom.services.caps import Terms
+from darkroom.services.tasks import Task
+
+ASK = "?"
+Text = Annotated[str | int | float | bool | dict[str, Any] | list[Any], WithJsonSchema({"type": "string"})]
+Named = Annotated[str | dict[str, Any], WithJsonSchema({"type": "string"})]
+
+
+class RunAgentArgs(ToolArgs):
+    """Arguments of `run_agent`; the task may be left out where a run is continued."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["task"]})
+
+    task: str | None = None
+    agent: Annotated[str | None, Field(description="id; ? ranks candidates, starts nothing")] = None
+    session_id: str | None = None
+    run_id: Annotated[str | None, Field(description="continue a waiting run, with answer if it asks")] = None
+    answer: Text | None = None
+    context: Annotated[Options | None, Field(description="what is known: product, audience...")] = None
+    tier: Annotated[str | None, Field(description="economy|standard|premium")] = None
+    model: str | None = None
+    workflow: Annotated[Named | None, Field(description="name or JSON; ? lists")] = None
+    max_cost: Annotated[Amount | None, Field(description="USD for all of it")] = None
+    wait: float | None = None
+    callback_url: str | None = None
+    idempotency_key: str | None = None
+
+
+async def run(args: RunAgentArgs, call: ToolCall) -> CallToolResult | InputRequiredResult:
+    """Start or continue a run and wait for it; with `?` say who could do it."""
+    if args.run_id is not None:
+        found = await _continued(args.run_id.strip(), args, call)
+    elif args.answer is not None:
+        raise InvalidRequest("answer needs the run_id of the run that asks.", field="run_id", hint="Nothing was done.")
+    elif args.workflow == ASK:
+        return await _workflows(call)
+    elif args.agent is not None and args.agent.strip() == ASK:
+        return await _candidates(args.task or "", call)
+    else:
+        started = await call.program.runs.start(
+            _task(args), _terms(args, call), can_sample=call.context is not None and can_sample(call.context)
+        )
+        found = started.run
+        call = call.noting(None if started.created else EARLIER)
+    if found.awaits is Awaits.CLIENT:
+        answer = await sampled(found, call)
+        if isinstance(answer, InputRequiredResult):
+            return answer
+        found = answer
+    wait = wait_seconds(args.wait, GENERATE_WAIT_S)
+    await call.program.runs.wait([found.id], call.principal, wait, Teller(call).tell)
+    return await run_answer(await call.program.runs.get(found.id, call.principal), call)
+
+
+EARLIER = (
+    "This is the run of an earlier, equal call; nothing new was started (another task or context makes a new one)."
+)
+
+
+async def _continued(run_id: str, args: RunAgentArgs, call: ToolCall) -> Run:
+    runs = call.program.runs
+    if args.answer is None:
+        return await runs.get(run_id, call.principal)
+    text = args.answer if isinstance(args.answer, str) else str(args.answer)
+    return await runs.answer(run_id, text, call.principal)
+
+
+def _task(args: RunAgentArgs) -> Task:
+    context: dict[str, JsonValue] = args.context or {}
+    return Task(
+        task=args.task or "",
+        agent=args.agent,
+        workflow=args.workflow,
+        session_id=args.session_id,
+        context=context,
+        tier=args.tier.strip().lower() if args.tier else None,
+        model=args.model,
+        callback_url=args.callback_url,
+    )
+
+
+def _terms(args: RunAgentArgs, call: ToolCall) -> Terms:
+    return Terms(
+        principal=call.principal,
+        local=call.principal == LOCAL,
+        max_cost=None if args.max_cost is None else parse_usd(args.max_cost, "max_cost"),
+        idempotency_key=checked_key(args.idempotency_key),
+    )
+
+
+async def _candidates(task: str, call: ToolCall) -> CallToolResult:
+    """Rank agents for a task; list all where none fits or nothing is said."""
+
+    def look() -> dict[str, Any]:
+        agents = call.program.agents
+        rows = [skill_views.recommendation_view(item) for item in agents.recommend(task)] if task.strip() else []
+        listed = rows or [skill_views.agent_row(agent) for agent in agents.select()]
+        way = "Call run_agent again with one of them as agent." if rows else "None fits these words; all are listed."
+        return {"status": "candidates", "candidates": listed, "next": way if task.strip() else "Name a task, or one."}
+
+    view = await anyio.to_thread.run_sync(look)
+    lines = [f"- {row['agent']}: {row.get('reason') or row.get('does')}" for row in view["candidates"]]
+    return CallToolResult(
+        content=[TextContent(text="\n".join([*lines, view["next"], "Nothing was started."]))], structured_content=view
+    )
+
+
+async def _workflows(call: ToolCall) -> CallToolResult:
+    rows = await anyio.to_thread.run_sync(call.program.workflows.rows)
+    way = "Call run_agent with a task and workflow set to one of them."
+    lines = [f"- {row['workflow']}: {row['does']} Inputs: {', '.join(row['inputs'])}." for row in rows]
+    view = {"status": "candidates", "candidates": rows, "next": way}
+    return CallToolResult(content=[TextContent(text="\n".join([*lines, way]))], structured_content=view)
+
+
+TOOL = Tool(
+    name="run_agent",
+    title="Run agent",
+    description="Give a task to a specialist agent or workflow. Without an LLM key: a brief for you to carry out.",
+    args=RunAgentArgs,
+    output=RUN_SCHEMA,
+    annotations=ToolAnnotations(destructive_hint=False, open_world_hint=True),
+    run=run,
+)

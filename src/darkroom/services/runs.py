@@ -1,0 +1,404 @@
+"""From a task to a stored run; reading, answering, awaiting and stopping runs."""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import anyio.to_thread
+from pydantic import JsonValue
+
+from darkroom.catalog.agents import Agent
+from darkroom.catalog.providers import normal
+from darkroom.clock import Clock
+from darkroom.domain.job import Job, new_id
+from darkroom.domain.names import VERY_ALIKE, did_you_mean
+from darkroom.domain.request import clip
+from darkroom.domain.run import Awaits, Callback, Message, Mode, Run, RunKind, RunState, Session
+from darkroom.errors import InvalidRequest, UnknownJob
+from darkroom.events import Bus
+from darkroom.services.agents import AgentCatalogue
+from darkroom.services.caps import Terms
+from darkroom.services.chat_models import CLIENT, OFF, ChatModels
+from darkroom.services.jobs import Jobs, at_rest
+from darkroom.services.sessions import Sessions
+from darkroom.services.tasks import NOTHING, Task, check, read_history, task_hash
+from darkroom.services.waiting import wait_until
+from darkroom.store.run_base import RunCost, RunStore
+
+MOST_ANSWER = 20_000
+TITLE = 80
+DEADLINE_MS = {RunKind.AGENT: 2 * 3_600_000, RunKind.WORKFLOW: 12 * 3_600_000}
+"""How long a run may take, its waiting for jobs and answers apart where nobody can speed that up."""
+RUN = "run_"
+Thing = Job | Run
+
+
+@dataclass(frozen=True, slots=True)
+class StartedRun:
+    """The stored run, and whether this call made it."""
+
+    run: Run
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """Who does the thinking of a run."""
+
+    mode: Mode
+    model: str | None = None
+    """`provider/model` where it is one that we call."""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A workflow made ready: its name, and what its run begins with."""
+
+    name: str
+    work: dict[str, Any]
+    warnings: tuple[str, ...] = ()
+
+
+class Workflows(Protocol):
+    """Knows the workflows and checks them."""
+
+    def prepare(self, workflow: str | Mapping[str, Any], task: str, context: Mapping[str, JsonValue]) -> Prepared:
+        """Return a workflow with its inputs read; may read files.
+
+        Raises:
+            InvalidRequest: If there is none of that name, it cannot be run, or an input cannot be.
+        """
+        ...
+
+
+CallbackOf = Callable[[str, str | None, str, str, int], Callback]
+"""Makes the callback of (url, invocation id, subject, principal, now), or refuses it."""
+
+
+class Runs:
+    """What callers may do with runs."""
+
+    def __init__(
+        self,
+        *,
+        store: RunStore,
+        jobs: Jobs,
+        sessions: Sessions,
+        agents: AgentCatalogue,
+        workflows: Workflows,
+        models: ChatModels,
+        callback_of: CallbackOf,
+        plan_of: Callable[[str], str],
+        bus: Bus,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._sessions = sessions
+        self._agents = agents
+        self._workflows = workflows
+        self._models = models
+        self._callback_of = callback_of
+        self._plan_of = plan_of
+        self._bus = bus
+        self._clock = clock
+
+    # ------------------------------------------------------------------ starting
+
+    async def start(self, task: Task, terms: Terms, *, can_sample: bool = False) -> StartedRun:
+        """Store a run for the task, or return that of an equal call.
+
+        Args:
+            task: What is to be done.
+            terms: What the call says about itself.
+            can_sample: Whether the caller's own model can do the thinking.
+
+        Raises:
+            InvalidRequest: If there is no such agent, session or workflow, or something is too long; nothing is stored.
+            UnknownModel: If there is no such model.
+            NotConfigured: If the named model lacks its key.
+        """
+        check(task)
+        run, session = await self._run(task, terms, can_sample=can_sample)
+        url, name = task.callback_url, task.context.get("invocation_id")
+        callback = (
+            self._callback_of(url, None if name is None else str(name), run.id, terms.principal, run.created_at)
+            if url
+            else None
+        )
+        if task.session_id is not None:
+            await self._check_free(run)
+        added = await self._store.add(run, again=terms.again, session=session, callback=callback)
+        return StartedRun(added.run, added.created)
+
+    async def _run(self, task: Task, terms: Terms, *, can_sample: bool) -> tuple[Run, Session | None]:
+        now, principal = self._clock.now(), terms.principal
+        context = dict(task.context)
+        history = read_history(context.pop("history", None) or context.pop("conversation_history", None))
+        found = await anyio.to_thread.run_sync(self._prepared, task, context)
+        agent = found if isinstance(found, Agent) else None
+        prepared = found if isinstance(found, Prepared) else None
+        tier = task.tier or (agent.tier if agent else "standard")
+        by = await self._thinking(task, tier, terms, can_sample, prepared)
+        held = await self._session(task, principal, history) if prepared is None else None
+        if agent is None and prepared is None and held is not None and held.agent is not None:
+            agent = await anyio.to_thread.run_sync(self._agents.find, held.agent)
+        session = None
+        if held is None and prepared is None:
+            session = held = Session(
+                id=new_id("ses", now),
+                principal=principal,
+                agent=agent.id if agent else None,
+                title=clip(task.task.strip(), TITLE),
+                history=history,
+                created_at=now,
+                updated_at=now,
+            )
+        kind = RunKind.WORKFLOW if prepared else RunKind.AGENT
+        run = Run(
+            id=new_id("run", now),
+            principal=principal,
+            kind=kind,
+            mode=by.mode,
+            agent=agent.id if agent else None,
+            workflow=prepared.name if prepared else None,
+            task=task.task.strip(),
+            context=context,
+            tier=tier,
+            model=by.model,
+            session_id=held.id if held else None,
+            request_hash=task_hash(task),
+            idempotency_key=terms.idempotency_key,
+            max_cost=terms.max_cost,
+            plan=self._plan_of(principal),
+            state=RunState.WAITING if by.mode is Mode.CLIENT else RunState.QUEUED,
+            awaits=Awaits.CLIENT if by.mode is Mode.CLIENT else None,
+            work=prepared.work if prepared else {},
+            warnings=(*(prepared.warnings if prepared else ()), *by.warnings),
+            deadline_at=now + DEADLINE_MS[kind],
+            created_at=now,
+            updated_at=now,
+        )
+        return run, session
+
+    def _prepared(self, task: Task, context: Mapping[str, JsonValue]) -> Agent | Prepared | None:
+        """Return the agent or the workflow that is named; may read files."""
+        if task.workflow is not None:
+            return self._workflows.prepare(task.workflow, task.task, context)
+        return self._agents.find(task.agent) if task.agent else None
+
+    async def _thinking(
+        self, task: Task, tier: str, terms: Terms, can_sample: bool, prepared: Prepared | None
+    ) -> Thinking:
+        """Return who does the thinking."""
+        if prepared is not None:
+            return Thinking(Mode.STEPS, task.model)
+        named = normal(task.model) if task.model else None
+        if named == CLIENT and not can_sample:
+            raise InvalidRequest(
+                "model 'client' is the caller's own model, and this client does not lend it (sampling).",
+                field="model",
+                hint=f"{NOTHING} Leave model out.",
+            )
+        if can_sample and (named == CLIENT or (named is None and self._models.client_first)):
+            return Thinking(Mode.CLIENT)
+        choice = await anyio.to_thread.run_sync(self._models.choose, tier, task.model, terms.principal)
+        if choice is not None:
+            warnings = self._models.check(choice, terms.principal, terms.max_cost)
+            return Thinking(Mode.LOOP, choice.name, warnings)
+        return Thinking(Mode.CLIENT if can_sample and named != OFF and not self._models.off else Mode.HAND_OFF)
+
+    async def child(self, run: Run, agent: str, task: str, *, key: str, **more: Any) -> Run:
+        """Store a run inside another, for one of its steps; `more` are context, returns and max_cost.
+
+        Raises:
+            InvalidRequest: If there is no such agent.
+            UnknownModel: If there is no such model.
+        """
+        found = await anyio.to_thread.run_sync(self._agents.find, agent)
+        tier = run.tier if run.tier and run.context.get("tier") else found.tier
+        choice = await anyio.to_thread.run_sync(self._models.choose, tier, run.model, run.principal)
+        now = self._clock.now()
+        returns = more.get("returns")
+        inner = Run(
+            id=new_id("run", now),
+            principal=run.principal,
+            mode=Mode.LOOP if choice else Mode.HAND_OFF,
+            agent=found.id,
+            task=task,
+            context=more.get("context") or {},
+            tier=tier,
+            model=choice.name if choice else None,
+            parent_run_id=run.id,
+            root_run_id=run.root,
+            request_hash=hashlib.sha256(key.encode()).hexdigest(),
+            idempotency_key=key,
+            max_cost=more.get("max_cost") if more.get("max_cost") is not None else run.max_cost,
+            plan=run.plan,
+            work={"returns": returns} if returns else {},
+            deadline_at=now + DEADLINE_MS[RunKind.AGENT],
+            created_at=now,
+            updated_at=now,
+        )
+        return (await self._store.add(inner)).run
+
+    async def _session(self, task: Task, principal: str, history: tuple[Message, ...]) -> Session | None:
+        """Return the session that is to be continued; None where none is named."""
+        if task.session_id is None:
+            return None
+        if history:
+            raise InvalidRequest(
+                "context.history seeds a new session; this one has its own.",
+                field="context",
+                hint=f"{NOTHING} Leave out history, or session_id.",
+            )
+        return await self._sessions.get(task.session_id.strip(), principal)
+
+    async def _check_free(self, run: Run) -> None:
+        """Refuse a second run in a session whose first one goes on; a repetition of that one is returned."""
+        states = [RunState.QUEUED, RunState.RUNNING, RunState.WAITING]
+        busy = await self._store.find(
+            principal=run.principal, states=states, session_id=run.session_id, outermost=False, limit=1
+        )
+        for other in busy:
+            key = run.idempotency_key is not None and other.idempotency_key == run.idempotency_key
+            if not key and other.request_hash != run.request_hash:
+                what = "waits for an answer" if other.awaits is Awaits.ANSWER else f"is {other.state}"
+                raise InvalidRequest(
+                    f"In session {run.session_id} the run {other.id} {what}.",
+                    field="session_id",
+                    hint=f"{NOTHING} Answer it with run_agent(run_id='{other.id}', answer=...), wait for it with "
+                    f"check_job('{other.id}'), or stop it with cancel_job('{other.id}').",
+                )
+
+    # ------------------------------------------------------------------ reading and waiting
+
+    async def get(self, run_id: str, principal: str) -> Run:
+        """Return a run.
+
+        Raises:
+            UnknownJob: If the caller has none of that id; the message names it.
+        """
+        run = await self._store.get(run_id, principal)
+        if run is None:
+            recent = [item.id for item in await self._store.find(principal=principal, outermost=False, limit=50)]
+            raise UnknownJob(
+                f"There is no run {clip(run_id)!r}.{did_you_mean(run_id, recent, alike=VERY_ALIKE)}",
+                field="run_id",
+                hint="check_job without job_id lists your newest jobs and runs.",
+            )
+        return run
+
+    async def find(
+        self, principal: str, *, states: Sequence[RunState] = (), limit: int = 10, before: str | None = None
+    ) -> list[Run]:
+        """Return the caller's newest runs, those inside others apart."""
+        return await self._store.find(principal=principal, states=states, limit=limit, before=before)
+
+    async def inside(self, run: Run) -> list[Run]:
+        """Return the runs directly inside a run, oldest first."""
+        found = await self._store.find(principal=run.principal, parent=run.id, outermost=False, limit=200)
+        return found[::-1]
+
+    async def jobs_of(self, run: Run) -> list[Job]:
+        """Return the jobs that a run and the runs inside it started, oldest first."""
+        actions = [action for part in (run, *await self.inside(run)) for action in part.actions]
+        ids = dict.fromkeys(action.job_id for action in actions if action.job_id)
+        return await self._jobs.get(sorted(ids), run.principal)
+
+    async def things(self, ids: Sequence[str], principal: str) -> list[Thing]:
+        """Return jobs and runs by id, in that order.
+
+        Raises:
+            UnknownJob: If the caller has none of such an id.
+        """
+        return [await self._thing(name, principal) for name in ids]
+
+    async def _thing(self, name: str, principal: str) -> Thing:
+        if name.startswith(RUN):
+            return await self.get(name, principal)
+        return (await self._jobs.get([name], principal))[0]
+
+    async def wait(
+        self,
+        ids: Sequence[str],
+        principal: str,
+        seconds: float,
+        tell: Callable[[Sequence[Thing]], Awaitable[None]] | None = None,
+    ) -> list[Thing]:
+        """Return jobs and runs once all are at rest, or after that many seconds; `tell` hears of changes meanwhile."""
+        for thing in await self.things(ids, principal):
+            if isinstance(thing, Job):
+                await self._jobs.ask(thing)
+
+        async def look() -> tuple[list[Thing], bool]:
+            found = await self.things(ids, principal)
+            return found, all(at_rest(item) if isinstance(item, Job) else rests(item) for item in found)
+
+        return await wait_until(look, ids=ids, bus=self._bus, clock=self._clock, seconds=seconds, tell=tell)
+
+    async def cost(self, run: Run) -> RunCost:
+        """Return what a run and everything in it costs."""
+        return await self._store.cost(run.id)
+
+    async def delivered(self, run: Run) -> None:
+        """Remember that the caller has now seen a finished run."""
+        if run.state is RunState.SUCCEEDED and run.delivered_at is None:
+            await self._store.delivered(run.id, self._clock.now())
+
+    # ------------------------------------------------------------------ answering and stopping
+
+    async def answer(self, run_id: str, text: str, principal: str) -> Run:
+        """Give a waiting run the answer to its question.
+
+        Raises:
+            UnknownJob: If the caller has none of that id.
+            InvalidRequest: If it asks nothing, or the answer is empty or too long; nothing is changed.
+        """
+        run = await self.get(run_id, principal)
+        if not text.strip() or len(text) > MOST_ANSWER:
+            raise InvalidRequest(
+                "answer is empty." if not text.strip() else f"answer has {len(text):,} letters.",
+                field="answer",
+                allowed=f"1 to {MOST_ANSWER:,} letters",
+                hint="Nothing was changed.",
+            )
+        answered = await self._store.answer(run_id, principal, text.strip(), self._clock.now())
+        if answered is None:
+            way = "run_agent with its session_id goes on from it." if run.session_id else "Nothing more comes of it."
+            raise InvalidRequest(
+                f"{run.id} asks nothing: it {'has ' if run.ended else 'is '}{run.state}.",
+                field="answer",
+                hint=f"Nothing was changed. {way if run.ended else 'check_job(' + repr(run.id) + ') shows it.'}",
+            )
+        return answered
+
+    async def cancel(self, run_id: str, principal: str) -> Run:
+        """Stop a run and, as far as their providers allow, the jobs and runs that it started.
+
+        Raises:
+            UnknownJob: If the caller has none of that id.
+        """
+        run = await self.get(run_id, principal)
+        if run.ended:
+            return run
+        stopped = await self._store.request_cancel(run_id, principal, self._clock.now())
+        await self.stop([item for action in run.actions for item in (action.job_id, action.run_id) if item], principal)
+        for inner in await self.inside(run):
+            await self.cancel(inner.id, principal)
+        return stopped or run
+
+    async def stop(self, ids: Sequence[str], principal: str) -> None:
+        """Ask for jobs and runs to be stopped; those that ended stay as they are."""
+        for name in ids:
+            if name.startswith(RUN):
+                await self.cancel(name, principal)
+            else:
+                await self._jobs.cancel(name, principal)
+
+
+def rests(run: Run) -> bool:
+    """Return whether waiting for a run brings nothing."""
+    return run.ended or run.awaits in (Awaits.ANSWER, Awaits.CLIENT)
