@@ -24,7 +24,7 @@ from darkroom.services.runs import Runs
 from darkroom.services.sessions import Sessions
 from darkroom.services.skills import SkillLibrary
 from darkroom.services.usage import UsageBook
-from darkroom.services.workflows import WorkflowBook
+from darkroom.services.workflows import WorkflowLibrary
 from darkroom.settings import Settings
 
 LOCAL = "local"
@@ -104,7 +104,7 @@ class Program(Protocol):
         ...
 
     @property
-    def workflows(self) -> WorkflowBook:
+    def workflows(self) -> WorkflowLibrary:
         """The workflows that there are."""
         ...
 

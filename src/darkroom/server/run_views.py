@@ -1,5 +1,6 @@
 """What callers see of a run: the lean view of every answer, the same in words, and the full record."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,7 +8,7 @@ from darkroom.domain.job import Job, LedgerRow
 from darkroom.domain.money import json_usd, show_usd
 from darkroom.domain.request import clip
 from darkroom.domain.run import Awaits, Mode, Run, RunKind, RunState, Session
-from darkroom.domain.workflow import overview
+from darkroom.domain.workflow import Workflow, overview
 from darkroom.server.views import output_view, without_none
 from darkroom.store.run_base import RunCost
 
@@ -28,6 +29,8 @@ RUN_SCHEMA: dict[str, Any] = {
 }
 FILES = 8
 """Files that a lean view lists."""
+DATA = 4_000
+"""Letters of JSON up to which the result as data is in the lean view."""
 SHOWN = 8_000
 """Letters of an output in the lean view; all of it is in the record."""
 
@@ -49,7 +52,8 @@ def run_view(run: Run, *, now: int, cost: RunCost | None = None, jobs: Sequence[
             "progress": _progress(steps) if waiting else None,
             "message": _message(run, steps) if waiting else None,
             "output": clip(run.output, SHOWN) if run.output else None,
-            "data": run.data,
+            "data": run.data if run.data and len(json.dumps(run.data, default=str)) <= DATA else None,
+            "inputs": run.work.get("inputs") if run.kind is RunKind.WORKFLOW else None,
             "brief": run.brief,
             "steps": [without_none({key: row.get(key) for key in ("step", "kind", "status")}) for row in steps],
             "actions": [
@@ -71,9 +75,10 @@ def run_view(run: Run, *, now: int, cost: RunCost | None = None, jobs: Sequence[
 
 def result_jobs(run: Run, jobs: Sequence[Job]) -> list[Job]:
     """Return the jobs whose files are the result: those that a workflow names, else all that delivered something."""
-    named = run.work.get("result_jobs")
     done = [job for job in jobs if job.outputs]
-    return [job for job in done if job.id in named] if isinstance(named, list) and named else done
+    named = (run.data or {}).get("files") if run.kind is RunKind.WORKFLOW else None
+    result = [job for job in done if isinstance(named, list) and any(output.id in named for output in job.outputs)]
+    return result or done
 
 
 def _cost(cost: RunCost) -> dict[str, Any]:
@@ -175,6 +180,7 @@ def run_record(
             "task": run.task,
             "context": run.context,
             "output": run.output,
+            "data": run.data,
             "created_at": run.created_at,
             "finished_at": run.finished_at,
             "idempotency_key": run.idempotency_key,
@@ -235,3 +241,14 @@ def session_view(session: Session, *, before: int | None = None, page: int = 50)
 def is_hand_off(run: Run) -> bool:
     """Return whether a run hands its work to the caller."""
     return run.mode is Mode.HAND_OFF and run.brief is not None
+
+
+def workflow_row(flow: Workflow) -> dict[str, Any]:
+    """Return what a list says of a workflow."""
+    return {
+        "workflow": flow.name,
+        "name": flow.title,
+        "does": flow.about,
+        "inputs": [f"{name}{' (required)' if item.required else ''}" for name, item in flow.inputs.items()],
+        "steps": [step.id for step in flow.steps],
+    }

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import anyio.to_thread
 from pydantic import JsonValue
@@ -24,6 +24,7 @@ from darkroom.services.jobs import Jobs, at_rest
 from darkroom.services.sessions import Sessions
 from darkroom.services.tasks import NOTHING, Task, check, read_history, task_hash
 from darkroom.services.waiting import wait_until
+from darkroom.services.workflows import WorkflowLibrary
 from darkroom.store.run_base import RunCost, RunStore
 
 MOST_ANSWER = 20_000
@@ -58,19 +59,6 @@ class Prepared:
 
     name: str
     work: dict[str, Any]
-    warnings: tuple[str, ...] = ()
-
-
-class Workflows(Protocol):
-    """Knows the workflows and checks them."""
-
-    def prepare(self, workflow: str | Mapping[str, Any], task: str, context: Mapping[str, JsonValue]) -> Prepared:
-        """Return a workflow with its inputs read; may read files.
-
-        Raises:
-            InvalidRequest: If there is none of that name, it cannot be run, or an input cannot be.
-        """
-        ...
 
 
 CallbackOf = Callable[[str, str | None, str, str, int], Callback]
@@ -87,7 +75,7 @@ class Runs:
         jobs: Jobs,
         sessions: Sessions,
         agents: AgentCatalogue,
-        workflows: Workflows,
+        workflows: WorkflowLibrary,
         models: ChatModels,
         callback_of: CallbackOf,
         plan_of: Callable[[str], str],
@@ -176,7 +164,7 @@ class Runs:
             state=RunState.WAITING if by.mode is Mode.CLIENT else RunState.QUEUED,
             awaits=Awaits.CLIENT if by.mode is Mode.CLIENT else None,
             work=prepared.work if prepared else {},
-            warnings=(*(prepared.warnings if prepared else ()), *by.warnings),
+            warnings=by.warnings,
             deadline_at=now + DEADLINE_MS[kind],
             created_at=now,
             updated_at=now,
@@ -186,7 +174,9 @@ class Runs:
     def _prepared(self, task: Task, context: Mapping[str, JsonValue]) -> Agent | Prepared | None:
         """Return the agent or the workflow that is named; may read files."""
         if task.workflow is not None:
-            return self._workflows.prepare(task.workflow, task.task, context)
+            flow = self._workflows.read(task.workflow)
+            thinks = self._models.choose(task.tier, task.model) is not None
+            return Prepared(flow.name, self._workflows.begin(flow, task.task, context, thinks=thinks).work)
         return self._agents.find(task.agent) if task.agent else None
 
     async def _thinking(

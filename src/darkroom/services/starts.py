@@ -13,7 +13,8 @@ from darkroom.services.caps import Terms
 from darkroom.services.chat_models import ChatModels
 from darkroom.services.generation import Generation, Started, request_of
 from darkroom.services.runs import Runs
-from darkroom.services.skills import SkillLibrary
+from darkroom.services.workflows import WorkflowLibrary
+from darkroom.store.run_base import RunStore
 
 LOCAL = "local"
 
@@ -21,10 +22,13 @@ LOCAL = "local"
 class Starts:
     """Starts things on behalf of a run, each under a key that makes a repetition the same call."""
 
-    def __init__(self, *, generation: Generation, runs: Runs, skills: SkillLibrary, models: ChatModels) -> None:
+    def __init__(
+        self, *, store: RunStore, generation: Generation, runs: Runs, workflows: WorkflowLibrary, models: ChatModels
+    ) -> None:
+        self._store = store
         self._generation = generation
         self._runs = runs
-        self._skills = skills
+        self._workflows = workflows
         self._models = models
 
     async def job(
@@ -61,24 +65,19 @@ class Starts:
         )
         return inner.id
 
-    async def skill(self, run: Run, skill: str, request: str, context: Mapping[str, JsonValue]) -> dict[str, Any]:
-        """Return a skill made ready for a request: agent, prompt, questions, deliverables.
+    async def skill(
+        self, run: Run, skill: str, request: str, context: dict[str, JsonValue], brainstorm: dict[str, JsonValue]
+    ) -> dict[str, JsonValue]:
+        """Return a skill made ready for a request, with ideas where `brainstorm` asks for them.
 
         Raises:
             InvalidRequest: If there is none of that name.
         """
+        return await anyio.to_thread.run_sync(self._workflows.skilled, skill, request, context, brainstorm)
 
-        def invoke() -> dict[str, Any]:
-            made = self._skills.invoke(self._skills.get(skill), request, context)
-            return {
-                "skill": made.skill.id,
-                "agent": made.agent,
-                "prompt": made.prompt,
-                "questions": [question.text for question in made.questions],
-                "deliverables": list(made.deliverables),
-            }
-
-        return await anyio.to_thread.run_sync(invoke)
+    async def started(self, run: Run, kind: str, key: str) -> str | None:
+        """Return the id of the job or run that was started under a key, or None."""
+        return await self._store.started(run.principal, key)
 
     async def cancel(self, run: Run, ids: Sequence[str]) -> None:
         """Ask for jobs and runs to be stopped."""

@@ -169,6 +169,10 @@ class RunStore(Protocol):
         """Return which of these jobs and runs have ended, or are not there."""
         ...
 
+    async def started(self, principal: str, key: str) -> str | None:
+        """Return the id of the principal's job or run that was started under an idempotency key."""
+        ...
+
     async def history(self, run_id: str) -> list[dict[str, Any]]:
         """Return every move of a run, oldest first: seq, origin, target, at, owner, detail; absent means null."""
         ...

@@ -14,7 +14,7 @@ from darkroom.server.answers import GENERATE_WAIT_S, wait_seconds
 from darkroom.server.client_model import can_sample, sampled
 from darkroom.server.context import LOCAL, Tool, ToolCall
 from darkroom.server.run_answers import run_answer
-from darkroom.server.run_views import RUN_SCHEMA
+from darkroom.server.run_views import RUN_SCHEMA, workflow_row
 from darkroom.server.schema import ToolArgs
 from darkroom.server.telling import Teller
 from darkroom.server.tools.shared import Amount, Options, checked_key
@@ -72,9 +72,7 @@ async def run(args: RunAgentArgs, call: ToolCall) -> CallToolResult | InputRequi
     return await run_answer(await call.program.runs.get(found.id, call.principal), call)
 
 
-EARLIER = (
-    "This is the run of an earlier, equal call; nothing new was started (another task or context makes a new one)."
-)
+EARLIER = "This is the run of an earlier, equal call; nothing new was started."
 
 
 async def _continued(run_id: str, args: RunAgentArgs, call: ToolCall) -> Run:
@@ -126,7 +124,7 @@ async def _candidates(task: str, call: ToolCall) -> CallToolResult:
 
 
 async def _workflows(call: ToolCall) -> CallToolResult:
-    rows = await anyio.to_thread.run_sync(call.program.workflows.rows)
+    rows = [workflow_row(flow) for flow in await anyio.to_thread.run_sync(call.program.workflows.select)]
     way = "Call run_agent with a task and workflow set to one of them."
     lines = [f"- {row['workflow']}: {row['does']} Inputs: {', '.join(row['inputs'])}." for row in rows]
     view = {"status": "candidates", "candidates": rows, "next": way}

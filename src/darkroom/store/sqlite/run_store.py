@@ -137,6 +137,15 @@ class SqliteRuns:
     async def ended(self, ids: Sequence[str]) -> frozenset[str]:
         return await self._read(partial(runs.ended, ids=list(ids)))
 
+    async def started(self, principal: str, key: str) -> str | None:
+        def work(db: sqlite3.Connection) -> str | None:
+            sql = """SELECT id FROM jobs WHERE principal = ?1 AND idempotency_key = ?2
+                     UNION ALL SELECT id FROM runs WHERE principal = ?1 AND idempotency_key = ?2"""
+            row = db.execute(sql, (principal, key)).fetchone()
+            return None if row is None else row["id"]
+
+        return await self._read(work)
+
     async def history(self, run_id: str) -> list[dict[str, Any]]:
         def work(db: sqlite3.Connection) -> list[dict[str, Any]]:
             sql = "SELECT seq, origin, target, at, owner, detail FROM run_events WHERE run_id = ? ORDER BY seq"
