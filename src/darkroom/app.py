@@ -92,6 +92,31 @@ class App:
         self.skill_files = Skills(settings.skills_dir)
         self.skills = SkillLibrary(self.skill_files, self.agents)
         self.usage = UsageBook(self.store, settings, lambda: self.plans, self.clock)
+        self.chat_models = ChatModels(
+            providers=self.providers, accounts=self.accounts, settings=settings, clock=self.clock
+        )
+        self.workflows = WorkflowLibrary(workflows, self.agents, self.skills)
+        self.sessions = Sessions(self.store.runs)
+        self.callbacks = CallbackBook(self.store.runs, self.bus, self.clock)
+        self.runs = Runs(
+            store=self.store.runs,
+            jobs=self.jobs,
+            sessions=self.sessions,
+            agents=self.agents,
+            workflows=self.workflows,
+            models=self.chat_models,
+            settings=settings,
+            plan_of=lambda principal: self.plans.of(settings, principal),
+            bus=self.bus,
+            clock=self.clock,
+        )
+        self.starts = Starts(
+            store=self.store.runs,
+            generation=self.generation,
+            runs=self.runs,
+            workflows=self.workflows,
+            models=self.chat_models,
+        )
         self._accounts: Accounts | None = None
         self.embedded: Embedded | None = None
         self.presence: Presence | None = None
@@ -173,7 +198,13 @@ class App:
         presence = Presence(
             self.settings.home / "workers", kit.owner, lingers=self.lingers, accounts=kit.accounts.all()
         )
-        embedded = Embedded(stepper=Stepper(kit), presence=presence, linger=self._linger(kit, presence))
+        embedded = Embedded(
+            stepper=Stepper(kit),
+            presence=presence,
+            linger=self._linger(kit, presence),
+            runs=self._scheduler(kit.owner),
+            others=[self._sender().run],
+        )
         self._advancing = True
         self.embedded, self.presence = embedded, presence
         try:
@@ -203,6 +234,50 @@ class App:
             rerouter=self.generation,
             embed_metadata=self.settings.embed_metadata,
         )
+
+    def _scheduler(self, owner: str) -> RunScheduler:
+        handing = HandOver(
+            store=self.store.runs,
+            jobs=self.store,
+            agents=self.agents,
+            hand_off=lambda: self.hand_off,
+            starter=self.starts,
+            clock=self.clock,
+        )
+        steps = WorkflowRuns(runs=self.store.runs, jobs=self.store, starts=self.starts, clock=self.clock)
+        thinkers: dict[Mode, Thinker] = {Mode.HAND_OFF: handing, Mode.STEPS: steps, Mode.LOOP: self.loop}
+        return RunScheduler(store=self.store.runs, thinkers=thinkers, bus=self.bus, clock=self.clock, owner=owner)
+
+    def _sender(self) -> Callbacks:
+        return Callbacks(
+            outbox=self.store.runs,
+            jobs=self.store,
+            http=ListedHttp(self.client, self.settings.callback_hosts),
+            clock=self.clock,
+            bus=self.bus,
+            secret=lambda: secrets_of(self.settings.home).get(f"{PREFIX}CALLBACK_SECRET"),
+        )
+
+    async def sampled(self, run: Run, sampler: Sampler) -> Run:
+        """Advance a run whose thinking is the client's, until it ends, waits or needs the client again.
+
+        Raises:
+            StorageError: If runs cannot be advanced.
+        """
+        await self.ready()
+        owner = self.presence.id if self.presence else ""
+        taken = await self.store.runs.take(run.id, owner, Awaits.CLIENT, self.clock.now())
+        if taken is not None:
+            await self.loop.think(taken, owner, sampler=sampler)
+        return await self.runs.get(run.id, run.principal)
+
+    def brief_text(self, brief: dict[str, Any]) -> str:
+        """Return a brief in words."""
+        return text(brief)
+
+    async def run_history(self, run: Run) -> tuple[list[dict[str, Any]], list[LedgerRow]]:
+        """Return the moves of a run and the ledger rows of its own calls."""
+        return await self.store.runs.history(run.id), await self.store.runs.ledger(run.id)
 
     def _linger(self, kit: Kit, presence: Presence) -> Linger | None:
         """Return who sees to a lingering worker; None where none is wanted, and in that worker itself."""

@@ -150,6 +150,9 @@ class Run(BaseModel):
     """Identity of the request: task, agent, workflow, session, context, model."""
     idempotency_key: str | None = None
     max_cost: MicroUsd | None = None
+    """The most that it and all inside it may cost."""
+    root_max_cost: MicroUsd | None = None
+    """Likewise of the outermost run, where this is inside another."""
     plan: str | None = None
     state: RunState = RunState.QUEUED
     awaits: Awaits | None = None

@@ -2,7 +2,9 @@
 
 import heapq
 import logging
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from typing import Protocol
 
 import anyio
 import anyio.abc
@@ -39,10 +41,40 @@ PROGRESS_MOST = 200
 """Jobs whose progress rides in the heartbeat."""
 
 
+class Companion(Protocol):
+    """What goes on beside the jobs, under the same lease."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether it holds anything."""
+        ...
+
+    @property
+    def left(self) -> bool:
+        """Whether, once broken off, it leaves what others should go on with soon."""
+        ...
+
+    def stop_claiming(self) -> None:
+        """Take nothing more."""
+        ...
+
+    async def run(self) -> None:
+        """Go on until cancelled."""
+        ...
+
+
 class Embedded:
     """The scheduler loop of one process: claims, advances what is due, watches the others."""
 
-    def __init__(self, *, stepper: Stepper, presence: Presence, linger: Linger | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        stepper: Stepper,
+        presence: Presence,
+        linger: Linger | None = None,
+        runs: Companion | None = None,
+        others: Sequence[Callable[[], Awaitable[None]]] = (),
+    ) -> None:
         self._kit = stepper.kit
         self._store = stepper.kit.store
         self._bus = stepper.kit.bus
@@ -51,6 +83,8 @@ class Embedded:
         self._finder = Finder(stepper.kit)
         self._presence = presence
         self._linger = linger
+        self._runs = runs
+        self._others = tuple(others)
         self._heap: list[tuple[float, str, int]] = []
         self._held: dict[tuple[str, int], Held] = {}
         self._busy: dict[tuple[str, int], anyio.CancelScope] = {}
@@ -63,7 +97,7 @@ class Embedded:
     @property
     def busy(self) -> bool:
         """Whether it holds anything."""
-        return bool(self._held)
+        return bool(self._held) or (self._runs is not None and self._runs.busy)
 
     @property
     def sending(self) -> bool:
@@ -73,6 +107,8 @@ class Embedded:
     def stop_claiming(self) -> None:
         """Take nothing more; what is held goes on."""
         self._claiming = False
+        if self._runs is not None:
+            self._runs.stop_claiming()
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Advance jobs until cancelled; then give back, within two seconds, what is held.
@@ -107,7 +143,8 @@ class Embedded:
 
     async def _live(self, work: anyio.abc.TaskGroup, task_status: anyio.abc.TaskStatus[None]) -> None:
         async with anyio.create_task_group() as tasks:
-            for watch in (self._beat, self._watch, self._scan, self._search):
+            own = (self._beat, self._watch, self._scan, self._search)
+            for watch in (*own, *(() if self._runs is None else (self._runs.run,)), *self._others):
                 tasks.start_soon(watch)
             self.started = True
             task_status.started()
@@ -120,6 +157,7 @@ class Embedded:
             if key not in self._kit.sending:
                 scope.cancel()
         unfinished = any(not held.replayable and held.state is not State.PARKED for held in self._held.values())
+        unfinished = unfinished or (self._runs is not None and self._runs.left)
         with anyio.move_on_after(GRACE_S):
             if self._linger is not None and unfinished:
                 await self._linger.leave()

@@ -60,6 +60,7 @@ class RunScheduler:
         self._held: dict[str, Run] = {}
         self._failures: dict[str, int] = {}
         self._claiming = True
+        self._left = False
 
     @property
     def busy(self) -> bool:
@@ -67,9 +68,9 @@ class RunScheduler:
         return bool(self._held)
 
     @property
-    def paid(self) -> bool:
-        """Whether it holds a run that is thought about by a model that costs money."""
-        return any(run.mode is Mode.LOOP for run in self._held.values())
+    def left(self) -> bool:
+        """Whether it was broken off at a run that is thought about by a model that costs money."""
+        return self._left
 
     def stop_claiming(self) -> None:
         """Take nothing more; what is held goes on."""
@@ -78,10 +79,13 @@ class RunScheduler:
     async def run(self) -> None:
         """Claim and advance runs until cancelled; what is held then is freed with its owner."""
         async with anyio.create_task_group() as tasks:
-            while True:
-                await self._claim(tasks)
-                await self._bus.next_run_work(SCAN_S)
-                await self._clock.sleep(CALM_S)
+            try:
+                while True:
+                    await self._claim(tasks)
+                    await self._bus.next_run_work(SCAN_S)
+                    await self._clock.sleep(CALM_S)
+            finally:
+                self._left = any(run.mode is Mode.LOOP for run in self._held.values())
 
     async def _claim(self, tasks: anyio.abc.TaskGroup) -> None:
         room = MOST - len(self._held)

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from darkroom.catalog.prices import Quote
 from darkroom.domain.money import MicroUsd, show_usd, to_micro, to_usd
+from darkroom.domain.run import Run
 from darkroom.errors import BudgetExceeded, PriceUnknown
 from darkroom.settings import PREFIX, Settings
 from darkroom.store.base import JobStore, Limit
@@ -24,7 +25,9 @@ class OfRun:
     root: str
     """The outermost run, whose cap holds for all of them."""
     cap: MicroUsd | None = None
-    """The most that all of it may cost."""
+    """The most that this run and all inside it may cost."""
+    root_cap: MicroUsd | None = None
+    """The most that the outermost one may cost, where this is inside another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +146,20 @@ class Caps:
 
 
 def run_limits(run: OfRun | None) -> tuple[Limit, ...]:
-    """Return the cap of a run, which holds for everything in it together."""
-    if run is None or run.cap is None:
+    """Return the caps of a run and of the one around it, which hold for everything in them together."""
+    if run is None:
         return ()
-    return (Limit("cap of this run", "max_cost in a new call", "run", run.cap, 0, run_id=run.root),)
+    caps = [(run.cap, run.id, "cap of this run"), (run.root_cap, run.root, "cap of the whole run")]
+    return tuple(
+        Limit(name, "max_cost in a new call", "run", cap, 0, run_id=run_id)
+        for cap, run_id, name in caps
+        if cap is not None
+    )
+
+
+def of_run(run: Run) -> OfRun:
+    """Return what the terms of a call say of the run that makes it."""
+    return OfRun(run.id, run.root, run.max_cost, run.root_max_cost)
 
 
 def price_warnings(name: str, quote: Quote | None) -> tuple[str, ...]:

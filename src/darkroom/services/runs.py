@@ -14,10 +14,11 @@ from darkroom.clock import Clock
 from darkroom.domain.job import Job, new_id
 from darkroom.domain.names import VERY_ALIKE, did_you_mean
 from darkroom.domain.request import clip
-from darkroom.domain.run import Awaits, Callback, Message, Mode, Run, RunKind, RunState, Session
+from darkroom.domain.run import Awaits, Message, Mode, Run, RunKind, RunState, Session
 from darkroom.errors import InvalidRequest, UnknownJob
 from darkroom.events import Bus
 from darkroom.services.agents import AgentCatalogue
+from darkroom.services.callbacks import wished
 from darkroom.services.caps import Terms
 from darkroom.services.chat_models import CLIENT, OFF, ChatModels
 from darkroom.services.jobs import Jobs, at_rest
@@ -25,6 +26,7 @@ from darkroom.services.sessions import Sessions
 from darkroom.services.tasks import NOTHING, Task, check, read_history, task_hash
 from darkroom.services.waiting import wait_until
 from darkroom.services.workflows import WorkflowLibrary
+from darkroom.settings import Settings
 from darkroom.store.run_base import RunCost, RunStore
 
 MOST_ANSWER = 20_000
@@ -61,10 +63,6 @@ class Prepared:
     work: dict[str, Any]
 
 
-CallbackOf = Callable[[str, str | None, str, str, int], Callback]
-"""Makes the callback of (url, invocation id, subject, principal, now), or refuses it."""
-
-
 class Runs:
     """What callers may do with runs."""
 
@@ -77,7 +75,7 @@ class Runs:
         agents: AgentCatalogue,
         workflows: WorkflowLibrary,
         models: ChatModels,
-        callback_of: CallbackOf,
+        settings: Settings,
         plan_of: Callable[[str], str],
         bus: Bus,
         clock: Clock,
@@ -88,7 +86,7 @@ class Runs:
         self._agents = agents
         self._workflows = workflows
         self._models = models
-        self._callback_of = callback_of
+        self._settings = settings
         self._plan_of = plan_of
         self._bus = bus
         self._clock = clock
@@ -110,12 +108,10 @@ class Runs:
         """
         check(task)
         run, session = await self._run(task, terms, can_sample=can_sample)
-        url, name = task.callback_url, task.context.get("invocation_id")
-        callback = (
-            self._callback_of(url, None if name is None else str(name), run.id, terms.principal, run.created_at)
-            if url
-            else None
-        )
+        callback = None
+        if task.callback_url:
+            wish = wished(task.callback_url, task.context.get("invocation_id"), self._settings)
+            callback = wish.callback(run.id, terms.principal, run.created_at)
         if task.session_id is not None:
             await self._check_free(run)
         added = await self._store.add(run, again=terms.again, session=session, callback=callback)
@@ -225,7 +221,8 @@ class Runs:
             root_run_id=run.root,
             request_hash=hashlib.sha256(key.encode()).hexdigest(),
             idempotency_key=key,
-            max_cost=more.get("max_cost") if more.get("max_cost") is not None else run.max_cost,
+            max_cost=more.get("max_cost"),
+            root_max_cost=run.root_max_cost if run.root_run_id else run.max_cost,
             plan=run.plan,
             work={"returns": returns} if returns else {},
             deadline_at=now + DEADLINE_MS[RunKind.AGENT],

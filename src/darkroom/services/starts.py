@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from darkroom.domain.money import MicroUsd
 from darkroom.domain.run import Run
 from darkroom.errors import DarkroomError
-from darkroom.services.caps import Terms
+from darkroom.services.caps import Terms, of_run
 from darkroom.services.chat_models import ChatModels
 from darkroom.services.generation import Generation, Started, request_of
 from darkroom.services.runs import Runs
@@ -93,11 +93,11 @@ class Starts:
 
 def terms_of(run: Run, key: str, max_cost: MicroUsd | None = None) -> Terms:
     """Return the terms of a job that a run starts."""
-    caps = [cap for cap in (max_cost, run.max_cost) if cap is not None]
+    caps = [cap for cap in (max_cost, run.max_cost, run.root_max_cost) if cap is not None]
     return Terms(
         principal=run.principal,
         local=run.principal == LOCAL,
         max_cost=min(caps) if caps else None,
         idempotency_key=key,
-        run=run,
+        run=of_run(run),
     )

@@ -31,6 +31,7 @@ CREATE TABLE runs (
     request_hash TEXT NOT NULL,
     idempotency_key TEXT,
     max_cost INTEGER,
+    root_max_cost INTEGER,
     plan TEXT,
     state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'waiting', 'succeeded', 'failed', 'cancelled')),
     awaits TEXT CHECK (awaits IN ('work', 'answer', 'client')),

@@ -1,0 +1,127 @@
+"""Runs without a language model: a plain request for a picture or a clip is carried out, all else handed over."""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import anyio.to_thread
+from darkroom.llm.handoff import HandOff
+from darkroom.services.intents import MediaIntent, read, reply
+from pydantic import JsonValue
+
+from darkroom.catalog.agents import Agent
+from darkroom.clock import Clock
+from darkroom.domain.job import Job
+from darkroom.domain.money import MicroUsd
+from darkroom.domain.run import Action, Message, Run, RunState, Session
+from darkroom.errors import DarkroomError, StorageError
+from darkroom.services.agents import AgentCatalogue
+from darkroom.store.base import JobStore
+from darkroom.store.run_base import RunChange, RunStore
+
+HANDED = "(A brief was handed to the caller.)"
+ONBOARDING = frozenset({"onboarding", "instance_onboarding"})
+"""Agents whose inputs are kept in their session."""
+
+
+class Starter(Protocol):
+    """Starts a job on behalf of a run."""
+
+    async def job(
+        self, run: Run, tool: str, arguments: Mapping[str, JsonValue], key: str, max_cost: MicroUsd | None = None
+    ) -> str:
+        """Start a job and return its id.
+
+        Raises:
+            DarkroomError: If it is refused; nothing was stored.
+        """
+        ...
+
+
+class HandOver:
+    """Carries a run to its end without a language model."""
+
+    def __init__(
+        self,
+        *,
+        store: RunStore,
+        jobs: JobStore,
+        agents: AgentCatalogue,
+        hand_off: Callable[[], HandOff],
+        starter: Starter,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._agents = agents
+        self._hand_off = hand_off
+        self._starter = starter
+        self._clock = clock
+
+    async def think(self, run: Run, owner: str) -> Run | None:
+        """End a claimed run: with the job that it plainly asks for, or with a brief."""
+        now = self._clock.now()
+        if run.cancel_requested_at is not None:
+            return await self._store.save(run, owner, RunChange(now, target=RunState.CANCELLED))
+        intent = read(run.task) if run.agent is None and "returns" not in run.work else None
+        change = await self._made(run, intent) if intent else await self._briefed(run)
+        return await self._store.save(run, owner, change)
+
+    async def _made(self, run: Run, intent: MediaIntent) -> RunChange:
+        """Start the one job that was asked for; a repetition of this after a kill finds it by its key."""
+        key = f"{run.id}/1/0"
+        try:
+            name = await self._starter.job(run, intent.tool, intent.arguments, key)
+        except StorageError:
+            raise
+        except DarkroomError as exc:
+            return RunChange(self._clock.now(), target=RunState.FAILED, error=exc.to_dict())
+        job: Job | None = await self._jobs.get(name)
+        said = reply(intent, job) if job is not None else name
+        return RunChange(
+            self._clock.now(),
+            target=RunState.SUCCEEDED,
+            output=said,
+            actions=(Action(tool=intent.tool, job_id=name, key=key),),
+            history=self._said(run, said),
+        )
+
+    async def _briefed(self, run: Run) -> RunChange:
+        session = await self._store.session(run.session_id) if run.session_id else None
+        agent = await anyio.to_thread.run_sync(self._agents.find, run.agent) if run.agent else None
+        learned = _learned(agent, run.context)
+        brief = await anyio.to_thread.run_sync(self._brief, run, agent, session, learned)
+        return RunChange(
+            self._clock.now(),
+            target=RunState.SUCCEEDED,
+            brief=brief,
+            history=self._said(run, HANDED),
+            answers=learned,
+        )
+
+    def _brief(
+        self, run: Run, agent: Agent | None, session: Session | None, learned: Mapping[str, JsonValue]
+    ) -> dict[str, JsonValue]:
+        known = {**(session.answers if session else {}), **learned}
+        return self._hand_off().brief(
+            agent=agent,
+            task=run.task,
+            context=run.context,
+            answers=known,
+            history=session.history if session else (),
+            max_cost=run.max_cost,
+            returns=run.work.get("returns"),
+        )
+
+    def _said(self, run: Run, answer: str) -> tuple[Message, ...]:
+        now = self._clock.now()
+        return (
+            Message(role="user", content=run.task, at=now, run_id=run.id),
+            Message(role="assistant", content=answer, at=now, run_id=run.id),
+        )
+
+
+def _learned(agent: Agent | None, context: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return what a context tells an onboarding agent, by the names of its inputs."""
+    if agent is None or agent.id not in ONBOARDING:
+        return {}
+    return {item.name: context[item.name] for item in agent.inputs if context.get(item.name) not in (None, "")}
