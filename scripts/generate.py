@@ -10,6 +10,7 @@ from pathlib import Path
 
 from darkroom.adapters.registry import adapter_names
 from darkroom.catalog.providers import Providers, Status, schema
+from darkroom.catalog.workflows import schema as workflow_schema
 from darkroom.server.build import publish
 from darkroom.server.tools import TOOLS
 from darkroom.settings import PREFIX, Settings
@@ -73,7 +74,12 @@ def readme() -> str:
 
 def generated() -> dict[Path, str]:
     """Return every generated file and its text."""
-    files = {ROOT / "manifests" / "schema" / "provider.json": as_json(schema()), README: readme()}
+    schemas = ROOT / "manifests" / "schema"
+    files = {
+        schemas / "provider.json": as_json(schema()),
+        schemas / "workflow.json": as_json(workflow_schema()),
+        README: readme(),
+    }
     for tool in TOOLS:
         snapshot = publish(tool).model_dump(mode="json", by_alias=True, exclude_none=True)
         files[ROOT / "tests" / "server" / "snapshots" / f"{tool.name}.json"] = as_json(snapshot)
