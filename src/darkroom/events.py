@@ -20,7 +20,8 @@ class Progress:
 class Watch:
     """One waiter's view of some jobs: `changed` is set whenever one of them may have changed."""
 
-    job_ids: frozenset[str]
+    job_ids: frozenset[str] | None
+    """None for whatever moves; such a waiter hears nothing of mere progress."""
     changed: anyio.Event = field(default_factory=anyio.Event)
 
     async def wait(self, seconds: float) -> bool:
@@ -50,6 +51,7 @@ class Bus:
         self._watches: set[Watch] = set()
         self._progress: dict[str, Progress] = {}
         self._work = anyio.Event()
+        self._run_work = anyio.Event()
         self._claimable = False
         self._asked: set[str] = set()
         self.others = 0
@@ -60,7 +62,17 @@ class Bus:
     @contextmanager
     def watch(self, *job_ids: str) -> Generator[Watch]:
         """Watch these jobs until the block ends."""
-        watch = Watch(frozenset(job_ids))
+        with self._watching(Watch(frozenset(job_ids))) as watch:
+            yield watch
+
+    @contextmanager
+    def watch_all(self) -> Generator[Watch]:
+        """Watch whatever moves until the block ends."""
+        with self._watching(Watch(None)) as watch:
+            yield watch
+
+    @contextmanager
+    def _watching(self, watch: Watch) -> Generator[Watch]:
         self._watches.add(watch)
         try:
             yield watch
@@ -68,9 +80,13 @@ class Bus:
             self._watches.discard(watch)
 
     def changed(self, job_id: str) -> None:
-        """Say that a job moved; call it after the commit."""
+        """Say that a job or run moved; call it after the commit."""
+        self._tell(job_id)
+        self.run_work()  # a run may have waited for it
+
+    def _tell(self, job_id: str) -> None:
         for watch in self._watches:
-            if job_id in watch.job_ids:
+            if watch.job_ids is not None and job_id in watch.job_ids:
                 watch.changed.set()
 
     def elsewhere(self) -> None:
@@ -79,12 +95,13 @@ class Bus:
         for watch in self._watches:
             watch.changed.set()
         self.work()
+        self.run_work()
 
     def progress(self, job_id: str, progress: Progress) -> None:
         """Say how far a job is; kept in memory only."""
         if self._progress.get(job_id) != progress:
             self._progress[job_id] = progress
-            self.changed(job_id)
+            self._tell(job_id)
 
     def progress_of(self, job_id: str) -> Progress | None:
         """Return the newest progress, if this process runs the job."""
@@ -115,6 +132,19 @@ class Bus:
         wake = Wake(self._claimable, frozenset(self._asked))
         self._work, self._claimable, self._asked = anyio.Event(), False, set()
         return wake
+
+    def run_work(self) -> None:
+        """Say that there may be a run to claim, or a callback to send."""
+        self._run_work.set()
+        for watch in self._watches:
+            if watch.job_ids is None:
+                watch.changed.set()
+
+    async def next_run_work(self, seconds: float) -> None:
+        """Wait until there may be a run to claim, at most that many seconds; for one waiter in a process."""
+        with anyio.move_on_after(max(0.0, seconds)):
+            await self._run_work.wait()
+        self._run_work = anyio.Event()
 
     def tick(self) -> None:
         """Wake the one who moves jobs forward, though nothing new may be there to claim."""
