@@ -56,7 +56,6 @@ def test_a_job_tells_what_it_cost(run: Run, run_json: RunJson) -> None:
         (("usage", "--month", "2999-01"), 1, "month '2999-01' is still to come"),
         (("usage", "--month", "2026-13"), 1, "month '2026-13' is no month"),
         (("usage", "--month", "2026-01", "--since", "today"), 2, "not both"),
-        (("usage", "--by", "agent"), 2, "Agents and their tiers come with agents."),
         (("estimate", "month", "videos=10", "videos=20"), 2, "videos is given twice"),
         (("estimate", "month", "videos=10", "-n", "3"), 2, "month takes no -n;"),
         (("estimate", "month", "videos=10", "--model", "gen4.5"), 2, "month takes no --model;"),

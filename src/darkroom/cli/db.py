@@ -88,6 +88,7 @@ def restore(
         (work.advanced, "further along than in the backup, taken over"),
         (work.lost, "newer than the backup, could not be read"),
         (work.held_back, "waited to be sent and may have been sent since; ended, see retry_job"),
+        (work.stopped, "went on when the backup was made and may have gone further since; ended, start again"),
     ):
         if ids:
             lines.append(f"{len(ids)} {text}: {_named(ids)}")

@@ -123,8 +123,7 @@ def usage(
 ) -> None:
     """Say what was spent, when, on what."""
     if by not in DIMENSIONS:
-        later = " Agents and their tiers come with agents." if by in ("agent", "tier", "agent_tier") else ""
-        fail(f"--by takes {', '.join(DIMENSIONS)}, not {by[:80]!r}.{later}", EXIT_USAGE)
+        fail(f"--by takes {', '.join(DIMENSIONS)}, not {by[:80]!r}.", EXIT_USAGE)
     if since and month:
         fail("Give --since or --month, not both.", EXIT_USAGE)
 
@@ -159,11 +158,11 @@ def _bars(found: Usage, by: str) -> Table:
 def _print_csv(found: Usage) -> None:
     writer = csv.writer(sys.stdout)
     writer.writerow(("day", "job", "submission", "principal", "kind", "provider", "model", "plan", "labels", "state",
-                     "estimate_usd", "cost_usd", "certain", "open"))  # fmt: skip
+                     "estimate_usd", "cost_usd", "certain", "open", "agent", "tier"))  # fmt: skip
     for row in found.spent:
         estimate_usd = "" if row.estimate is None else Decimal(row.estimate) / 1_000_000
         cost_usd = "" if unpriced(row) else Decimal(row.micro_usd) / 1_000_000
         day = day_of(row.at, found.timezone)
         writer.writerow((day, row.job_id, row.submission, row.principal, row.kind, row.provider, row.model,
                          row.plan or "", " ".join(row.labels), row.state.value, estimate_usd, cost_usd,
-                         row.certain, row.open))  # fmt: skip
+                         row.certain, row.open, row.agent or "", row.tier or ""))  # fmt: skip

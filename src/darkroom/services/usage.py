@@ -96,7 +96,7 @@ class Usage:
         return sum(row.state is State.SUCCEEDED for row in ended) / len(ended) if ended else None
 
     def by(self, what: str) -> list[Share]:
-        """Return the shares by day (oldest first), plan, provider, model, kind, label or principal (dearest first)."""
+        """Return the shares by one of `DIMENSIONS`: by day oldest first, by all others dearest first."""
         groups: dict[str, list[Spent]] = {}
         for row in self.spent:
             for name in self._names(row, what):
@@ -122,7 +122,7 @@ def unpriced(row: Spent) -> bool:
     return row.estimate is None and not row.certain and not row.micro_usd
 
 
-DIMENSIONS = ("day", "kind", "provider", "model", "label", "plan", "principal")
+DIMENSIONS = ("day", "kind", "provider", "model", "label", "plan", "principal", "agent", "tier")
 
 
 class UsageBook:

@@ -9,6 +9,7 @@ from pydantic import JsonValue
 from darkroom.domain.job import Event, Job, LedgerRow, Ref, State, Submission
 from darkroom.domain.money import MicroUsd
 from darkroom.domain.output import FailedOutput, Output, RemoteOutput
+from darkroom.domain.run import Callback
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,11 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What one submission costs, by the newest word of the ledger."""
+    """What one submission, or one model call of a run, costs by the newest word of the ledger.
+
+    A call has its run's id as `job_id`, kind `chat` and one output; it has failed where it was released or where
+    nobody knows what it cost.
+    """
 
     job_id: str
     submission: int
@@ -129,6 +134,10 @@ class Spent:
     certain: bool
     open: bool
     """Whether it is still only reserved."""
+    agent: str | None = None
+    """Of the run that made the call or started the job."""
+    tier: str | None = None
+    """Likewise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +196,7 @@ class JobStore(Protocol):
         again: bool = False,
         fresh_for_ms: int = 120_000,
         limits: Sequence[Limit] = (),
+        callback: Callback | None = None,
     ) -> Added:
         """Add a job with its submissions and ledger rows, unless it is a repetition, looked up in the same transaction.
 
@@ -195,6 +205,7 @@ class JobStore(Protocol):
         succeeded and was not delivered, or was delivered at most `fresh_for_ms` before `job.created_at`.
         A failed or cancelled job is never returned by its hash.
         A new job is held against `limits` in the same transaction: what it reserves and all that counts there.
+        `callback` is kept for the job that is returned, unless it has one; it is due once that job has ended.
 
         Raises:
             InvalidRequest: If the key was used for another request; the message names that job and what differs.

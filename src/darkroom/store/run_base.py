@@ -56,7 +56,7 @@ class RunChange:
     answers: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
     """Laid over the answers of the run's session."""
     release: bool = False
-    """Give the run back, so that any process may claim it; waiting and ended runs are given back anyway."""
+    """Give the run back, so that any process may claim it; queued, waiting and ended runs are given back anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +92,10 @@ class RunStore(Protocol):
         A run of the principal with the same idempotency key is returned whatever its state; without a key, and unless
         `again`, so is the newest one with the same `request_hash` that has not ended, or has succeeded and was not
         delivered, or was delivered at most `fresh_for_ms` before `run.created_at`.
+        `callback` is kept for the run that is returned, unless it has one; it is due once that run has ended.
 
         Raises:
-            InvalidRequest: If the key was used for another request.
+            InvalidRequest: If the key was used for another request, or there is no such session of the principal.
         """
         ...
 
@@ -113,7 +114,10 @@ class RunStore(Protocol):
         limit: int = 10,
         before: str | None = None,
     ) -> list[Run]:
-        """Return runs, newest first, at most `limit`, older than the run `before`; `outermost`: none inside others."""
+        """Return runs, newest first, at most `limit`, older than the run `before`.
+
+        `outermost`: none inside others; says nothing where `parent` is given.
+        """
         ...
 
     async def claim(self, owner: str, now: int, limit: int) -> list[Run]:
@@ -121,7 +125,8 @@ class RunStore(Protocol):
 
         These are queued and running ones that are due, and waiting ones that wait for work of which any has ended, or
         that are due (`due_at`, where it is not 0). Those that wait for an answer or for the client are not.
-        A run with a cancel flag is given too. Reads only, and writes nothing, when there is none.
+        A run with a cancel flag is given too, whatever it waits for. Longest due first; `due_at` has then done its
+        work and is 0, as after `take`, `answer` and `reap`. Reads only, and writes nothing, when there is none.
         """
         ...
 
@@ -132,7 +137,7 @@ class RunStore(Protocol):
         Ending also makes its callback due. A cancel flag changes no version.
 
         Raises:
-            ValueError: If the table of moves has no such move.
+            ValueError: If the table of moves has no such move, or a run waits for nothing that `awaits` names.
             BudgetExceeded: If a limit would be passed; nothing is changed.
         """
         ...
@@ -142,7 +147,10 @@ class RunStore(Protocol):
         ...
 
     async def answer(self, run_id: str, principal: str, text: str, at: int) -> Run | None:
-        """Keep the user's word on the question of a waiting run and queue it; None when it asks nothing (any more)."""
+        """Keep the user's word on the question of a waiting run and queue it; None when it asks nothing (any more).
+
+        A run that is to be cancelled asks nothing any more.
+        """
         ...
 
     async def request_cancel(self, run_id: str, principal: str, at: int) -> Run | None:

@@ -10,6 +10,15 @@ from darkroom.errors import BudgetExceeded
 from darkroom.store.base import Limit, Spent
 from darkroom.store.sqlite.rows import insert_ledger
 
+CHAT = "chat"
+"""The kind of a run's own model calls."""
+IN_TREE = """job_id IN (
+    WITH RECURSIVE tree (id) AS (
+        SELECT ?1 UNION
+        SELECT runs.id FROM runs JOIN tree ON runs.parent_run_id = tree.id OR runs.root_run_id = tree.id)
+    SELECT id FROM tree UNION ALL SELECT jobs.id FROM jobs JOIN tree ON jobs.run_id = tree.id)"""
+"""Rows of the ledger that belong to a run, to what is inside it, or to their jobs."""
+
 
 def check_limits(db: sqlite3.Connection, limits: Sequence[Limit], amount: int) -> None:
     """Hold a new reservation, which is not stored yet, against every limit.
@@ -20,10 +29,11 @@ def check_limits(db: sqlite3.Connection, limits: Sequence[Limit], amount: int) -
     if amount == 0:
         return
     for limit in limits:
+        where = "1 = 1" if limit.run_id is None else IN_TREE
         row = db.execute(
-            """SELECT COALESCE(SUM(micro_usd), 0) AS spent, COALESCE(SUM(CASE WHEN open THEN micro_usd END), 0) AS open
-               FROM spending WHERE at >= ?1 AND (?2 IS NULL OR principal = ?2)""",
-            (limit.since, limit.principal),
+            f"""SELECT COALESCE(SUM(micro_usd), 0) AS spent, COALESCE(SUM(CASE WHEN open THEN micro_usd END), 0) AS open
+                FROM spending WHERE at >= ?2 AND (?3 IS NULL OR principal = ?3) AND {where}""",  # noqa: S608 because the condition is ours
+            (limit.run_id, limit.since, limit.principal),
         ).fetchone()
         if row["spent"] + amount > limit.cap:
             left = max(limit.cap - row["spent"], 0)
@@ -32,9 +42,14 @@ def check_limits(db: sqlite3.Connection, limits: Sequence[Limit], amount: int) -
                 f"{show_usd(left)} is left ({show_usd(row['spent'])} used, {show_usd(row['open'])} of it by jobs "
                 "that are not done).",
                 field="max_cost",
-                hint=f"Nothing was stored or sent. Wait for the next {limit.period}, make it cheaper, or raise "
-                f"{limit.setting}.",
+                hint=f"Nothing was stored or sent. {_way_out(limit)}",
             )
+
+
+def _way_out(limit: Limit) -> str:
+    if limit.run_id is not None:  # which begins anew with no period
+        return f"Make it cheaper, or raise {limit.setting}."
+    return f"Wait for the next {limit.period}, make it cheaper, or raise {limit.setting}."
 
 
 def reserved(rows: Sequence[LedgerRow]) -> int:
@@ -45,12 +60,18 @@ def reserved(rows: Sequence[LedgerRow]) -> int:
 def spent(db: sqlite3.Connection, since: int, until: int, principal: str | None) -> list[Spent]:
     """Return what was reserved from `since` until before `until`, with what it costs by now, oldest first."""
     rows = db.execute(
-        """SELECT spending.*, jobs.kind, jobs.labels, jobs.plan, submissions.state, submissions.estimate,
+        f"""SELECT spending.*, COALESCE(jobs.kind, '{CHAT}') AS kind, COALESCE(jobs.labels, '[]') AS labels,
+               CASE WHEN jobs.id IS NULL THEN runs.plan ELSE jobs.plan END AS plan, runs.agent, runs.tier,
+               COALESCE(submissions.state, CASE WHEN open THEN 'running' WHEN certain AND NOT released THEN 'succeeded'
+                   ELSE 'failed' END) AS state,
+               CASE WHEN jobs.id IS NOT NULL THEN submissions.estimate WHEN priced THEN reserved END AS estimate,
                COALESCE(json_extract(submissions.effective, '$.n'), 1) AS outputs
-           FROM spending JOIN jobs ON jobs.id = spending.job_id
-           JOIN submissions ON submissions.job_id = spending.job_id AND submissions.idx = spending.submission
+           FROM spending LEFT JOIN jobs ON jobs.id = spending.job_id
+           LEFT JOIN submissions ON submissions.job_id = spending.job_id AND submissions.idx = spending.submission
+           LEFT JOIN runs ON runs.id = COALESCE(jobs.run_id, spending.job_id)
            WHERE at >= ?1 AND at < ?2 AND (?3 IS NULL OR spending.principal = ?3)
-           ORDER BY at, spending.job_id, spending.submission""",
+               AND (submissions.job_id IS NOT NULL OR (jobs.id IS NULL AND runs.id IS NOT NULL))
+           ORDER BY at, spending.job_id, spending.submission""",  # noqa: S608 because the word is ours
         (since, until, principal),
     )
     return [
@@ -70,6 +91,8 @@ def spent(db: sqlite3.Connection, since: int, until: int, principal: str | None)
             micro_usd=MicroUsd(row["micro_usd"]),
             certain=bool(row["certain"]),
             open=bool(row["open"]),
+            agent=row["agent"],
+            tier=row["tier"],
         )
         for row in rows
     ]

@@ -18,8 +18,10 @@ from darkroom.domain.job import (
     may_move,
 )
 from darkroom.domain.request import clip
+from darkroom.domain.run import Callback
 from darkroom.errors import InvalidRequest, lost_answer
 from darkroom.store.base import Acceptance, Added, Claimed, Intent, Limit, Move
+from darkroom.store.sqlite import callbacks
 from darkroom.store.sqlite.money import check_limits, reserved
 from darkroom.store.sqlite.rows import (
     failures_json,
@@ -53,18 +55,21 @@ def add(
     again: bool,
     fresh_for_ms: int,
     limits: Sequence[Limit] = (),
+    callback: Callback | None = None,
 ) -> Added:
     """Insert a job unless an equal one stands for it."""
     earlier = _by_key(db, job) if job.idempotency_key is not None else None
     if earlier is None and job.idempotency_key is None and not again:
         earlier = _by_hash(db, job, fresh_for_ms)
     if earlier is not None:
+        callbacks.keep(db, callback, earlier.id, job.created_at, ended=earlier.ended)
         return Added(earlier, created=False)
     check_limits(db, limits, reserved(ledger))
     insert_job(db, job)
     insert_ledger(db, ledger)
     for part in job.submissions:
         insert_event(db, job.id, part.idx, None, part.state, job.created_at)
+    callbacks.keep(db, callback, job.id, job.created_at, ended=job.ended)
     return Added(job, created=True)
 
 
@@ -348,3 +353,4 @@ def _finish(db: sqlite3.Connection, job_id: str, at: int) -> None:
         db.execute(
             "UPDATE jobs SET outcome = ?, updated_at = ?, finished_at = ? WHERE id = ?", (outcome, at, at, job_id)
         )
+        callbacks.ring(db, job_id, at)

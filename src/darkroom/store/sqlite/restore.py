@@ -12,9 +12,11 @@ from pathlib import Path
 
 from darkroom.errors import InvalidRequest, StorageCorrupt, StorageUnwritable
 from darkroom.store.migrate import migrate, migrations, refuse_newer, version_of
-from darkroom.store.sqlite import moves
+from darkroom.store.sqlite import moves, runs
+from darkroom.store.sqlite.callbacks import put_right
 from darkroom.store.sqlite.faults import explain, explained
 from darkroom.store.sqlite.salvage import Salvage, hold_back, salvage
+from darkroom.store.sqlite.salvage_runs import salvage_runs, stop_runs
 from darkroom.store.sqlite.soundness import FAMILY, reading, structure
 
 WAIT_S = 1.0
@@ -38,9 +40,10 @@ class Restored:
 def restore(path: Path, source: Path, now: int) -> Restored:
     """Put the backup `source` in place of the database `path`, which is moved aside, never deleted.
 
-    Jobs that the present database has, or has further along, are taken over from it as far as it can be read. A job
-    that the backup says is still to be sent, and whose later fate could not be read, is ended: it may have been sent
-    since. Whatever goes wrong before the last step leaves everything as it was. `now`: milliseconds since 1970.
+    Jobs and runs that the present database has, or has further along, are taken over from it as far as it can be read.
+    A job that the backup says is still to be sent, and whose later fate could not be read, is ended: it may have been
+    sent since. So is a run that had not ended. Whatever goes wrong before the last step leaves everything as it was.
+    `now`: milliseconds since 1970.
 
     Raises:
         InvalidRequest: If there is no such file, or it is the database itself.
@@ -156,9 +159,14 @@ def _reconcile(db: sqlite3.Connection, old: sqlite3.Connection | None, now: int)
     """Bring the copy of the backup as near to the present as the old database tells."""
     db.execute("BEGIN IMMEDIATE")
     done = Salvage() if old is None else salvage(old, db)
+    if old is not None:
+        salvage_runs(old, db, done)
     done.held_back = hold_back(db, done.known, now)
+    done.stopped = stop_runs(db, done.known, now)
+    put_right(db, now)
     # Nobody runs: what was held is free, and what was being sent when the backup was made has no known answer.
     moves.reap(db, [str(row[0]) for row in db.execute("SELECT id FROM workers")], now)
+    runs.reap(db, now)
     db.execute("COMMIT")
     return done
 

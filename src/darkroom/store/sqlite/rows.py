@@ -133,6 +133,7 @@ def job_of(row: sqlite3.Row, parts: Sequence[sqlite3.Row], files: Sequence[sqlit
         retry_of=row["retry_of"],
         parent_job_id=row["parent_job_id"],
         plan=row["plan"],
+        run_id=row["run_id"],
         cancel_requested_at=row["cancel_requested_at"],
         delivered_at=row["delivered_at"],
         created_at=row["created_at"],
@@ -206,14 +207,17 @@ def insert_outputs(db: sqlite3.Connection, outputs: Iterable[Output]) -> None:
 
 
 def insert_ledger(db: sqlite3.Connection, rows: Iterable[LedgerRow]) -> None:
-    """Append ledger rows with what the job knows of them; a second one of the same kind is left out."""
+    """Append ledger rows with what the job or run knows of them; a second one of the same kind is left out."""
     for row in rows:
         db.execute(
             """INSERT OR IGNORE INTO ledger
                (job_id, submission, kind, micro_usd, at, certain, principal, provider, model)
-               SELECT ?, ?, ?, ?, ?, ?, jobs.principal, submissions.provider, submissions.model
-               FROM jobs JOIN submissions ON submissions.job_id = jobs.id WHERE jobs.id = ? AND submissions.idx = ?""",
-            (row.job_id, row.submission, row.kind, row.micro_usd, row.at, row.certain, row.job_id, row.submission),
+               SELECT ?1, ?2, ?3, ?4, ?5, ?6, jobs.principal, submissions.provider, submissions.model
+               FROM jobs JOIN submissions ON submissions.job_id = jobs.id WHERE jobs.id = ?1 AND submissions.idx = ?2
+               UNION ALL SELECT ?1, ?2, ?3, ?4, ?5, ?6, principal,
+                   substr(model, 1, max(instr(model, '/') - 1, 0)), substr(model, instr(model, '/') + 1)
+               FROM (SELECT principal, COALESCE(model, '') AS model FROM runs WHERE id = ?1)""",
+            (row.job_id, row.submission, row.kind, row.micro_usd, row.at, row.certain),
         )
 
 

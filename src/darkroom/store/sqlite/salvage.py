@@ -28,7 +28,7 @@ SCANS = (
 
 @dataclass(slots=True)
 class Salvage:
-    """What became of the jobs of an older database, by their ids."""
+    """What became of the jobs and runs of an older database, by their ids."""
 
     known: set[str] = field(default_factory=set[str])
     """Jobs whose present state is sure."""
@@ -40,12 +40,14 @@ class Salvage:
     """Jobs that the backup does not have and that could not be read."""
     held_back: list[str] = field(default_factory=list[str])
     """Jobs that may have been sent after the backup was made, so they were ended."""
+    stopped: list[str] = field(default_factory=list[str])
+    """Runs that may have gone on after the backup was made, so they were ended."""
 
 
 def salvage(old: sqlite3.Connection, db: sqlite3.Connection) -> Salvage:
     """Take over from `old` every job that `db` does not have, or has in an earlier state."""
     done = Salvage()
-    for job_id in sorted(_ids(old)):
+    for job_id in sorted(ids_in(old, SCANS)):
         rows, present = _read(old, job_id), _read(db, job_id)
         if present is None:
             taken = rows is not None and _take(db, job_id, rows)
@@ -63,9 +65,10 @@ def salvage(old: sqlite3.Connection, db: sqlite3.Connection) -> Salvage:
     return done
 
 
-def _ids(db: sqlite3.Connection) -> set[str]:
+def ids_in(db: sqlite3.Connection, scans: Iterable[str]) -> set[str]:
+    """Return the ids that any of these queries gives, from either end as far as it can be read."""
     found: set[str] = set()
-    for scan in SCANS:
+    for scan in scans:
         for order in ("", " DESC"):
             ids, whole = _as_far_as(db, scan + order)
             found.update(ids)
@@ -116,9 +119,7 @@ def _take(db: sqlite3.Connection, job_id: str, rows: Rows) -> bool:
         db.execute("DELETE FROM ledger WHERE job_id = ?", (job_id,))
         db.execute("DELETE FROM jobs WHERE id = ?", (job_id,))  # its other rows go with it
         for table, found in rows.items():
-            columns = {str(row["name"]) for row in db.execute(f"PRAGMA table_info({table})")}
-            for row in found:
-                insert(db, table, {name: value for name, value in row.items() if name in columns})
+            put_rows(db, table, found)
         _end(db, job_id, rows["submissions"])
         load_job(db, job_id)
     except (sqlite3.Error, ValueError, LookupError, TypeError):
@@ -127,6 +128,13 @@ def _take(db: sqlite3.Connection, job_id: str, rows: Rows) -> bool:
     finally:
         db.execute("RELEASE taking")
     return True
+
+
+def put_rows(db: sqlite3.Connection, table: str, rows: Iterable[dict[str, Any]]) -> None:
+    """Insert rows of an older database, without the columns that there are no more."""
+    columns = {str(row["name"]) for row in db.execute(f"PRAGMA table_info({table})")}
+    for row in rows:
+        insert(db, table, {name: value for name, value in row.items() if name in columns})
 
 
 def _end(db: sqlite3.Connection, job_id: str, parts: Iterable[dict[str, Any]]) -> None:

@@ -94,6 +94,39 @@ PROMISES = (
            ORDER BY job_id""",
         "held by a process that is gone; the next one takes it over",
     ),
+    _Promise(
+        True,
+        "ends",
+        f"SELECT id FROM runs WHERE (state IN {_ENDED}) <> (finished_at IS NOT NULL) ORDER BY id",  # noqa: S608 because the states are ours
+        "the end of the run disagrees with its state",
+    ),
+    _Promise(
+        True,
+        "ledger",
+        f"SELECT id FROM runs WHERE state IN {_ENDED} AND id IN (SELECT job_id FROM spending WHERE open) ORDER BY id",  # noqa: S608 because the states are ours
+        "money is still reserved for a run that ended",
+    ),
+    _Promise(
+        True,
+        "events",
+        """SELECT id FROM runs WHERE state IS NOT
+           (SELECT target FROM run_events WHERE run_id = id ORDER BY seq DESC LIMIT 1) ORDER BY id""",
+        "the last event is not the present state of the run",
+    ),
+    _Promise(
+        False,
+        "owners",
+        "SELECT id FROM runs WHERE owner IS NOT NULL AND owner NOT IN (SELECT id FROM workers) ORDER BY id",
+        "runs held by a process that is gone; the next one takes them over",
+    ),
+    _Promise(
+        True,
+        "callbacks",
+        """SELECT subject FROM callbacks WHERE state = 'waiting'
+           AND (SELECT finished_at FROM jobs WHERE id = subject
+                UNION ALL SELECT finished_at FROM runs WHERE id = subject) IS NOT NULL ORDER BY subject""",
+        "nobody is told of its end",
+    ),
 )
 
 

@@ -17,16 +17,18 @@ from darkroom.clock import Clock
 from darkroom.domain.job import CLAIMABLE, ENDED, Event, Job, LedgerRow, Ref, State, Submission
 from darkroom.domain.money import MicroUsd
 from darkroom.domain.output import Output
+from darkroom.domain.run import Callback
 from darkroom.errors import StorageError
 from darkroom.events import Bus
 from darkroom.store.base import Acceptance, Added, Claimed, Intent, Limit, Move, Spent, Upload, Worker
 from darkroom.store.migrate import migrate, migrations, refuse_newer
-from darkroom.store.sqlite import money, moves
+from darkroom.store.sqlite import money, moves, runs
 from darkroom.store.sqlite.care import Care
 from darkroom.store.sqlite.checkpoints import Checkpoints
 from darkroom.store.sqlite.connections import Connection, Writer, connect
 from darkroom.store.sqlite.faults import Damage, Identity, explained
 from darkroom.store.sqlite.rows import event_of, insert, ledger_of, load_job, load_jobs, output_of, to_json, worker_of
+from darkroom.store.sqlite.run_store import SqliteRuns
 from darkroom.store.sqlite.soundness import FAMILY, glance
 
 T = TypeVar("T")
@@ -56,6 +58,8 @@ class SqliteStore:
         self._writes = 0
         self.care = Care(path)
         """For the file as a whole; its methods block."""
+        self.runs = SqliteRuns(self._write, self._read, bus)
+        """Runs, sessions and callbacks in the same file."""
 
     # ------------------------------------------------------------------ opening and closing
 
@@ -126,11 +130,14 @@ class SqliteStore:
         again: bool = False,
         fresh_for_ms: int = 120_000,
         limits: Sequence[Limit] = (),
+        callback: Callback | None = None,
     ) -> Added:
-        work = partial(moves.add, job=job, ledger=ledger, again=again, fresh_for_ms=fresh_for_ms, limits=limits)
-        added = await self._write(work, intact=True, new=True)
+        given = {"again": again, "fresh_for_ms": fresh_for_ms, "limits": limits, "callback": callback}
+        added = await self._write(partial(moves.add, job=job, ledger=ledger, **given), intact=True, new=True)
         if added.created:
             self._bus.work()
+        if callback is not None:
+            self._bus.run_work()
         return added
 
     async def claim(
@@ -213,7 +220,12 @@ class SqliteStore:
         return await self._write(work, intact=True)
 
     async def reap(self, worker_ids: Sequence[str], at: int) -> list[str]:
-        touched = await self._write(partial(moves.reap, worker_ids=worker_ids, at=at))
+        def work(db: sqlite3.Connection) -> tuple[list[str], list[str]]:
+            return moves.reap(db, worker_ids, at), runs.reap(db, at)
+
+        touched, freed = await self._write(work)
+        for run_id in freed:
+            self._bus.changed(run_id)
         for job_id in touched:
             self._wrote(job_id)
         if touched:
