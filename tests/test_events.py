@@ -104,3 +104,25 @@ async def test_a_tick_wakes_without_saying_that_there_is_work() -> None:
         bus.tick()
         assert await bus.next_work(60) == Wake(work=False, asked=frozenset())
         assert await bus.next_work(-1) == Wake(work=False, asked=frozenset())
+
+
+async def test_who_watches_all_hears_of_moves_and_not_of_mere_progress() -> None:
+    bus = Bus()
+    with bus.watch_all() as watch:
+        bus.progress("a", Progress(0.5))
+        assert not await watch.wait(0)
+        for say in (lambda: bus.changed("a"), bus.run_work, bus.elsewhere):
+            say()
+            assert await watch.wait(0)
+    bus.changed("a")
+    assert not watch.changed.is_set()
+
+
+async def test_runs_are_looked_for_after_every_move_and_at_the_latest_after_a_while() -> None:
+    bus = Bus()
+    with anyio.fail_after(5) as scope:
+        for say in (lambda: bus.changed("a"), bus.run_work, bus.elsewhere):
+            say()
+            await bus.next_run_work(60)
+        await bus.next_run_work(-1)
+    assert not scope.cancelled_caught

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import traceback
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -288,6 +289,62 @@ def test_a_key_shows_in_no_representation(own: Path) -> None:
     accounts = Accounts(Providers(), secrets_of(own), b"key")
     shown = f"{settings!r}{settings}{settings.model_dump_json()}{accounts!r}{accounts}{App(settings).warnings()}"
     assert "hush" not in shown
+
+
+# Callbacks
+
+HOSTS = "hosts without https:// and path, such as hooks.example.com or 127.0.0.1:8000"
+
+
+def test_hosts_of_callbacks_are_read_with_and_without_ports(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DARKROOM_CALLBACK_HOSTS", "hooks.example.com, *.example.org:8443 ,127.0.0.1:8000,[::1]:9,box")
+    hosts = Settings.load().callback_hosts
+    assert hosts == ("hooks.example.com", "*.example.org:8443", "127.0.0.1:8000", "[::1]:9", "box")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "https://hooks.example.com",
+        "hooks.example.com/path",
+        "*",
+        "*.com",
+        "a b",
+        "me@host",
+        "host:0",
+        "host:65536",
+        "-x",
+    ],
+)
+def test_what_is_no_host_is_refused_with_what_may_be_listed(entry: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DARKROOM_CALLBACK_HOSTS", f"good.example.com,{entry}")
+    told = refused()
+    assert told.startswith("DARKROOM_CALLBACK_HOSTS (")
+    assert told.endswith(f"must be {HOSTS}.")
+    assert entry in told
+
+
+def test_the_secret_of_callbacks_shows_in_no_representation(own: Path) -> None:
+    (own / ".env").write_text("DARKROOM_CALLBACK_SECRET=hush-hush\n", "utf-8")
+    settings = Settings.load()
+    assert settings.callback_secret is not None
+    assert settings.callback_secret.get_secret_value() == "hush-hush"
+    assert "hush" not in f"{settings!r}{settings}{settings.model_dump()}{settings.model_dump_json()}"
+
+
+@pytest.mark.parametrize("text", ["callback_secret = 715517", "callback_secret = ['715517']"])
+def test_a_secret_of_the_wrong_kind_is_not_echoed(text: str, own: Path) -> None:
+    (own / "config.toml").write_text(text, "utf-8")
+    with pytest.raises(SettingsError) as caught:
+        Settings.load()
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "DARKROOM_CALLBACK_SECRET (signs callbacks; without it they are unsigned) must be a valid string." in shown
+    assert "715517" not in shown
+
+
+def test_a_blank_secret_is_refused(own: Path) -> None:
+    (own / "config.toml").write_text("callback_secret = '  '", "utf-8")
+    assert refused().endswith("must be a text that is not blank.")
 
 
 # Names

@@ -20,7 +20,8 @@ class Progress:
 class Watch:
     """One waiter's view of some jobs: `changed` is set whenever one of them may have changed."""
 
-    job_ids: frozenset[str]
+    job_ids: frozenset[str] | None
+    """None for whatever moves; such a waiter hears nothing of mere progress."""
     changed: anyio.Event = field(default_factory=anyio.Event)
 
     async def wait(self, seconds: float) -> bool:
@@ -61,7 +62,17 @@ class Bus:
     @contextmanager
     def watch(self, *job_ids: str) -> Generator[Watch]:
         """Watch these jobs until the block ends."""
-        watch = Watch(frozenset(job_ids))
+        with self._watching(Watch(frozenset(job_ids))) as watch:
+            yield watch
+
+    @contextmanager
+    def watch_all(self) -> Generator[Watch]:
+        """Watch whatever moves until the block ends."""
+        with self._watching(Watch(None)) as watch:
+            yield watch
+
+    @contextmanager
+    def _watching(self, watch: Watch) -> Generator[Watch]:
         self._watches.add(watch)
         try:
             yield watch
@@ -75,7 +86,7 @@ class Bus:
 
     def _tell(self, job_id: str) -> None:
         for watch in self._watches:
-            if job_id in watch.job_ids:
+            if watch.job_ids is not None and job_id in watch.job_ids:
                 watch.changed.set()
 
     def elsewhere(self) -> None:
@@ -125,9 +136,12 @@ class Bus:
     def run_work(self) -> None:
         """Say that there may be a run to claim, or a callback to send."""
         self._run_work.set()
+        for watch in self._watches:
+            if watch.job_ids is None:
+                watch.changed.set()
 
     async def next_run_work(self, seconds: float) -> None:
-        """Wait until there may be a run to claim or a callback to send, at most that many seconds."""
+        """Wait until there may be a run to claim, at most that many seconds; for one waiter in a process."""
         with anyio.move_on_after(max(0.0, seconds)):
             await self._run_work.wait()
         self._run_work = anyio.Event()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -26,8 +26,6 @@ LATER = frozenset(
     {
         "TOOLSETS",
         "ALLOWED_HOSTS",
-        "CALLBACK_SECRET",
-        "CALLBACK_HOSTS",
         "PUBLIC_URL",
         "AUTH_TOKENS_FILE",
         "DATABASE_URL",
@@ -35,6 +33,15 @@ LATER = frozenset(
     }
 )
 """Names that belong to darkroom and that this version does not read yet."""
+SECRET = frozenset({"callback_secret"})
+"""Settings whose value is never shown."""
+CALLBACK_HOST = re.compile(
+    r"(?P<below>\*\.(?=[^.:\[]+\.))?"
+    r"(?P<host>\[[0-9a-f:.]+\]|[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?)"
+    r"(?::(?P<port>[1-9][0-9]{0,4}))?",
+    re.IGNORECASE,
+)
+"""A host that callbacks may go to; with `*.` in front all hosts below it, with a port that one alone."""
 
 
 class SettingsError(Exception):
@@ -108,7 +115,12 @@ class Settings(BaseSettings):
     """Everything that a user can set, checked once at start."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True, env_file_encoding="utf-8"
+        env_prefix=PREFIX,
+        frozen=True,
+        extra="ignore",
+        env_ignore_empty=True,
+        env_file_encoding="utf-8",
+        hide_input_in_errors=True,
     )
 
     home: Folder = Field(default_factory=default_home, description="folder of the database and working files")
@@ -148,6 +160,10 @@ class Settings(BaseSettings):
     )
     providers_dir: Folder | None = Field(default=None, description="folder of your own provider manifests")
     skills_dir: Folder | None = Field(default=None, description="folder of your own skills")
+    callback_hosts: Words = Field(
+        default=(), description="hosts that callbacks may go to, as host, host:port or *.host, separated by commas"
+    )
+    callback_secret: SecretStr | None = Field(default=None, description="signs callbacks; without it they are unsigned")
 
     @field_validator("timezone")
     @classmethod
@@ -156,6 +172,22 @@ class Settings(BaseSettings):
             ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise ValueError("the name of a time zone, such as Europe/Berlin") from None
+        return value
+
+    @field_validator("callback_hosts")
+    @classmethod
+    def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in value:
+            match = CALLBACK_HOST.fullmatch(entry)
+            if match is None or int(match["port"] or 0) > 65_535:
+                raise ValueError("hosts without https:// and path, such as hooks.example.com or 127.0.0.1:8000")
+        return value
+
+    @field_validator("callback_secret")
+    @classmethod
+    def _secret(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().strip():
+            raise ValueError("a text that is not blank")
         return value
 
     @classmethod
@@ -251,7 +283,7 @@ def _explain(settings: type[Settings], error: Any) -> str:
     field = str(error["loc"][0])
     if field == "principals" and len(error["loc"]) > 1:
         return _explain_principal(error)
-    held = error.get("input")
+    held = None if field in SECRET else error.get("input")
     shown = "" if held is None else f" holds {str(held)[:80]!r} and"
     about = settings.model_fields[field].description if field in settings.model_fields else ""
     return f"{PREFIX}{field.upper()} ({about}){shown} must be {_may(error)}."

@@ -1,18 +1,12 @@
 """A local server, a client and a provider for the tests of the network layer."""
 
-import sys
 from collections.abc import AsyncGenerator
-from pathlib import Path
 
 import pytest
 
-from factories import FakeClock
-
-sys.path.insert(0, str(Path(__file__).parent))  # test folders are no packages: this makes helpers_net importable
-
-from helpers_net import Server, serving
-
 from darkroom.net.client import ShardedClient
+from factories import FakeClock
+from helpers_net import Server, serving
 
 
 @pytest.fixture

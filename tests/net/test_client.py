@@ -8,7 +8,6 @@ from pathlib import Path
 import anyio
 import httpx2
 import pytest
-from helpers_net import LIMIT_S, Reply, Server
 
 from darkroom.errors import NotConfigured, UnexpectedAnswer
 from darkroom.net import client as module
@@ -16,6 +15,7 @@ from darkroom.net import spool
 from darkroom.net.answer import Answer
 from darkroom.net.client import POOL, POOLS, ShardedClient
 from factories import FakeClock
+from helpers_net import LIMIT_S, Reply, Server
 
 
 async def test_an_answer_has_its_status_headers_and_whole_body(client: ShardedClient, server: Server) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
-from helpers_net import FILM, TAG, Host, Reply, Seen, Server
 
 from darkroom.errors import (
     Overloaded,
@@ -23,6 +22,7 @@ from darkroom.net.client import ShardedClient
 from darkroom.net.download import ROUNDS, Downloader
 from darkroom.net.guard import Guard
 from factories import FakeClock
+from helpers_net import FILM, TAG, Host, Reply, Seen, Server
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import anyio
 import httpx2
 import pytest
 import respx
-from helpers_net import Reply, Server
 
 from darkroom.errors import (
     AuthFailed,
@@ -29,6 +28,7 @@ from darkroom.net.client import ShardedClient
 from darkroom.net.provider import ProviderHttp
 from factories import FakeClock
 from helpers_catalog import make_provider
+from helpers_net import Reply, Server
 
 BASE = "https://api.acme.test/v1/"
 ACME = make_provider(base_url=BASE, hosts=["api.acme.test", "*.files.test"], safe_statuses=[503])

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers_net import Reply, Server
 
 from darkroom.errors import NotConfigured
 from darkroom.net.classify import Verdict, verdict_of
@@ -16,6 +15,7 @@ from darkroom.net.provider import ProviderHttp
 from darkroom.net.redact import redact
 from factories import FakeClock
 from helpers_catalog import make_provider
+from helpers_net import Reply, Server
 
 ACME = make_provider()
 KEY = "k7-very-secret-credential"

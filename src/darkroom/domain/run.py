@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -214,9 +215,10 @@ class Callback(BaseModel):
     subject: str
     """Id of the job or run."""
     principal: str
-    url: str
+    url: str = Field(repr=False)
+    """Never shown as a whole: it may hold a token."""
     invocation_id: str
-    """The caller's own name of the work."""
+    """The caller's own name of the work; empty where that is the id of the job or run."""
     state: Delivery = Delivery.WAITING
     attempts: int = 0
     due_at: int = 0
@@ -227,3 +229,8 @@ class Callback(BaseModel):
     error: str | None = None
     created_at: int
     delivered_at: int | None = None
+
+    @property
+    def host(self) -> str:
+        """The host that is told, with its port where that is not the usual one."""
+        return urlsplit(self.url).netloc

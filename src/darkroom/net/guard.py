@@ -88,8 +88,13 @@ def _check_host(host: str) -> None:
         if not re.fullmatch(r"(?:0|[1-9][0-9]{0,2})(?:\.(?:0|[1-9][0-9]{0,2})){3}", name):
             raise Unsafe("spells a number of a host in an unusual way")
         check_address(name)
-    elif len(labels) == 1 or f".{name}".endswith(_OURS):
+    elif is_private_name(name):
         raise Unsafe("names a host of a private network")
+
+
+def is_private_name(name: str) -> bool:
+    """Return whether a name, without a dot at its end, can only be one of a private network."""
+    return "." not in name or f".{name}".endswith(_OURS)
 
 
 def check_address(text: str) -> None:
@@ -102,7 +107,7 @@ def check_address(text: str) -> None:
         found = ipaddress.ip_address(text)
     except ValueError:
         raise Unsafe("names no host") from None
-    if not all(_is_public(address) for address in (found, *_carried(found))):
+    if not all(_is_public(address) for address in (found, *carried(found))):
         raise Unsafe("leads to a private or reserved place")
 
 
@@ -114,7 +119,7 @@ def _is_public(address: Address) -> bool:
     return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
 
 
-def _carried(address: Address) -> list[Address]:
+def carried(address: Address) -> list[Address]:
     """Return the IPv4 addresses that an IPv6 address leads on to."""
     if isinstance(address, ipaddress.IPv4Address):
         return []
@@ -122,6 +127,29 @@ def _carried(address: Address) -> list[Address]:
     found += address.teredo or ()
     low = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
     return [*found, low] if address in _NAT64 or int(address) >> 32 == 0 else found
+
+
+def is_proxied() -> bool:
+    """Return whether the environment names a proxy, which then makes the connections."""
+    return bool(set(urllib.request.getproxies()) & {"https", "all"})
+
+
+async def numbers_of(host: str, resolve: Resolver) -> list[str]:
+    """Return the addresses of a host, one at least; a number is its own.
+
+    Raises:
+        Unreachable: If there is no such host.
+    """
+    if is_number(host):
+        return [host.strip("[]")]
+    try:
+        with anyio.fail_after(CONNECT_S):
+            numbers = await resolve(host)
+    except (OSError, UnicodeError, TimeoutError) as exc:
+        raise Unreachable(f"There is no host {host[:80]!r}.") from exc
+    if not numbers:
+        raise Unreachable(f"There is no host {host[:80]!r}.")
+    return numbers
 
 
 class Guard:
@@ -136,7 +164,7 @@ class Guard:
     def __init__(self, client: ShardedClient, resolve: Resolver = look_up, *, proxied: bool | None = None) -> None:
         self._client = client
         self._resolve = resolve
-        self._proxied = bool(set(urllib.request.getproxies()) & {"https", "all"}) if proxied is None else proxied
+        self._proxied = is_proxied() if proxied is None else proxied
 
     @asynccontextmanager
     async def open(
@@ -162,24 +190,12 @@ class Guard:
 
     async def _bound(self, url: httpx2.URL, headers: dict[str, str]) -> dict[str, Any]:
         """Return what to ask: the number that was checked, in the name of the host."""
-        host = url.raw_host.decode("ascii")
         if self._proxied:
             return {"url": str(url), "headers": headers}
-        try:
-            with anyio.fail_after(CONNECT_S):
-                numbers = [host.strip("[]")] if _is_number(host) else await self._resolve(host)
-        except (OSError, UnicodeError, TimeoutError) as exc:
-            raise Unreachable(f"There is no host {host[:80]!r}.") from exc
+        numbers = await numbers_of(url.raw_host.decode("ascii"), self._resolve)
         for number in numbers:
             check_address(number)
-        if not numbers:
-            raise Unreachable(f"There is no host {host[:80]!r}.")
-        return {
-            "url": str(url.copy_with(host=numbers[0])),
-            "headers": {**headers, "host": host},
-            "extensions": {"sni_hostname": host.removesuffix(".")},
-            "shard": host,
-        }
+        return pinned(url, numbers[0], headers)
 
     async def fetch(self, url: str, *, limit: int, timeout_s: float = FETCH_S) -> bytes:
         """Return what an address holds, within bounds of bytes, seconds and redirects.
@@ -202,6 +218,17 @@ class Guard:
         raise Unsafe("leads from one to the next without end")
 
 
+def pinned(url: httpx2.URL, number: str, headers: Mapping[str, str]) -> dict[str, Any]:
+    """Return what to ask of a client: an address at one number of its host, in the name of the host."""
+    host = url.raw_host.decode("ascii")
+    return {
+        "url": str(url.copy_with(host=number)),
+        "headers": {**headers, "host": url.netloc.decode("ascii")},
+        "extensions": {"sni_hostname": host.strip("[]").removesuffix(".")},
+        "shard": host,
+    }
+
+
 async def _body(response: httpx2.Response, limit: int) -> bytes:
     if response.status_code != 200:
         raise Unreachable(f"Its host answered with status {response.status_code}.")
@@ -217,7 +244,8 @@ async def _body(response: httpx2.Response, limit: int) -> bytes:
     return b"".join(chunks)
 
 
-def _is_number(host: str) -> bool:
+def is_number(host: str) -> bool:
+    """Return whether a host is an IP address in its usual spelling, with or without brackets."""
     try:
         ipaddress.ip_address(host.strip("[]"))
     except ValueError:
