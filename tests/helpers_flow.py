@@ -131,7 +131,7 @@ class World:
     async def advance(self) -> Run:
         """Claim the run and advance it once."""
         self.claim()
-        found = await self.engine.advance(self.run, OWNER)
+        found = await self.engine.think(self.run, OWNER)
         assert found == self.run
         return found
 
@@ -163,7 +163,7 @@ class World:
         """Advance until the run has ended, ending all jobs in between; go on where a kill broke it off."""
         for _ in range(rounds):
             try:
-                run = await self.advance()
+                run = await self.think()
             except Killed:
                 continue
             if run.ended:

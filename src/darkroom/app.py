@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import anyio
 import anyio.abc
@@ -23,30 +23,48 @@ from darkroom.catalog.plans import FILE as PLANS_FILE
 from darkroom.catalog.plans import PlanBook
 from darkroom.catalog.providers import Provider, Providers, normal
 from darkroom.catalog.skills import Skills
+from darkroom.catalog.workflows import workflow_names, workflows
 from darkroom.clock import Clock, SystemClock
 from darkroom.domain.job import Event, Job, LedgerRow
 from darkroom.domain.names import did_you_mean
 from darkroom.domain.request import clip
+from darkroom.domain.run import Awaits, Mode, Run
+from darkroom.domain.sampling import Sampler
 from darkroom.errors import StorageError, StorageUnwritable
 from darkroom.events import Bus
 from darkroom.net.client import ShardedClient
 from darkroom.net.download import Downloader
 from darkroom.net.guard import Guard
+from darkroom.llm.hand_over import HandOver
+from darkroom.llm.handoff import HandOff, text
+from darkroom.llm.kit import LoopKit
+from darkroom.llm.loop import Loop
+from darkroom.net.listed import ListedHttp, Listing
 from darkroom.net.provider import ProviderHttp
+from darkroom.runtime.callbacks import Callbacks
 from darkroom.runtime.embedded import Embedded
 from darkroom.runtime.health import Health
 from darkroom.runtime.kit import Kit
 from darkroom.runtime.linger import Linger, lingered, start_worker
 from darkroom.runtime.liveness import Presence
+from darkroom.runtime.runs import RunScheduler, Thinker
 from darkroom.runtime.step import Stepper
 from darkroom.runtime.unknown import Operator
+from darkroom.runtime.workflow import Workflows as WorkflowRuns
 from darkroom.services.agents import AgentCatalogue
+from darkroom.services.callbacks import CallbackBook
+from darkroom.services.caps import Caps
+from darkroom.services.chat_models import ChatModels
 from darkroom.services.estimates import Estimates
 from darkroom.services.generation import Generation
 from darkroom.services.jobs import Jobs
 from darkroom.services.pricing import Pricing
+from darkroom.services.runs import Runs
+from darkroom.services.sessions import Sessions
 from darkroom.services.skills import SkillLibrary
+from darkroom.services.starts import Starts
 from darkroom.services.usage import UsageBook
+from darkroom.services.workflows import WorkflowLibrary
 from darkroom.settings import LATER, PREFIX, Settings, known_variables, secrets_of, set_variables
 from darkroom.store.sqlite import SqliteStore
 
@@ -117,6 +135,7 @@ class App:
             workflows=self.workflows,
             models=self.chat_models,
         )
+        self.loop = Loop(self._loop_kit())
         self._accounts: Accounts | None = None
         self.embedded: Embedded | None = None
         self.presence: Presence | None = None
@@ -126,6 +145,32 @@ class App:
         self._opening = anyio.Lock()
         self.closed = anyio.Event()
         """Set once everything is given back."""
+
+    def _loop_kit(self) -> LoopKit:
+        return LoopKit(
+            runs=self.store.runs,
+            clock=self.clock,
+            caps=Caps(self.settings),
+            models=self.chat_models,
+            accounts=self.accounts,
+            http=self._http,
+            agents=self.agents,
+            generation=self.generation,
+            jobs=self.jobs,
+            estimates=self.estimates,
+            skills=self.skills,
+        )
+
+    def hand_off(self) -> HandOff:
+        """Return who assembles briefs; reads files."""
+        names = workflow_names()
+        return HandOff(
+            agents=self.agents,
+            skills=self.skills,
+            routes=self.generation.routes,
+            settings=self.settings,
+            workflows=names,
+        )
 
     def has_adapter(self, provider: Provider) -> bool:
         """Return whether this version can speak to a provider."""
@@ -240,7 +285,7 @@ class App:
             store=self.store.runs,
             jobs=self.store,
             agents=self.agents,
-            hand_off=lambda: self.hand_off,
+            hand_off=self.hand_off,
             starter=self.starts,
             clock=self.clock,
         )
@@ -252,7 +297,7 @@ class App:
         return Callbacks(
             outbox=self.store.runs,
             jobs=self.store,
-            http=ListedHttp(self.client, self.settings.callback_hosts),
+            http=ListedHttp(self.client, Listing(self.settings.callback_hosts)),
             clock=self.clock,
             bus=self.bus,
             secret=lambda: secrets_of(self.settings.home).get(f"{PREFIX}CALLBACK_SECRET"),

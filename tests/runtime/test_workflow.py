@@ -48,12 +48,12 @@ async def test_a_film_is_made_from_the_draft_of_its_script_to_the_join() -> None
 
 async def test_all_that_is_ready_starts_together_and_a_clip_needs_its_own_frame_alone() -> None:
     world = World(flow())
-    run = await world.advance()
+    run = await world.think()
     assert (run.state, run.awaits) == (RunState.WAITING, Awaits.WORK)
     assert run.waiting_for == ("job_run_1/frames[0]/1", "job_run_1/frames[1]/1")
     assert run.due_at == world.clock.now() + 60_000
     world.finish("job_run_1/frames[1]/1")
-    run = await world.advance()
+    run = await world.think()
     assert run.waiting_for == ("job_run_1/frames[0]/1", "job_run_1/clips[1]/1")
     rows = overview(run.work)
     assert [row["status"] for row in rows] == ["succeeded", "running", "running", "queued"]
@@ -63,17 +63,17 @@ async def test_all_that_is_ready_starts_together_and_a_clip_needs_its_own_frame_
 
 async def test_a_model_answers_where_there_is_one() -> None:
     world = World(flow({**SCRIPT, "max_cost": 0.25}, FRAMES), thinks=True, context={"brand": "Acme"})
-    run = await world.advance()
+    run = await world.think()
     agent, task, context, returns = world.calls["run_1/script/1"]
     assert (agent, task) == ("video_script", "Write about red shoes.")
     assert context == {"brand": "Acme", "length": 6}
     assert returns["required"] == ["beats"]
     assert run.actions[0].tool == "run_agent"
     world.end_run("run_run_1/script/1", state=RunState.WAITING, question=Question(text="Which colour?"))
-    await world.advance()
+    await world.think()
     assert overview(world.run.work)[0]["message"] == "Run run_run_1/script/1 asks: Which colour?"
     world.end_run("run_run_1/script/1", data={"beats": [{"picture": "one"}]})
-    await world.advance()
+    await world.think()
     assert world.work().unit("script").output == {"title": "Red shoes", "beats": [{"picture": "one", "seconds": 6}]}
 
 
@@ -94,7 +94,7 @@ async def test_an_answer_that_lacks_a_field_is_asked_for_again() -> None:
 async def test_a_skill_is_made_ready_at_once() -> None:
     skill = {"id": "plan", "kind": "skill", "skill": "storyboarding", "task": "For {inputs.product}"}
     world = World(flow({**skill, "brainstorm": {"product": "{inputs.product}"}}))
-    run = await world.advance()
+    run = await world.think()
     assert run.state is RunState.SUCCEEDED
     assert world.work().unit("plan").output == {
         "skill": "storyboarding",
@@ -105,13 +105,13 @@ async def test_a_skill_is_made_ready_at_once() -> None:
 
 async def test_what_can_help_is_tried_again_and_other_branches_go_on() -> None:
     world = World(flow(image("one", retries=1), image("two"), image("three", after=["one"])))
-    await world.advance()
+    await world.think()
     world.finish("job_run_1/one/1", State.FAILED, ProviderFailed("It broke."))
-    run = await world.advance()
+    run = await world.think()
     assert run.waiting_for == ("job_run_1/one/2", "job_run_1/two/1")
     world.finish("job_run_1/one/2", State.FAILED, ProviderFailed("It broke again."))
     world.finish("job_run_1/two/1")
-    run = await world.advance()
+    run = await world.think()
     assert run.state is RunState.FAILED
     assert run.error is not None
     assert run.error["message"] == "Step one (one) failed: It broke again."
@@ -124,9 +124,9 @@ async def test_what_can_help_is_tried_again_and_other_branches_go_on() -> None:
 @pytest.mark.parametrize("error", [SubmitUnknown("Nobody knows."), ContentBlocked("No.")])
 async def test_what_may_have_been_paid_or_cannot_help_is_not_tried_again(error: Any) -> None:
     world = World(flow(image("one", retries=3)))
-    await world.advance()
+    await world.think()
     world.finish("job_run_1/one/1", State.FAILED, error)
-    run = await world.advance()
+    run = await world.think()
     assert run.state is RunState.FAILED
     assert list(world.calls) == ["run_1/one/1"]
     assert run.error is not None
@@ -136,20 +136,20 @@ async def test_what_may_have_been_paid_or_cannot_help_is_not_tried_again(error: 
 
 async def test_a_retryable_lost_answer_is_not_tried_again_either() -> None:
     world = World(flow(image("one", retries=3)))
-    await world.advance()
+    await world.think()
     world.finish("job_run_1/one/1", State.FAILED)
     job = world.jobs["job_run_1/one/1"]
     part = job.submissions[0].model_copy(update={"error": {"code": "submit_unknown", "retryable": True}})
     world.jobs[job.id] = job.model_copy(update={"submissions": (part,)})
-    assert (await world.advance()).state is RunState.FAILED
+    assert (await world.think()).state is RunState.FAILED
     assert list(world.calls) == ["run_1/one/1"]
 
 
 async def test_a_job_that_somebody_cancelled_fails_its_step() -> None:
     world = World(flow(image("one")))
-    await world.advance()
+    await world.think()
     world.finish("job_run_1/one/1", State.CANCELLED)
-    run = await world.advance()
+    run = await world.think()
     assert run.error is not None
     assert run.error["message"] == "Step one (one) failed: The job job_run_1/one/1 was cancelled."
 
@@ -157,10 +157,10 @@ async def test_a_job_that_somebody_cancelled_fails_its_step() -> None:
 @pytest.mark.parametrize("state", [RunState.FAILED, RunState.CANCELLED])
 async def test_a_run_inside_that_fails_fails_its_step(state: RunState) -> None:
     world = World(flow(ASK), thinks=True)
-    await world.advance()
+    await world.think()
     error = {"code": "budget_exceeded", "message": "Too dear."} if state is RunState.FAILED else None
     world.end_run("run_run_1/ask/1", state, error=error)
-    run = await world.advance()
+    run = await world.think()
     assert run.state is RunState.FAILED
     assert run.error is not None
     assert ("Too dear." if error else "was cancelled") in run.error["message"]
@@ -169,10 +169,10 @@ async def test_a_run_inside_that_fails_fails_its_step(state: RunState) -> None:
 async def test_an_optional_step_fails_alone_and_is_left_out_of_what_follows() -> None:
     frames = {**FRAMES, "optional": True, "retries": 0}
     world = World(flow(SCRIPT, frames, CLIPS, FILM))
-    await world.advance()
+    await world.think()
     world.finish("job_run_1/frames[0]/1", State.FAILED, ProviderFailed("No."))
     world.finish("job_run_1/frames[1]/1")
-    await world.advance()
+    await world.think()
     assert "images" not in world.calls["run_1/clips[0]/1"][1]
     assert (await world.to_the_end()).state is RunState.SUCCEEDED
 
@@ -180,7 +180,7 @@ async def test_an_optional_step_fails_alone_and_is_left_out_of_what_follows() ->
 async def test_a_refused_start_fails_the_step_with_its_reason() -> None:
     world = World(flow(image("one", max_cost="0.05")))
     world.refused["run_1/one/1"] = BudgetExceeded("It would pass the cap.")
-    run = await world.advance()
+    run = await world.think()
     assert world.caps == [50_000]
     assert run.error is not None
     assert run.error["code"] == "budget_exceeded"
@@ -191,14 +191,14 @@ async def test_a_full_disk_stops_the_engine_and_changes_nothing() -> None:
     world.refused["run_1/one/1"] = StorageFull("The disk is full.")
     before = dict(world.run.work)
     with pytest.raises(StorageFull):
-        await world.advance()
+        await world.think()
     assert world.run.work == before
     world.refused.clear()
     assert (await world.to_the_end()).state is RunState.SUCCEEDED
 
 
 async def test_a_step_that_nobody_can_answer_says_so() -> None:
-    run = await World(flow(ASK)).advance()
+    run = await World(flow(ASK)).think()
     assert run.error is not None
     assert run.error["code"] == NotConfigured.code
     assert "context" in run.error["hint"]
@@ -210,7 +210,7 @@ async def test_given_results_are_taken_as_they_are() -> None:
         "frames": {"outputs": ["out_a", None]},
     }
     world = World(flow(), thinks=True, given=given)
-    run = await world.advance()
+    run = await world.think()
     assert list(world.calls) == ["run_1/frames[1]/1", "run_1/clips[0]/1"]
     assert world.calls["run_1/clips[0]/1"][1] == {
         "prompt": "x",
@@ -222,21 +222,21 @@ async def test_given_results_are_taken_as_they_are() -> None:
 
 async def test_a_film_without_clips_says_so() -> None:
     world = World(flow(SCRIPT, image("clips", optional=True, retries=0), FILM))
-    await world.advance()
+    await world.think()
     world.finish("job_run_1/clips/1", State.FAILED, ProviderFailed("No."))
-    run = await world.advance()
+    run = await world.think()
     assert run.error is not None
     assert run.error["message"] == "Step film (film) failed: film has no clips to join."
 
 
 async def test_an_empty_list_makes_nothing_and_is_no_failure() -> None:
     world = World(flow(image("each", for_each="{steps.say.lines}"), _say([])))
-    assert (await world.advance()).state is RunState.SUCCEEDED
+    assert (await world.think()).state is RunState.SUCCEEDED
     assert overview(world.run.work)[0]["of"] == 0
 
 
 async def test_too_many_items_are_refused_before_any_is_made() -> None:
-    run = await (world := World(flow(image("each", for_each="{steps.say.lines}"), _say(["x"] * 61)))).advance()
+    run = await (world := World(flow(image("each", for_each="{steps.say.lines}"), _say(["x"] * 61)))).think()
     assert run.error is not None
     assert run.error["message"] == "Step each (each) failed: each would have 61 items."
     assert not world.calls
@@ -249,15 +249,15 @@ def _say(lines: list[str]) -> dict[str, Any]:
 
 async def test_a_step_past_its_time_fails_and_what_was_sent_is_left_to_finish() -> None:
     world = World(flow(image("one", timeout_s=30), image("two", timeout_s=30)))
-    run = await world.advance()
+    run = await world.think()
     assert run.due_at == world.clock.now() + 30_000
     job = world.jobs["job_run_1/two/1"]
     running = make_submission(job_id=job.id, state=State.SUBMIT_UNKNOWN)
     world.jobs[job.id] = make_job(**{**dict(job), "submissions": (running,)})
-    world.clock.advance(29)
-    assert (await world.advance()).state is RunState.WAITING
-    world.clock.advance(1)
-    run = await world.advance()
+    world.clock.think(29)
+    assert (await world.think()).state is RunState.WAITING
+    world.clock.think(1)
+    run = await world.think()
     assert run.state is RunState.FAILED
     assert world.cancelled == ["job_run_1/one/1"]
     assert run.error is not None
@@ -267,18 +267,18 @@ async def test_a_step_past_its_time_fails_and_what_was_sent_is_left_to_finish() 
 
 async def test_an_agent_past_its_time_is_stopped() -> None:
     world = World(flow({**ASK, "timeout_s": 10}), thinks=True)
-    await world.advance()
-    world.clock.advance(10)
-    assert (await world.advance()).state is RunState.FAILED
+    await world.think()
+    world.clock.think(10)
+    assert (await world.think()).state is RunState.FAILED
     assert world.cancelled == ["run_run_1/ask/1"]
 
 
 async def test_what_is_gone_from_the_store_fails_its_step() -> None:
     world = World(flow(image("one"), ASK), thinks=True)
-    await world.advance()
+    await world.think()
     world.jobs.clear()
     world.runs.clear()
-    run = await world.advance()
+    run = await world.think()
     assert run.error is not None
     assert run.error["code"] == "unknown_job"
     assert [world.state(key) for key in ("one", "ask")] == ["failed", "failed"]
@@ -286,10 +286,10 @@ async def test_what_is_gone_from_the_store_fails_its_step() -> None:
 
 async def test_a_cancelled_run_stops_what_it_started_and_keeps_what_is_done() -> None:
     world = World(flow())
-    await world.advance()
+    await world.think()
     world.finish("job_run_1/frames[0]/1")
     world.run = world.run.model_copy(update={"cancel_requested_at": world.clock.now()})
-    run = await world.advance()
+    run = await world.think()
     assert run.state is RunState.CANCELLED
     assert world.cancelled == ["job_run_1/frames[1]/1"]
     assert run.data == {
@@ -304,14 +304,14 @@ async def test_a_cancelled_run_stops_what_it_started_and_keeps_what_is_done() ->
 
 async def test_a_run_that_was_cancelled_unattended_can_be_stopped_afterwards() -> None:
     world = World(flow())
-    await world.advance()
+    await world.think()
     await world.engine.stop(world.run)
     assert world.cancelled == ["job_run_1/frames[0]/1", "job_run_1/frames[1]/1"]
 
 
 async def test_a_run_past_its_deadline_fails_and_stops() -> None:
     world = World(flow(), deadline_at=0)
-    run = await world.advance()
+    run = await world.think()
     assert run.state is RunState.FAILED
     assert run.error is not None
     assert run.error["code"] == "timed_out"
@@ -322,8 +322,8 @@ async def test_a_run_that_another_process_took_is_let_go() -> None:
     world = World(flow())
     world.claim()
     world.lost = True
-    assert await world.engine.advance(world.run, "worker-1") is None
+    assert await world.engine.think(world.run, "worker-1") is None
     world = World(flow(_say(["a"]), image("x", after=["say"])))
     world.claim()
     world.lost = True
-    assert await world.engine.advance(world.run, "worker-1") is None
+    assert await world.engine.think(world.run, "worker-1") is None

@@ -39,7 +39,7 @@ async def test_a_retry_that_is_broken_off_at_any_point_makes_no_third_attempt() 
     points = 1
     for point in range(1, 100):
         world = World(flow(image("one"), image("two"), SKILL))
-        await world.advance()
+        await world.think()
         world.finish("job_run_1/one/1", State.FAILED, ProviderFailed("No."))
         start = world.points
         world.kill_at = start + point
@@ -59,12 +59,12 @@ async def test_a_cancel_stops_also_what_was_started_and_not_noted() -> None:
         world.kill_at = point
         world.claim()
         try:
-            await world.engine.advance(world.run, "worker-1")
+            await world.engine.think(world.run, "worker-1")
         except Killed:
             reached += 1
         world.run = world.run.model_copy(update={"cancel_requested_at": 1})
         world.kill_at = None
-        run = await world.advance() if not world.run.ended else world.run
+        run = await world.think() if not world.run.ended else world.run
         assert run.state is RunState.CANCELLED
         assert set(world.cancelled) == {*world.jobs, *world.runs}, point
     assert reached > 6
@@ -77,7 +77,7 @@ async def test_a_cancel_that_comes_while_the_engine_is_at_work_is_heard() -> Non
     engine = world.engine
     claimed = world.run
     world.run = world.run.model_copy(update={"cancel_requested_at": 1})  # a flag changes no version
-    run = await engine.advance(claimed, "worker-1")
+    run = await engine.think(claimed, "worker-1")
     assert run is not None
     assert run.state is RunState.CANCELLED
     assert not world.jobs
@@ -85,7 +85,7 @@ async def test_a_cancel_that_comes_while_the_engine_is_at_work_is_heard() -> Non
 
 async def test_what_is_kept_of_a_run_can_be_read_again() -> None:
     world = World(flow())
-    await world.advance()
+    await world.think()
     work = Work.model_validate(world.run.work)
     assert work.unit("script").state is StepState.SUCCEEDED
     assert work.lists == {"frames": 2, "clips": 2}

@@ -32,6 +32,12 @@ def workflows() -> dict[str, Workflow]:
     return found
 
 
+@cache
+def workflow_names() -> tuple[str, ...]:
+    """Return the names of the shipped workflows."""
+    return tuple(sorted(path.stem for path in manifests_dir("workflows").glob("*.toml")))
+
+
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of a workflow's file."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Workflow.model_json_schema(mode="validation")}

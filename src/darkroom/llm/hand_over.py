@@ -110,6 +110,8 @@ class HandOver:
             history=session.history if session else (),
             max_cost=run.max_cost,
             returns=run.work.get("returns"),
+            session_id=run.session_id,
+            principal=run.principal,
         )
 
     def _said(self, run: Run, answer: str) -> tuple[Message, ...]:

@@ -110,7 +110,7 @@ class Workflows:
         self._starts = starts
         self._clock = clock
 
-    async def advance(self, run: Run, owner: str) -> Run | None:
+    async def think(self, run: Run, owner: str) -> Run | None:
         """Bring a claimed run as far as it goes now, and return it waiting or ended; None when it was taken from us.
 
         Raises:

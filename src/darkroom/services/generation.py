@@ -72,7 +72,7 @@ class Generation:
         self._settings = settings
         self._clock = clock
         self._caps = Caps(settings)
-        self._routes = Routes(
+        self.routes = Routes(
             providers=providers, accounts=accounts, settings=settings, clock=clock, adapters=adapters, resting=resting
         )
 
@@ -134,7 +134,7 @@ class Generation:
 
     def _propose(self, request: AnyRequest, terms: Terms) -> Proposal:
         priced = self._caps.guards(terms.principal) and not request.allow_unpriced
-        return self._routes.proposals(request, self._caps.cap(terms), priced=priced)[0]
+        return self.routes.proposals(request, self._caps.cap(terms), priced=priced)[0]
 
     async def instead(self, job: Job, part: Submission, *, account: bool) -> Alternative | None:
         """Return the next offer that may do what was refused, for no more than was agreed; see the protocol."""
@@ -144,7 +144,7 @@ class Generation:
         first = next((row.micro_usd for row in rows if row.kind is LedgerKind.RESERVED and row.certain), None)
         agreed = first if job.max_cost is None else job.max_cost
         try:
-            found = await anyio.to_thread.run_sync(self._routes.proposals, job.request, agreed)
+            found = await anyio.to_thread.run_sync(self.routes.proposals, job.request, agreed)
         except DarkroomError:
             return None
         for item in found:
