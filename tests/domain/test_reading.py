@@ -1,0 +1,166 @@
+"""What plain English says of length, shape and number."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from darkroom.domain.kinds import Kind
+from darkroom.domain.reading import (
+    find_durations,
+    find_ratios,
+    folded,
+    read_count,
+    read_duration,
+    read_money,
+    read_ratio,
+    read_resolution,
+    read_size,
+    without,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("plan a 15 s product video", 15),
+        ("a 30-second spot", 30),
+        ("ten second clip of a dancer", 10),
+        ("forty-five seconds", 45),
+        ("half a minute film", 30),
+        ("half-minute spot", 30),
+        ("a minute-long film", 60),
+        ("a minute film of the harbour", 60),
+        ("one minute long", 60),
+        ("1 min", 60),
+        ("a 1:30 min spot", 90),
+        ("2 minutes and 30 seconds", 150),
+        ("2.5 seconds", 2.5),
+        ("12 seconds long", 12),
+        ("tell it in 15 seconds", 15),
+        ("video (10 sec)", 10),
+        ("30s vertical clip", 30),
+        ("video of a cat, 30s", 30),
+        ("runtime: 60s", 60),
+        ("80s long", 80),
+        ("5s loop", 5),
+        ("a 5 s clip, 5 seconds!", 5),
+        ("a 90s kid's room", None),
+        ("an 80s arcade", None),
+        ("60s commercial", None),
+        ("30s furniture in the hall", None),
+        ("in the 80's", None),
+        ("'90s music", None),
+        ("clips of 4 to 8 seconds", None),
+        ("4-8 s", None),
+        ("10 s or 15 s", None),
+        ("a 10 s clip and a 15 s clip", None),
+        ("the first 3 seconds", None),
+        ("every 5 seconds", None),
+        ("less than 20 s", None),
+        ("0 s", None),
+        ("10 cats", None),
+        ("", None),
+    ],
+)
+def test_a_length_is_read_where_one_is_meant(text: str, seconds: float | None) -> None:
+    assert read_duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "ratio"),
+    [
+        ("9:16", "9:16"),
+        ("a 16x9 video", "16:9"),
+        ("16 by 9 please", "16:9"),
+        ("9/16", "9:16"),
+        ("vertical video of a cat", "9:16"),
+        ("vertical cinematic clip of a cat", "9:16"),
+        ("make it vertical", "9:16"),
+        ("square picture of a cup", "1:1"),
+        ("hero shot of a burger, dark backdrop, square", "1:1"),
+        ("widescreen film", "16:9"),
+        ("in portrait format", "9:16"),
+        ("portrait video of a singer", "9:16"),
+        ("extend this photograph to landscape format", "16:9"),
+        ("for TikTok", "9:16"),
+        ("an Instagram story", "9:16"),
+        ("for our Instagram reels", "9:16"),
+        ("YouTube Shorts", "9:16"),
+        ("9:16, vertical", "9:16"),
+        ("portrait of a man", None),
+        ("a portrait photo of a man", None),
+        ("a landscape photo of hills", None),
+        ("Times Square at night", None),
+        ("a square table", None),
+        ("vertical garden photo", None),
+        ("at 7:30", None),
+        ("a story about a man", None),
+        ("9:16 and 1:1", None),
+    ],
+)
+def test_a_ratio_is_read_where_one_is_meant(text: str, ratio: str | None) -> None:
+    assert read_ratio(text) == ratio
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "count"),
+    [
+        ("three variants", None, 3),
+        ("4 pictures of cats", Kind.IMAGE, 4),
+        ("4 pictures of cats", Kind.VIDEO, None),
+        ("forty product pictures", None, 40),
+        ("a couple of clips", Kind.VIDEO, 2),
+        ("a dozen icons", Kind.IMAGE, 12),
+        ("four takes each", Kind.VIDEO, 4),
+        ("5 decks", Kind.SLIDES, None),
+        ("a picture of three cats", None, None),
+        ("two of the pictures", None, None),
+        ("3 pictures or 4 pictures", None, None),
+        ("0 pictures", None, None),
+        ("a 3d render", None, None),
+    ],
+)
+def test_a_number_of_outputs_is_read_where_one_is_meant(text: str, kind: Kind | None, count: int | None) -> None:
+    assert read_count(text, kind) == count
+
+
+def test_sizes_resolutions_and_amounts_are_read() -> None:
+    assert read_size("1080x1350 px") == "1080x1350"
+    assert read_size("1080 \N{MULTIPLICATION SIGN} 1920") == "1080x1920"
+    assert read_size("9999x100") is None
+    assert read_resolution("in 4K") == "4k"
+    assert read_resolution("Full HD") == "1080p"
+    assert read_resolution("a 4kg cat") is None
+    assert read_money("inside 40 dollars") == 40
+    assert read_money("at most $1,200.50") == 1200.5
+    assert read_money("20 cents") == 0.2
+    assert read_money("$1 or $2") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("a cat, 15 seconds, 9:16", "a cat"),
+        ("a cat for 10 seconds", "a cat"),
+        ("a fox in 9:16 ratio at dusk", "a fox at dusk"),
+        ("A dog (10 s, 9:16)", "A dog"),
+        ("9:16, a lamp", "a lamp"),
+        ("a lamp", "a lamp"),
+    ],
+)
+def test_what_was_read_can_be_taken_out(text: str, left: str) -> None:
+    assert without(text, [*find_durations(text), *find_ratios(text)]) == left
+
+
+@given(st.text())
+def test_folding_keeps_places(text: str) -> None:
+    assert len(folded(text)) == len(text)
+    assert folded("\u201cIt\u2019s\u201d") == '"it\'s"'
+
+
+@given(st.text(alphabet="0123456789:.,xs minuteofa'-$", max_size=60))
+def test_no_text_breaks_the_readers(text: str) -> None:
+    for one in [*find_durations(text), *find_ratios(text)]:
+        assert 0 <= one.start < one.end <= len(text)
+    assert (read_duration(text) or 1) > 0
+    assert read_size(text) is None or "x" in str(read_size(text))
