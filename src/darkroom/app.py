@@ -32,13 +32,13 @@ from darkroom.domain.run import Awaits, Mode, Run
 from darkroom.domain.sampling import Sampler
 from darkroom.errors import StorageError, StorageUnwritable
 from darkroom.events import Bus
-from darkroom.net.client import ShardedClient
-from darkroom.net.download import Downloader
-from darkroom.net.guard import Guard
 from darkroom.llm.hand_over import HandOver
 from darkroom.llm.handoff import HandOff, text
 from darkroom.llm.kit import LoopKit
 from darkroom.llm.loop import Loop
+from darkroom.net.client import ShardedClient
+from darkroom.net.download import Downloader
+from darkroom.net.guard import Guard
 from darkroom.net.listed import ListedHttp, Listing
 from darkroom.net.provider import ProviderHttp
 from darkroom.runtime.callbacks import Callbacks

@@ -1,95 +1,77 @@
-"""What is asked of the caller's own model, and what it says; free of any protocol."""
+"""The caller's own language model, as an agent's run asks it (MCP's sampling)."""
 
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 
-class SampleTool(BaseModel):
-    """A tool that the model may call."""
-
+class _Data(BaseModel):
     model_config = ConfigDict(frozen=True, defer_build=True)
 
-    name: str
-    description: str
-    parameters: dict[str, JsonValue]
-    """JSON Schema of its arguments."""
+
+class SampleBlock(_Data):
+    """One piece of a message: words, a tool call, or what a tool answered."""
+
+    type: Literal["text", "tool_use", "tool_result"] = "text"
+    text: str = ""
+    """Words, or the tool's answer."""
+    id: str | None = None
+    """Of the call; its result names the same."""
+    name: str | None = None
+    """Of the tool that is called."""
+    input: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue])
+    error: bool = False
+    """Whether the tool's answer tells a mistake."""
 
 
-class SampleCall(BaseModel):
-    """A call of a tool by the model."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
-
-    id: str
-    name: str
-    arguments: dict[str, JsonValue]
-
-
-class SampleResult(BaseModel):
-    """What a call of a tool gave."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
-
-    id: str
-    text: str
-
-
-class SampleMessage(BaseModel):
-    """One message: text, and calls of the model or the results of its calls."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
+class SampleMessage(_Data):
+    """One message of the conversation so far."""
 
     role: Literal["user", "assistant"]
-    text: str = ""
-    calls: tuple[SampleCall, ...] = ()
-    results: tuple[SampleResult, ...] = ()
+    content: tuple[SampleBlock, ...]
 
 
-class SampleRequest(BaseModel):
-    """One question to the model."""
+class SampleTool(_Data):
+    """A tool that the model may call."""
 
-    model_config = ConfigDict(frozen=True, defer_build=True)
+    name: str
+    description: str = ""
+    input_schema: dict[str, Any]
+
+
+class SampleRequest(_Data):
+    """What the model is asked; without `tools` where they are described in `system`."""
 
     system: str
     messages: tuple[SampleMessage, ...]
     tools: tuple[SampleTool, ...] = ()
-    """Empty where the client's model takes no tools: they are described in `system` then."""
-    max_tokens: int = 4096
+    max_tokens: int
 
 
-class SampleResponse(BaseModel):
-    """What the model said."""
+class SampleResponse(_Data):
+    """What the model answered."""
 
-    model_config = ConfigDict(frozen=True, defer_build=True)
-
-    text: str = ""
-    calls: tuple[SampleCall, ...] = Field(default=())
-    model: str | None = None
-    stop: str | None = None
+    content: tuple[SampleBlock, ...]
+    model: str = "client"
+    stop_reason: str | None = None
+    """endTurn, maxTokens, toolUse, stopSequence, as MCP has them, or the client's own word."""
 
 
 class Suspended(Exception):
-    """The client has to be asked, and answers in another call."""
-
-
-class SamplingRefused(Exception):
-    """The client, or its user, did not let its model answer; the message says why."""
+    """The answer comes with another call of the client: the run is put by until then."""
 
 
 class Sampler(Protocol):
-    """Asks the caller's model."""
+    """Asks the caller's own model."""
 
-    @property
-    def native_tools(self) -> bool:
-        """Whether the model takes tools; else they are described in words."""
-        ...
+    native_tools: bool
+    """Whether the client passes tools on to its model."""
 
     async def sample(self, request: SampleRequest) -> SampleResponse:
-        """Return what the model says.
+        """Return what the model answers to a request.
 
         Raises:
-            Suspended: If its word comes with another call; the request is to be kept until then.
-            SamplingRefused: If it says nothing.
+            Suspended: If the answer comes with a later call.
+            DarkroomError: If the client refuses, or does not answer.
         """
         ...

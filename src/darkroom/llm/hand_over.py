@@ -5,7 +5,6 @@ from typing import Protocol
 
 import anyio.to_thread
 from darkroom.llm.handoff import HandOff
-from darkroom.services.intents import MediaIntent, read, reply
 from pydantic import JsonValue
 
 from darkroom.catalog.agents import Agent
@@ -15,6 +14,7 @@ from darkroom.domain.money import MicroUsd
 from darkroom.domain.run import Action, Message, Run, RunState, Session
 from darkroom.errors import DarkroomError, StorageError
 from darkroom.services.agents import AgentCatalogue
+from darkroom.services.intents import MediaIntent, read, reply
 from darkroom.store.base import JobStore
 from darkroom.store.run_base import RunChange, RunStore
 

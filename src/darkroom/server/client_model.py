@@ -11,10 +11,12 @@ from typing import Any
 from mcp.server.mcpserver import Context
 from mcp.shared.exceptions import MCPDeprecationWarning, MCPError
 from mcp_types import (
+    AudioContent,
     CreateMessageRequest,
     CreateMessageRequestParams,
     CreateMessageResult,
     CreateMessageResultWithTools,
+    ImageContent,
     InputRequiredResult,
     SamplingMessage,
     TextContent,
@@ -24,13 +26,12 @@ from mcp_types import (
     ToolUseContent,
 )
 
+from darkroom.domain.request import clip
 from darkroom.domain.run import Awaits, Run
 from darkroom.domain.sampling import (
-    SampleCall,
     SampleMessage,
     SampleRequest,
     SampleResponse,
-    SamplingRefused,
     Suspended,
 )
 from darkroom.server.context import ToolCall
@@ -110,7 +111,10 @@ class _Asking:
                     params.messages, max_tokens=params.max_tokens, system_prompt=params.system_prompt, **named
                 )
         except MCPError as exc:
-            raise SamplingRefused(exc.error.message[:200]) from exc
+            raise ProviderFailed(
+                f"The client did not let its model answer: {clip(exc.error.message, 200)}",
+                hint="What was done until then is kept. Try again, or set a key of a language model.",
+            ) from exc
         return _response(answer)
 
 
@@ -137,7 +141,9 @@ def _takes_tools(context: Context[Any, Any]) -> bool:
 
 
 def _params(request: SampleRequest) -> CreateMessageRequestParams:
-    tools = [Tool(name=item.name, description=item.description, input_schema=item.parameters) for item in request.tools]
+    tools = [
+        Tool(name=item.name, description=item.description, input_schema=item.input_schema) for item in request.tools
+    ]
     return CreateMessageRequestParams(
         messages=[_message(item) for item in request.messages],
         system_prompt=request.system or None,
@@ -148,24 +154,28 @@ def _params(request: SampleRequest) -> CreateMessageRequestParams:
 
 
 def _message(item: SampleMessage) -> SamplingMessage:
-    blocks: list[TextContent | ToolUseContent | ToolResultContent] = [
-        ToolResultContent(tool_use_id=result.id, content=[TextContent(text=result.text)]) for result in item.results
-    ]
-    if item.text or not (item.results or item.calls):
-        blocks.append(TextContent(text=item.text))
-    blocks += [ToolUseContent(id=call.id, name=call.name, input=call.arguments) for call in item.calls]
-    return SamplingMessage(role=item.role, content=blocks[0] if len(blocks) == 1 else list(blocks))
+    blocks = [_block(block) for block in item.content]
+    return SamplingMessage(role=item.role, content=blocks[0] if len(blocks) == 1 else blocks)
+
+
+def _block(block: SampleBlock) -> TextContent | ToolUseContent | ToolResultContent | ImageContent | AudioContent:
+    match block.type:
+        case "tool_use":
+            return ToolUseContent(id=block.id or "", name=block.name or "", input=block.input)
+        case "tool_result":
+            return ToolResultContent(
+                tool_use_id=block.id or "", content=[TextContent(text=block.text)], is_error=block.error or None
+            )
+        case "text":
+            return TextContent(text=block.text)
 
 
 def _response(answer: CreateMessageResult | CreateMessageResultWithTools) -> SampleResponse:
     content: Sequence[Any] = answer.content if isinstance(answer.content, list) else [answer.content]
-    return SampleResponse(
-        text="\n".join(block.text for block in content if isinstance(block, TextContent)),
-        calls=tuple(
-            SampleCall(id=block.id, name=block.name, arguments=block.input)
-            for block in content
-            if isinstance(block, ToolUseContent)
-        ),
-        model=answer.model,
-        stop=answer.stop_reason,
-    )
+    blocks: list[SampleBlock] = []
+    for block in content:
+        if isinstance(block, TextContent):
+            blocks.append(SampleBlock(text=block.text))
+        elif isinstance(block, ToolUseContent):
+            blocks.append(SampleBlock(type="tool_use", id=block.id, name=block.name, input=block.input))
+    return SampleResponse(content=tuple(blocks), model=answer.model, stop_reason=answer.stop_reason)

@@ -18,7 +18,7 @@ from darkroom.domain.job import Job, LedgerKind, LedgerRow, State, Submission, n
 from darkroom.domain.kinds import Kind
 from darkroom.domain.money import FREE, MicroUsd
 from darkroom.domain.names import did_you_mean
-from darkroom.domain.request import MediaInput, VideoRequest, clip, split_options
+from darkroom.domain.request import ImageRequest, MediaInput, VideoRequest, clip, split_options
 from darkroom.errors import DarkroomError, InvalidRequest, UnknownJob
 from darkroom.services.caps import Caps, Terms, run_limits
 from darkroom.services.refine import continue_from
@@ -244,6 +244,24 @@ class Generation:
             deadline_at=None if request.deadline_s is None else now + int(request.deadline_s * 1000),
             estimate=proposal.quote.likely if proposal.quote else None,
         )
+
+
+def request_of(tool: str, arguments: Mapping[str, JsonValue]) -> AnyRequest:
+    """Return the request of a call of `generate_image` or `generate_video`, by its arguments.
+
+    Raises:
+        InvalidRequest: If an argument is unknown, or cannot be.
+    """
+    kinds: dict[str, type[AnyRequest]] = {"generate_image": ImageRequest, "generate_video": VideoRequest}
+    model = kinds[tool]
+    for name in arguments:
+        if name not in model.model_fields or name == "kind":
+            near = did_you_mean(name, model.model_fields)
+            raise InvalidRequest(f"{tool} has no argument {clip(name)!r}.{near}", field=clip(name), hint=NOTHING)
+    try:
+        return model.model_validate({name: value for name, value in arguments.items() if value is not None})
+    except ValidationError as exc:
+        raise invalid(exc) from exc
 
 
 def _reserved(job_id: str, proposal: Proposal, now: int) -> LedgerRow:
