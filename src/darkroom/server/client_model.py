@@ -28,12 +28,8 @@ from mcp_types import (
 
 from darkroom.domain.request import clip
 from darkroom.domain.run import Awaits, Run
-from darkroom.domain.sampling import (
-    SampleMessage,
-    SampleRequest,
-    SampleResponse,
-    Suspended,
-)
+from darkroom.domain.sampling import SampleBlock, SampleMessage, SampleRequest, SampleResponse, Suspended
+from darkroom.errors import ProviderFailed
 from darkroom.server.context import ToolCall
 
 STATELESS = "2026-07-28"
