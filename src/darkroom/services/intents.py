@@ -91,7 +91,7 @@ _FURTHER = re.compile(
 _THANKS = re.compile(
     r"[,.!?\s]+(?:please|thanks|thank you|thx)(?: (?:so much|a lot|very much))?[.!]*\s*$", re.IGNORECASE
 )
-_AND_COUNT = re.compile(
+COUNTED = re.compile(
     rf"[,.;]?\s*\b(?P<count>{_NUMBERS})\s+(?:different )?(?:variants|variations|versions|options|alternatives)\b"
 )
 _SILENT = re.compile(r"[,.]?\s*\b(?:(?:without|no)\s+(?:any\s+)?(?:sound|audio)\b|silent$)")
@@ -168,7 +168,7 @@ def _intent(kind: Kind, words: str, subject: str, asked: str, several: str | Non
     if arguments is None:
         return None
     subject = without(subject, _specs(subject, kind))
-    for left in (_AND_COUNT, _SILENT, _REST) if kind is Kind.VIDEO else (_AND_COUNT, _REST):
+    for left in (COUNTED, _SILENT, _REST) if kind is Kind.VIDEO else (COUNTED, _REST):
         subject = left.sub("", subject).strip(" ,;.")
     if len(subject) > 2 and all(folded(subject)[at] in "\"'" for at in (0, -1)):
         subject = subject[1:-1].strip()
@@ -188,7 +188,7 @@ def _specs(text: str, kind: Kind) -> list[Any]:
 def _arguments(kind: Kind, asked: str, subject: str, several: str | None) -> dict[str, Any] | None:
     """Return the arguments beside the prompt; None where they are contradictory or too large for one call."""
     counts = [f"{several} variants"] if several else []
-    counts += [match[0] for match in _AND_COUNT.finditer(folded(subject))]
+    counts += [match[0] for match in COUNTED.finditer(folded(subject))]
     values: dict[str, set[Any]] = {
         "n": {one.value for part in counts for one in find_counts(part)},
         "aspect_ratio": {one.value for one in find_ratios(asked)},

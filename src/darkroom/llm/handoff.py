@@ -1,0 +1,273 @@
+"""The hand-off: the brief that a caller, itself a language model, carries out where none of ours is configured."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, cast
+
+from pydantic import JsonValue
+
+from darkroom.catalog.agents import Agent
+from darkroom.catalog.frameworks import families
+from darkroom.catalog.routing import DRAFT
+from darkroom.catalog.skills import Skill
+from darkroom.domain.money import MicroUsd, show_usd, to_micro
+from darkroom.domain.request import clip
+from darkroom.domain.run import Message
+from darkroom.llm.handoff_calls import MAKERS, Case, next_calls
+from darkroom.llm.handoff_facts import Facts, facts_of, questions
+from darkroom.llm.handoff_media import TOOLS, changes_a_picture, pictures
+from darkroom.llm.handoff_prices import Prices
+from darkroom.llm.handoff_text import text
+from darkroom.net.redact import redact
+from darkroom.services.agents import AgentCatalogue, Need, Recommendation
+from darkroom.services.routes import Routes
+from darkroom.services.skills import SURE, SkillLibrary, first_sentence
+from darkroom.settings import Settings
+
+__all__ = ["HandOff", "text"]
+
+TASK, OUTPUT, LINE, MESSAGE = 1_200, 1_100, 110, 280
+"""Letters of a task, of the form of an output, of a framework and of an earlier message."""
+FITS = 0.55
+"""The confidence from which a skill is offered to an agent that has none of its own."""
+SKILLS, FAMILIES, ENTRIES, LATEST, FIELDS = 3, 2, 3, 6, 40
+"""How many of each a brief holds."""
+_ROLE = (
+    "You are the caller's own assistant: no specialist was named, and none fits for certain. Do the task yourself, "
+    "with the calls below where they help, or take one of the candidates."
+)
+_METHOD = (
+    "Say in one sentence what the user wants to hold in the end.",
+    "If a candidate fits, get its brief with run_agent(task, agent=<candidate>); else answer directly.",
+    "Ask at most one question, and only where two readings lead to different work.",
+)
+_PICTURE: dict[str, JsonValue] = {
+    "key": "images",
+    "question": "Images? The picture that is to be changed or animated: a path, an https URL or an output id.",
+    "required": True,
+}
+
+
+class HandOff:
+    """Assembles briefs from agents, skills, frameworks and prices; deterministic, reads files, starts nothing.
+
+    Args:
+        agents: Who there is.
+        skills: How work is done well.
+        routes: Which offers would take a call, and for how much.
+        settings: Caps and budgets.
+        workflows: Names of the workflows that `run_agent` takes.
+    """
+
+    def __init__(
+        self,
+        *,
+        agents: AgentCatalogue,
+        skills: SkillLibrary,
+        routes: Routes,
+        settings: Settings,
+        workflows: Collection[str] = (),
+    ) -> None:
+        self._agents = agents
+        self._skills = skills
+        self._settings = settings
+        self._prices = Prices(routes, settings)
+        self._workflows = workflows
+
+    def brief(
+        self,
+        *,
+        agent: Agent | None,
+        task: str,
+        context: Mapping[str, JsonValue] | None = None,
+        answers: Mapping[str, JsonValue] | None = None,
+        history: Sequence[Message] = (),
+        max_cost: MicroUsd | None = None,
+        returns: Mapping[str, Any] | None = None,
+        session_id: str | None = None,
+        principal: str = "local",
+    ) -> dict[str, Any]:
+        """Return what the caller needs to do the work: JSON, keys without a value left out; blocks, never refuses.
+
+        Args:
+            agent: Who is to do it; None takes the best one where it is sure enough, and lists the best three.
+            task: What is wanted.
+            context: What is known, by the agent's inputs or any other key.
+            answers: What the session was told before, by the same keys; the context wins.
+            history: The messages of the session, oldest first.
+            max_cost: The most that all calls together may cost.
+            returns: Fields of the answer, as JSON Schema or as name and meaning.
+            session_id: The session that keeps answers.
+            principal: Whose caps count.
+        """
+        task = redact(task.strip())
+        candidates = () if agent is not None else tuple(self._agents.recommend(task))
+        acting = agent or next((one.agent for one in candidates[:1] if one.confidence >= SURE), None)
+        facts = facts_of(acting, task, context or {}, answers or {})
+        skills, fitting = self._chosen(acting, task)
+        asked = self._questions(acting, task, facts, max_cost)
+        case = Case(
+            agent=acting,
+            task=task,
+            facts=facts,
+            skills=skills,
+            fitting=fitting,
+            candidates=candidates,
+            open=tuple(str(one["key"]) for one in asked),
+            max_cost=max_cost,
+            session_id=session_id,
+            principal=principal,
+            workflows=self._workflows,
+        )
+        brief: dict[str, Any] = {
+            "role": f"{acting.title}. {acting.role}" if acting else _ROLE,
+            "agent": acting.id if acting else None,
+            "task": _clipped(task, TASK),
+            "context": facts.shown,
+            "from_task": list(facts.heard),
+            "left_out": facts.left,
+            "constraints": self._constraints(acting, max_cost, assumed=agent is None and acting is not None),
+            "questions": asked,
+            "method": list(acting.method if acting else _METHOD),
+            "skills": [{"skill": skill.id, "why": first_sentence(skill.description)} for skill in skills],
+            "frameworks": _frameworks(skills),
+            "deliverables": _form(acting),
+            "returns": _returns(returns),
+            "next_calls": next_calls(case, self._prices),
+            "history": _history(history),
+            "candidates": [_candidate(one) for one in candidates],
+        }
+        return {key: value for key, value in brief.items() if value not in (None, "", [], {})}
+
+    def _chosen(self, agent: Agent | None, task: str) -> tuple[tuple[Skill, ...], int]:
+        """Return the agent's skills, else the one that fits for certain, best first; and how many are worth a call."""
+        found = self._skills.search(task, limit=20) if task else []
+        sure = {one.skill.id: one.confidence for one in found}
+        own = [skill for name in (agent.skills if agent else ()) if (skill := self._skills.named(name)) is not None]
+        own.sort(key=lambda skill: -sure.get(skill.id, 0.0))
+        others = [one.skill for one in found[:1] if one.confidence >= FITS and not own]
+        chosen = tuple([*own, *others][:SKILLS])
+        return chosen, max(1, min(2, sum(sure.get(skill.id, 0.0) >= SURE for skill in chosen)))
+
+    def _questions(
+        self, agent: Agent | None, task: str, facts: Facts, max_cost: MicroUsd | None
+    ) -> list[dict[str, JsonValue]]:
+        if agent is None:
+            return []
+        makes = any(tool in agent.tools for tool in TOOLS.values())
+        lacks = makes and changes_a_picture(task) and not pictures(facts, task)
+        asked = questions(agent, facts)
+        if agent.id in MAKERS and (max_cost is not None or self._drafts_only(agent)):
+            asked = [one for one in asked if one["key"] not in ("budget", "max_cost")]  # nothing to agree on
+        return [*([_PICTURE] if lacks else []), *asked]
+
+    def _drafts_only(self, agent: Agent) -> bool:
+        return all(set(need.ready) <= {DRAFT} for need in self._agents.needs(agent))
+
+    def _constraints(self, agent: Agent | None, max_cost: MicroUsd | None, *, assumed: bool) -> dict[str, Any]:
+        found: dict[str, Any] = {
+            "limits": list(agent.limits) if agent else [],
+            "money": self._money(max_cost),
+            "media": [_media(need) for need in self._agents.needs(agent)] if agent else [],
+            "assumed": "No agent was named; this one fits best, candidates has others." if assumed else None,
+        }
+        return {key: value for key, value in found.items() if value}
+
+    def _money(self, max_cost: MicroUsd | None) -> list[str]:
+        """Return the caps in words."""
+        settings = self._settings
+        said: list[str] = []
+        if max_cost is not None:
+            free = "Nothing may be spent: only free calls, which make drafts."
+            said.append(f"All calls together may cost at most {show_usd(max_cost)}." if max_cost else free)
+        for name, amount in (
+            ("One call may cost at most", settings.max_cost),
+            ("A day's budget is", settings.daily_budget),
+            ("A month's budget is", settings.monthly_budget),
+            ("The user is to be asked before a call that may cost more than", settings.confirm_above),
+        ):
+            if amount is not None:
+                said.append(f"{name} {show_usd(to_micro(amount))}.")
+        return said
+
+
+def _media(need: Need) -> str:
+    """Say who makes a kind of media here."""
+    name = need.kind.value
+    if need.kind not in TOOLS:
+        return f"{name}: no tool of this server makes or reads it yet; do it yourself where you can, or say so."
+    live = [provider for provider in need.ready if provider != DRAFT]
+    if live:
+        return f"{name}: ready at {', '.join(live[:6])}."
+    keys = [
+        f"{provider} {why.partition(' or ')[0]}" for provider, why in need.missing.items() if why.startswith("needs ")
+    ]
+    real = f" For real ones: {', or '.join(keys[:3])}." if keys else ""
+    made = "drafts only, free and labelled as drafts." if need.ready else "nothing is ready."
+    return f"{name}: {made}{real}"
+
+
+def _frameworks(skills: Sequence[Skill]) -> list[dict[str, Any]]:
+    """Return the first entries of the families that the leading skill works with."""
+    names = [name for name in (skills[0].frameworks if skills else ()) if name in families()]
+    return [
+        {
+            "family": name,
+            "use": [clip(f"{entry.name}: {entry.what}", LINE) for entry in families()[name].entries[:ENTRIES]],
+            "more": f"darkroom://frameworks/{name}",
+        }
+        for name in names[:FAMILIES]
+    ]
+
+
+def _returns(returns: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return the fields of the answer with what each holds, and how to answer."""
+    if not returns:
+        return None
+    properties: object = returns.get("properties")
+    fields = cast("Mapping[str, Any]", properties if isinstance(properties, dict) else returns)
+    named = {clip(name, 60): _meaning(meaning) for name, meaning in list(fields.items())[:FIELDS]}
+    return {"how": f"Answer with one JSON object with exactly these fields: {', '.join(named)}.", "fields": named}
+
+
+def _meaning(meaning: object) -> str:
+    if not isinstance(meaning, dict):
+        return clip(meaning, 160)
+    schema = cast("dict[str, Any]", meaning)
+    kind, about = str(schema.get("type", "any")), schema.get("description")
+    if "items" in schema:
+        kind = f"list of {_meaning(schema['items'])}"
+    elif isinstance(schema.get("properties"), dict):
+        kind = f"object with {', '.join(cast('dict[str, Any]', schema['properties']))}"
+    return clip(f"{kind}: {about}" if about else kind, 240)
+
+
+def _history(history: Sequence[Message]) -> dict[str, Any] | None:
+    """Return how long the conversation is, how it began and its latest messages."""
+    if not history:
+        return None
+    latest = [{"role": one.role, "content": _short(one.content)} for one in history[-LATEST:]]
+    begun = {"began": _short(history[0].content)} if len(history) > LATEST else {}
+    return {"messages": len(history), **begun, "latest": latest}
+
+
+def _short(content: str) -> str:
+    return clip(re.sub(r"\s+", " ", redact(content)).strip(), MESSAGE)
+
+
+def _candidate(one: Recommendation) -> dict[str, Any]:
+    return {"agent": one.agent.id, "confidence": round(one.confidence, 2), "reason": one.reason}
+
+
+def _form(agent: Agent | None) -> str:
+    if agent is None:
+        return "One answer to the task, in plain words."
+    return f"In this form; the values in it are an example's, take none of them over.\n{_clipped(agent.output, OUTPUT)}"
+
+
+def _clipped(words: str, limit: int) -> str:
+    """Return a text that ends with words where it was cut."""
+    if len(words) <= limit:
+        return words
+    kept = words[:limit].rsplit("\n" if "\n" in words[limit // 2 : limit] else " ", 1)[0].rstrip()
+    return f"{kept}\n(… {len(words) - len(kept):,} more letters)"

@@ -1,0 +1,249 @@
+"""The next calls of a brief: real ones, with whatever is known filled in, and with their price."""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import JsonValue
+
+from darkroom.catalog.agents import Agent
+from darkroom.catalog.frameworks import families, tasks
+from darkroom.catalog.routing import DRAFT
+from darkroom.catalog.skills import Skill
+from darkroom.domain.kinds import Kind
+from darkroom.domain.money import MicroUsd, json_usd
+from darkroom.domain.reading import find_counts, folded, read_duration, read_money
+from darkroom.domain.request import clip
+from darkroom.llm.handoff_facts import VALUE, Facts
+from darkroom.llm.handoff_media import (
+    LONGEST_CLIP,
+    TOOLS,
+    Wanted,
+    changes_a_picture,
+    for_what,
+    mentions,
+    pictured,
+    wanted,
+)
+from darkroom.llm.handoff_prices import Prices
+from darkroom.net.redact import MASK
+from darkroom.services.agents import Recommendation
+
+FILM = "product_video"
+"""The workflow that makes a film of several clips."""
+LIKELY = 0.4
+"""The confidence from which an agent that nobody named is worth a call."""
+GIVEN = 200
+"""Letters of a known value that go into a call."""
+MAKERS: Mapping[str, Kind] = {"image": Kind.IMAGE, "video_production": Kind.VIDEO}
+"""The agents whose task is itself what is to be seen."""
+_FORMS: Mapping[str, tuple[Kind, str]] = {
+    "video_storyboard": (Kind.IMAGE, "Storyboard frame, opening shot: {subject}"),
+    "brand_visual": (Kind.IMAGE, "Mood board with pictures, colour swatches and textures: {subject}"),
+}
+"""The agents who draw for what the task is about: what they make, and how they word it."""
+_SETUP = "instance_onboarding"
+_TRIAL = {"prompt": "a lighthouse on a cliff above a calm sea at dusk", "provider": DRAFT}
+_SPENT = re.compile(
+    r"\b(?:spent|spending so far|have we (?:used|paid)|did (?:it|we|this) cost|usage|invoice|overrun)\b"
+)
+_COSTS = re.compile(r"\b(?:cost|price|prices|quote|charge|budget|a month|monthly|cheap\w*|how much|credits?|plan)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One piece of work for which calls are wanted."""
+
+    agent: Agent | None
+    task: str
+    facts: Facts
+    skills: tuple[Skill, ...] = ()
+    fitting: int = 1
+    """How many of the skills, from the first, fit the task well enough for a call."""
+    candidates: tuple[Recommendation, ...] = ()
+    open: tuple[str, ...] = ()
+    """Keys of the questions that are open."""
+    max_cost: MicroUsd | None = None
+    session_id: str | None = None
+    principal: str = "local"
+    workflows: Collection[str] = ()
+
+
+def next_calls(case: Case, prices: Prices) -> list[dict[str, Any]]:
+    """Return the calls in the order in which they are best made; each has tool, arguments, why, perhaps missing."""
+    calls = [*_media(case, prices), *_skills(case), *_money(case)]
+    if case.agent is not None and case.agent.id not in MAKERS:
+        calls.sort(
+            key=lambda call: call["tool"] in TOOLS.values() and call["arguments"].get("prompt") != _TRIAL["prompt"]
+        )
+    return [*_film(case), *calls, *_on(case)]
+
+
+def _call(tool: str, why: str, arguments: Mapping[str, Any], missing: Collection[str] = ()) -> dict[str, Any]:
+    call: dict[str, Any] = {"tool": tool, "arguments": dict(arguments), "why": why}
+    return {**call, "missing": list(missing)} if missing else call
+
+
+def _media(case: Case, prices: Prices) -> list[dict[str, Any]]:
+    """Return the calls that make what the task asks for, where the agent has the tools."""
+    made = [one for kind in _kinds(case) if (one := _wanted(case, kind)) is not None]
+    if not made:
+        return _trial(case)
+    cap = _cap(case)
+    each = None if cap is None else MicroUsd(cap // len(made))
+    return [_priced(call, each, case, prices) for call in made]
+
+
+def _kinds(case: Case) -> list[Kind]:
+    agent = case.agent
+    if agent is None or agent.id == _SETUP:
+        return []
+    if agent.id in MAKERS or agent.id in _FORMS:
+        return [MAKERS[agent.id] if agent.id in MAKERS else _FORMS[agent.id][0]]
+    return [kind for kind, tool in TOOLS.items() if tool in agent.tools and mentions(case.task, kind)]
+
+
+def _wanted(case: Case, kind: Kind) -> Wanted | None:
+    agent_id = case.agent.id if case.agent else ""
+    if agent_id in MAKERS or changes_a_picture(case.task):
+        return wanted(kind, case.task, case.facts)
+    # Others make media beside their work: only where the task says what is to be seen.
+    seen = for_what(case.task) if agent_id in _FORMS else pictured(case.task, kind)
+    made = None if seen is None else wanted(kind, case.task, case.facts)
+    if seen is None or made is None:
+        return None
+    form = _FORMS[agent_id][1] if agent_id in _FORMS else "{subject}"
+    return replace(made, arguments={**made.arguments, "prompt": form.replace("{subject}", seen)})
+
+
+def _priced(call: Wanted, cap: MicroUsd | None, case: Case, prices: Prices) -> dict[str, Any]:
+    call = prices.fitting(call, cap, case.principal)
+    said, provider = prices.told(call, cap, case.principal)
+    arguments = dict(call.arguments)
+    if cap is not None and provider != DRAFT:
+        arguments["max_cost"] = json_usd(cap)
+    what = "Makes the clip." if call.kind is Kind.VIDEO else "Makes the picture."
+    agent_id = case.agent.id if case.agent else ""
+    if "prompt" in call.missing:
+        what = "One call a shot: put what is to be seen and how it moves into prompt."
+    elif call.missing:
+        what = f"{what[:-1]}, once you have added images=['<path, URL or output id>']: the task works on a picture."
+    elif agent_id in MAKERS:
+        what = f"{what[:-1]}; the prompt is the task's own words, so sharpen it by the method."
+    elif agent_id in _FORMS:
+        what = "One picture, to agree on the look before more are drawn; sharpen its prompt by the method."
+    else:
+        what = f"{what[:-1]}, once the text is agreed; take its words into the prompt."
+    return _call(TOOLS[call.kind], " ".join([what, *call.notes, said]), arguments, call.missing)
+
+
+def _cap(case: Case) -> MicroUsd | None:
+    """Return the most that all calls may cost: as given, or as the task of a media agent says."""
+    said = read_money(case.task) if case.agent is not None and case.agent.id in MAKERS else None
+    caps = [
+        cap for cap in (case.max_cost, None if said is None else MicroUsd(round(said * 1_000_000))) if cap is not None
+    ]
+    return min(caps) if caps else None
+
+
+def _trial(case: Case) -> list[dict[str, Any]]:
+    """Return the free picture that shows whether a new server works."""
+    if case.agent is None or case.agent.id != _SETUP:
+        return []
+    return [
+        _call(TOOLS[Kind.IMAGE], "A free test picture: proves that server, folders and host work together.", _TRIAL)
+    ]
+
+
+def _film(case: Case) -> list[dict[str, Any]]:
+    """Return the call of the workflow that makes more than one clip and joins them."""
+    seconds = read_duration(case.task)
+    makes = case.agent is not None and TOOLS[Kind.VIDEO] in case.agent.tools and mentions(case.task, Kind.VIDEO)
+    if not makes or seconds is None or seconds <= LONGEST_CLIP or FILM not in case.workflows:
+        return []
+    why = f"Makes script, frames and clips and joins them to one film of {seconds:g} s; needs no language model."
+    return [_call("run_agent", why, {"task": clip(case.task, VALUE), "workflow": FILM, **_capped(case)})]
+
+
+def _capped(case: Case) -> dict[str, Any]:
+    cap = _cap(case)
+    return {} if cap is None else {"max_cost": json_usd(cap)}
+
+
+def _skills(case: Case) -> list[dict[str, Any]]:
+    """Return the calls of the skills that fit, the first one with a brainstorm where there is one for it."""
+    known = _given(case.facts)
+    calls = [
+        _call(
+            "invoke_skill",
+            f"How professionals do it, with the known filled in: {skill.title.lower()}. Free, starts nothing.",
+            {"skill": skill.id, "input": clip(case.task, VALUE), **({"context": known} if known else {})},
+        )
+        for skill in case.skills[: case.fitting]
+    ]
+    return [*calls, *_brainstorm(case)]
+
+
+def _given(facts: Facts) -> dict[str, JsonValue]:
+    """Return what goes into the context of a call: short values as they are, long ones shortened."""
+    said = {key: value for key, value in facts.shown.items() if key not in facts.heard and value != MASK}
+    return {key: clip(value, GIVEN) if isinstance(value, str) else value for key, value in said.items()}
+
+
+def _brainstorm(case: Case) -> list[dict[str, Any]]:
+    slots = {
+        name: facts for name in ("product", "audience") if (facts := case.facts.get(name)) and isinstance(facts, str)
+    }
+    if not slots:
+        return []
+    for skill in case.skills[: case.fitting]:
+        for task in tasks().values():
+            if task.skills[0] == skill.id:
+                stage = case.facts.get("market_stage")
+                known = {"market_stage": stage} if stage in families()["market_stages"].by_id else {}
+                asked = {"task_type": task.id, **{key: clip(value, GIVEN) for key, value in slots.items()}, **known}
+                why = "Angles, headlines and a structure for this product and audience, to choose from. Free."
+                return [_call("invoke_skill", why, {"skill": skill.id, "brainstorm": asked})]
+    return []
+
+
+def _money(case: Case) -> list[dict[str, Any]]:
+    """Return the look-up of prices or spending, where the task asks for it and the agent may."""
+    agent, line = case.agent, folded(case.task)
+    if agent is None or "estimate_credits" not in agent.tools or agent.id == "image":
+        return []
+    if _SPENT.search(line):
+        return [
+            _call("estimate_credits", "What was spent this month, on what.", {"operation": "spent", "since": "month"})
+        ]
+    counts = {
+        f"{kind.value}s": sum(one.value for one in find_counts(case.task, kind)) for kind in (Kind.IMAGE, Kind.VIDEO)
+    }
+    usage = {name: count for name, count in counts.items() if count}
+    if usage and _COSTS.search(line):
+        why = "What these numbers cost, in dollars and credits, and which plan fits."
+        return [_call("estimate_credits", why, {"operation": "month", "usage": usage})]
+    kinds = [kind for kind in (Kind.VIDEO, Kind.IMAGE) if kind in agent.needs or mentions(case.task, kind)]
+    if not kinds or agent.id == "video_storyboard":
+        return []
+    why = "Lists the offers with limits, price and what is missing to use them. Free."
+    return [_call("estimate_credits", why, {"operation": kinds[0].value})]
+
+
+def _on(case: Case) -> list[dict[str, Any]]:
+    """Return how to go on: with the answers in the session, or with an agent that was not named."""
+    if case.agent is None:
+        best = [one for one in case.candidates[:1] if one.confidence >= LIKELY]
+        session = {"session_id": case.session_id} if case.session_id else {}
+        return [
+            _call("run_agent", f"The whole brief of {one.agent.title}, if that is who is meant.",
+                  {"task": clip(case.task, VALUE), "agent": one.agent.id, **session})
+            for one in best
+        ]  # fmt: skip
+    if case.session_id is None or not case.open:
+        return []
+    keys = ", ".join(case.open[:4])
+    why = f"When the user has answered: put the answers into context (keys {keys}); the session keeps them."
+    asked = {"task": clip(case.task, VALUE), "agent": case.agent.id, "session_id": case.session_id}
+    return [_call("run_agent", why, asked, ("context",))]

@@ -1,0 +1,190 @@
+"""The calls that would make the pictures and clips of a task, with what each costs as things are configured."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from darkroom.domain.kinds import Kind
+from darkroom.domain.reading import (
+    IMAGE_NOUNS,
+    VIDEO_NOUNS,
+    find_counts,
+    find_durations,
+    find_ratios,
+    find_resolutions,
+    find_sizes,
+    folded,
+    read_count,
+    read_duration,
+    read_ratio,
+    read_resolution,
+    read_size,
+    without,
+)
+from darkroom.domain.request import MAX_COUNT, clip
+from darkroom.llm.handoff_facts import Facts, refers
+from darkroom.services.intents import COUNTED
+
+TOOLS = {Kind.IMAGE: "generate_image", Kind.VIDEO: "generate_video"}
+PROMPT, LONGEST_CLIP = 600, 15
+"""Letters of a prompt; seconds of one clip."""
+PICTURES = ("images", "image", "source", "references", "reference", "frames", "picture", "pictures", "photo", "photos",
+            "product_image", "keep_same", "visuals")  # fmt: skip
+"""Keys under which pictures are given."""
+_NOUNS = {Kind.IMAGE: IMAGE_NOUNS, Kind.VIDEO: VIDEO_NOUNS}
+_ASKING = re.compile(
+    r"^(?:(?:hi|hello|hey|ok|okay)\b[,.!]?\s*)?(?:please\s+|kindly\s+|can you\s+|could you\s+|would you\s+|i need\s+|"
+    r"we need\s+|i want\s+|i'd like\s+|i would like\s+|you to\s+|just\s+|to\s+(?=make|create|generate))*"
+    r"(?:(?:make|create|generate|render|produce|draw|paint|sketch|show|give|get|have)\s+(?:(?:me|us)\s+)?)?"
+    r"(?:an?\s+|the\s+(?=\w+\s+(?:of|for)\b)|some\s+)?"
+)
+_PLAIN = re.compile(
+    r"^(?:(?:short|new|nice|simple|quick)\s+)*(?:images?|pictures?|pics?|videos?|clips?)\s+(?:of|showing)\s+"
+)
+_CHANGES = re.compile(
+    r"\b(?:remove|retouch|replace|extend|recolou?r|crop|brighten|upscale|restore|edit|change (?:only )?the|animate|"
+    r"bring\b.{0,40}\bto life|put (?:our|my|the|this)|make (?:the|it|her|him)\b.{0,40}\b(?:blu|dark|bright|larg|small|"
+    r"warm|cold|whit|drive|move|walk|smil)\w*|turn (?:the|this|my|our)|from the first frame)\b"
+    r"|\b(?:this|these|attached|uploaded|existing) (?:\w+ )?(?:picture|photo|photograph|image|still|drawing|"
+    r"painting|frame)s?\b"
+)
+_AMOUNT = re.compile(
+    r",?\s*(?:\b(?:inside|within|for|under|below|at most|up to|max(?:imum)?|less than)\s+)?"
+    r"(?:\$\s?\d[\d.,]*|\b\d[\d.,]*\s(?:dollars|usd|cents))(?!\w)"
+)
+_SOURCE = re.compile(
+    r"(?:[a-z_]{3,12}=)?(?:out_[0-9a-z_]{3,60}|https?://[^\s,;\"')]+|[\w./~-]{0,200}[\w-]\.(?:png|jpe?g|webp|gif|avif))(?![\w])",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One call that makes media, before its price is known."""
+
+    kind: Kind
+    arguments: dict[str, Any]
+    notes: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    """Arguments that must be added before it can do the task."""
+
+
+def mentions(task: str, kind: Kind) -> bool:
+    """Return whether a task speaks of pictures, or of clips."""
+    return re.search(rf"\b(?:{_NOUNS[kind]}|{'photography|visuals?' if kind is Kind.IMAGE else 'footage|b-roll'})\b",
+                     folded(task)) is not None  # fmt: skip
+
+
+def changes_a_picture(task: str) -> bool:
+    """Return whether a task works on a picture that there already is."""
+    return _CHANGES.search(folded(task)) is not None
+
+
+def pictures(facts: Facts, task: str) -> list[str]:
+    """Return the pictures that were given: paths, URLs and output ids, in the context or the task."""
+    found: list[str] = []
+    for name in PICTURES:
+        value = facts.get(name)
+        for part in value if isinstance(value, list) else [value]:
+            if isinstance(part, str) and _SOURCE.fullmatch(part.strip()):
+                found.append(part.strip())
+            elif isinstance(part, str):
+                found += [match[0].rstrip(".") for match in _SOURCE.finditer(part)]
+    found += [match[0].rstrip(".") for match in _SOURCE.finditer(task)]
+    return list(dict.fromkeys(found))[:8]
+
+
+def subject(task: str, kind: Kind) -> str:
+    """Return what is to be seen, in the task's words: without the asking, the number, length and shape."""
+    text = re.sub(r"\s+", " ", task).strip()
+    for part in (COUNTED, _AMOUNT):
+        match = part.search(folded(text))
+        text = text[: match.start()] + text[match.end() :] if match else text
+    found: list[Any] = [*find_ratios(text), *find_sizes(text), *find_counts(text, kind)[:1]]
+    if kind is Kind.VIDEO:
+        found += [*find_durations(text), *find_resolutions(text)]
+    several = bool(find_counts(text, kind))
+    text = without(text, found) or text
+    for asking in (_ASKING, _PLAIN):
+        match = asking.match(folded(text))
+        text = text[match.end() if match else 0 :]
+    if several:
+        text = re.sub(rf"^((?:[\w-]+ ){{0,3}}?)({_NOUNS[kind]})\b", _singular, text, count=1, flags=re.IGNORECASE)
+    return clip(text.strip(" .,:;?!"), PROMPT)
+
+
+def pictured(task: str, kind: Kind) -> str | None:
+    """Return what a picture or clip that a task mentions is to show: `a post with a picture of our terrace`."""
+    text = re.sub(r"\s+", " ", task)
+    match = re.search(rf"\b(?:{_NOUNS[kind]}) (?:of|showing|with) (?P<seen>[^.;:?!]{{6,}})", folded(text))
+    return None if match is None else text[match.start("seen") : match.end("seen")].strip(" ,")
+
+
+def for_what(task: str) -> str | None:
+    """Return what the work of a task is for: `a storyboard for a hotel` gives `a hotel`."""
+    text = re.sub(r"\s+", " ", task)
+    found: list[Any] = [*find_durations(text), *find_ratios(text)]
+    text = without(text, found)
+    match = re.search(r"\b(?:for|of|film|about) (?P<what>(?:an?|our|the|my) [^.;:?!,]{4,})", folded(text))
+    return None if match is None else text[match.start("what") : match.end("what")].strip()
+
+
+def _singular(match: re.Match[str]) -> str:
+    return match[1] + (match[2].removesuffix("s") if not match[2].endswith("sketches") else match[2][:-2])
+
+
+def wanted(kind: Kind, task: str, facts: Facts, form: str = "{subject}") -> Wanted | None:
+    """Return the call that makes what a task asks for; None where it says nothing to be seen.
+
+    Args:
+        kind: Picture or clip.
+        task: What was asked.
+        facts: What is known; its ratio, size, length and pictures are used.
+        form: How a prompt is worded, with `{subject}`.
+    """
+    sources, edits = pictures(facts, task), changes_a_picture(task)
+    seen = clip(task.strip(), PROMPT) if edits else subject(task, kind)
+    if not re.search(r"[^\W\d_]{2}", seen):
+        return None
+    for source in sources:
+        seen = seen.replace(source, "the picture")
+    arguments: dict[str, Any] = {
+        "prompt": seen if edits else form.replace("{subject}", seen),
+        **_shape(task, facts, kind),
+    }
+    count = read_count(task, kind) or 1
+    if count > 1:
+        arguments["n"] = min(count, MAX_COUNT)
+    notes = [f"{count} are wanted in all."] if count > MAX_COUNT else []
+    if kind is Kind.VIDEO:
+        notes += _length(task, facts, arguments)
+    if sources:
+        arguments["images"] = sources
+    missing = ("images",) if edits and not sources else ("prompt",) if refers(task) else ()
+    return Wanted(kind, arguments, tuple(notes), missing)
+
+
+def _shape(task: str, facts: Facts, kind: Kind) -> dict[str, Any]:
+    """Return size or ratio, and a clip's resolution, as the task or the context say."""
+    told = " ".join(str(facts.get(name) or "") for name in ("size", "ratio", "aspect_ratio", "placement", "delivery"))
+    size, ratio = read_size(task) or read_size(told), read_ratio(task) or read_ratio(told)
+    shape: dict[str, Any] = {}
+    if kind is Kind.IMAGE and size:
+        shape["size"] = size
+    elif ratio:
+        shape["aspect_ratio"] = ratio
+    if kind is Kind.VIDEO and (resolution := read_resolution(task) or read_resolution(told)):
+        shape["resolution"] = resolution
+    return shape
+
+
+def _length(task: str, facts: Facts, arguments: dict[str, Any]) -> list[str]:
+    """Set the length; return what to say where it is more than one clip."""
+    told = facts.get("duration", "length")
+    seconds = read_duration(task) or (read_duration(told) if isinstance(told, str) else told)
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 0.5:
+        return []
+    if seconds > LONGEST_CLIP:
+        return [f"{seconds:g} s is more than one clip: this makes one, cut the whole into shots of 4 to 8 s each."]
+    arguments["duration"] = seconds
+    return []
