@@ -104,3 +104,54 @@ async def test_a_tick_wakes_without_saying_that_there_is_work() -> None:
         bus.tick()
         assert await bus.next_work(60) == Wake(work=False, asked=frozenset())
         assert await bus.next_work(-1) == Wake(work=False, asked=frozenset())
+
+
+# Runs
+
+
+async def woken(bus: Bus) -> bool:
+    """Return whether the one who advances runs does not have to wait."""
+    done = anyio.Event()
+
+    async def wait() -> None:
+        await bus.next_run_work(3600)
+        done.set()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(wait)
+        await anyio.wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
+    return done.is_set()
+
+
+async def test_the_one_who_advances_runs_is_woken_by_runs_by_jobs_and_by_other_processes() -> None:
+    bus = Bus()
+    assert not await woken(bus)
+    for wake in (bus.run_work, bus.elsewhere, lambda: bus.changed("job_1")):
+        wake()
+        wake()
+        assert await woken(bus)
+        assert not await woken(bus), "it was told"
+
+
+async def test_progress_of_a_job_tells_its_waiters_and_advances_no_run() -> None:
+    bus = Bus()
+    with bus.watch("job_1") as watch:
+        bus.progress("job_1", Progress(0.5))
+        assert await watch.wait(0)
+    assert not await woken(bus)
+
+
+async def test_a_wait_for_runs_ends_in_its_time() -> None:
+    with anyio.fail_after(5):
+        await Bus().next_run_work(-1)
+        await Bus().next_run_work(0.01)
+
+
+async def test_what_happens_during_a_wait_for_runs_ends_it() -> None:
+    bus = Bus()
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(bus.next_run_work, 3600)
+            await anyio.wait_all_tasks_blocked()
+            bus.run_work()
