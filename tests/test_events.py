@@ -118,11 +118,52 @@ async def test_who_watches_all_hears_of_moves_and_not_of_mere_progress() -> None
     assert not watch.changed.is_set()
 
 
-async def test_runs_are_looked_for_after_every_move_and_at_the_latest_after_a_while() -> None:
+# Runs
+
+
+async def woken(bus: Bus) -> bool:
+    """Return whether the one who advances runs does not have to wait."""
+    done = anyio.Event()
+
+    async def wait() -> None:
+        await bus.next_run_work(3600)
+        done.set()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(wait)
+        await anyio.wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
+    return done.is_set()
+
+
+async def test_the_one_who_advances_runs_is_woken_by_runs_by_jobs_and_by_other_processes() -> None:
     bus = Bus()
-    with anyio.fail_after(5) as scope:
-        for say in (lambda: bus.changed("a"), bus.run_work, bus.elsewhere):
-            say()
-            await bus.next_run_work(60)
-        await bus.next_run_work(-1)
-    assert not scope.cancelled_caught
+    assert not await woken(bus)
+    for wake in (bus.run_work, bus.elsewhere, lambda: bus.changed("job_1")):
+        wake()
+        wake()
+        assert await woken(bus)
+        assert not await woken(bus), "it was told"
+
+
+async def test_progress_of_a_job_tells_its_waiters_and_advances_no_run() -> None:
+    bus = Bus()
+    with bus.watch("job_1") as watch:
+        bus.progress("job_1", Progress(0.5))
+        assert await watch.wait(0)
+    assert not await woken(bus)
+
+
+async def test_a_wait_for_runs_ends_in_its_time() -> None:
+    with anyio.fail_after(5):
+        await Bus().next_run_work(-1)
+        await Bus().next_run_work(0.01)
+
+
+async def test_what_happens_during_a_wait_for_runs_ends_it() -> None:
+    bus = Bus()
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(bus.next_run_work, 3600)
+            await anyio.wait_all_tasks_blocked()
+            bus.run_work()

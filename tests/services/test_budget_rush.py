@@ -73,8 +73,8 @@ async def test_of_two_hundred_calls_at_once_exactly_those_that_fit_get_through(a
                 tasks.start_soon(call, number)
     assert (len(made), len(refused)) == (FIT, CALLS - FIT)
     assert await stored(app) == set(made)
-    said = "This may cost $0.04; of the daily budget of $0.70 only $0.02 is left ($0.68 used, $0.68 of it by jobs that"
-    assert {error.message for error in refused} == {f"{said} are not done)."}
+    said = "This may cost $0.04; of the daily budget of $0.70 only $0.02 is left ($0.68 used, $0.68 of it by work that"
+    assert {error.message for error in refused} == {f"{said} is not done)."}
 
 
 async def test_a_new_day_has_room_for_as_many_again(app: App, clock: FakeClock) -> None:

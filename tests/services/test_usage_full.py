@@ -256,6 +256,16 @@ def test_the_shares_of_everything_but_labels_make_the_total(what: str) -> None:
     assert sum(share.submissions for share in usage.by(what)) == len(usage.spent)
 
 
+def test_shares_are_told_by_agent_and_tier_and_what_had_none_is_named_so() -> None:
+    usage = make_usage(
+        make_spent(agent="designer", tier="premium"),
+        make_spent(agent="copywriter", tier="premium", micro_usd=MicroUsd(7)),
+        make_spent(micro_usd=MicroUsd(1)),
+    )
+    assert shares(usage, "agent") == [("designer", 1, 40_000), ("copywriter", 1, 7), ("(none)", 1, 1)]
+    assert shares(usage, "tier") == [("premium", 2, 40_007), ("(none)", 1, 1)]
+
+
 # The book
 
 

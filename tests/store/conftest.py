@@ -6,20 +6,21 @@ from pathlib import Path
 import pytest
 
 from darkroom.events import Bus
-from darkroom.store.base import JobStore
+from darkroom.store.run_base import RunStore
 from factories import FakeClock
+from helpers_runs import Stores
 
-MakeStore = Callable[[], JobStore]
-OpenStore = Callable[[], Awaitable[JobStore]]
+MakeStore = Callable[[], Stores]
+OpenStore = Callable[[], Awaitable[Stores]]
 
 
-def _sqlite(folder: Path, bus: Bus, clock: FakeClock) -> JobStore:
+def _sqlite(folder: Path, bus: Bus, clock: FakeClock) -> Stores:
     from darkroom.store.sqlite import SqliteStore
 
     return SqliteStore(folder / "darkroom.db", bus, clock)
 
 
-STORES: dict[str, Callable[[Path, Bus, FakeClock], JobStore]] = {"sqlite": _sqlite}
+STORES: dict[str, Callable[[Path, Bus, FakeClock], Stores]] = {"sqlite": _sqlite}
 
 
 @pytest.fixture
@@ -37,14 +38,14 @@ def make_store(request: pytest.FixtureRequest, tmp_path: Path, bus: Bus, clock: 
     """Makes closed stores that share their data, each as another process would have it; the first one has `bus`."""
     buses = iter([bus])
 
-    def make() -> JobStore:
+    def make() -> Stores:
         return STORES[request.param](tmp_path / "data", next(buses, Bus()), clock)
 
     return make
 
 
 @pytest.fixture
-async def store(make_store: MakeStore) -> AsyncGenerator[JobStore]:
+async def store(make_store: MakeStore) -> AsyncGenerator[Stores]:
     opened = make_store()
     await opened.open()
     yield opened
@@ -54,9 +55,9 @@ async def store(make_store: MakeStore) -> AsyncGenerator[JobStore]:
 @pytest.fixture
 async def open_another(make_store: MakeStore) -> AsyncGenerator[OpenStore]:
     """Opens further stores with the same data, and closes them after the test."""
-    opened: list[JobStore] = []
+    opened: list[Stores] = []
 
-    async def another() -> JobStore:
+    async def another() -> Stores:
         opened.append(make_store())
         await opened[-1].open()
         return opened[-1]
@@ -64,3 +65,9 @@ async def open_another(make_store: MakeStore) -> AsyncGenerator[OpenStore]:
     yield another
     for item in opened:
         await item.close()
+
+
+@pytest.fixture
+def runs(store: Stores) -> RunStore:
+    """The runs of the store."""
+    return store.runs

@@ -116,7 +116,7 @@ async def test_a_second_one_that_passes_a_limit_changes_nothing(store: JobStore)
         await store.reroute(part.ref, OWNER, refusal(), other_offer(), next_row(70_001), [make_limit(100_000)])
     assert caught.value.message == (
         "This may cost $0.070001; of the daily budget of $0.10 only $0.07 is left "
-        "($0.03 used, $0.03 of it by jobs that are not done)."
+        "($0.03 used, $0.03 of it by work that is not done)."
     )
     assert await everything(store) == before
     assert await store.reroute(part.ref, OWNER, refusal(), other_offer(), next_row(70_000), [make_limit(100_000)])

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from darkroom.domain.job import ENDED, LedgerKind, State
-from darkroom.domain.run import RunState
+from darkroom.domain.run import Awaits, Callback, Delivery, Mode, Run, RunKind, RunState, Session
 from darkroom.errors import StorageNewer
 from darkroom.store.migrate import migrate, migrations, statements, version_of
+from darkroom.store.sqlite.money import IN_TREE
+from darkroom.store.sqlite.runs import READY
 
 STEPS = {
     1: "CREATE TABLE a (x INTEGER);\nINSERT INTO a VALUES (1);",
@@ -185,6 +187,10 @@ def test_a_last_statement_without_its_semicolon_is_not_lost() -> None:
         ("submissions", "state", State),
         ("runs", "state", RunState),
         ("ledger", "kind", LedgerKind),
+        ("runs", "kind", RunKind),
+        ("runs", "mode", Mode),
+        ("runs", "awaits", Awaits),
+        ("callbacks", "state", Delivery),
     ],
 )
 def test_the_words_that_a_column_may_hold_are_those_of_its_enumeration(
@@ -192,7 +198,7 @@ def test_the_words_that_a_column_may_hold_are_those_of_its_enumeration(
 ) -> None:
     migrate(db, migrations("sqlite"))
     sql = db.execute("SELECT sql FROM sqlite_master WHERE name = ?", (table,)).fetchone()[0]
-    words = re.search(rf"\b{column} TEXT NOT NULL CHECK \({column} IN \((.*?)\)\)", sql)
+    words = re.search(rf"\b{column} TEXT(?: NOT NULL)? CHECK \({column} IN \((.*?)\)\)", sql)
     assert words is not None
     assert re.findall(r"'(\w+)'", words[1]) == [str(value) for value in values]
 
@@ -225,6 +231,50 @@ def test_a_file_of_the_first_version_keeps_its_jobs(db: sqlite3.Connection) -> N
         ("job_1", "failed", 8),
     ]
     assert db.execute("SELECT state, updated_at FROM submissions").fetchall() == [("running", 7), ("failed", 7)]
+
+
+def test_a_file_from_before_there_were_runs_keeps_its_jobs_and_its_money(db: sqlite3.Connection) -> None:
+    steps = migrations("sqlite")
+    migrate(db, {number: sql for number, sql in steps.items() if number <= 5})
+    db.execute(
+        """INSERT INTO jobs (id, principal, kind, mode, outcome, request, request_hash, created_at, updated_at,
+           finished_at) VALUES ('job_1', 'local', 'image', 'text_to_image', 'succeeded', '{}', 'x', 5, 7, 8)"""
+    )
+    sql = """INSERT INTO ledger (job_id, submission, kind, micro_usd, at, certain, principal, provider, model)
+             VALUES ('job_1', 0, ?, ?, 5, 1, 'local', 'acme', 'm')"""
+    db.executemany(sql, [("reserved", 40), ("settled", 30)])
+    columns = "job_id, provider, model, reserved, micro_usd, certain, open"
+    before = db.execute(f"SELECT {columns} FROM spending").fetchall()
+    migrate(db, steps)
+    assert db.execute("SELECT id, run_id, outcome, finished_at FROM jobs").fetchall() == [
+        ("job_1", None, "succeeded", 8)
+    ]
+    assert db.execute(f"SELECT {columns} FROM spending").fetchall() == before == [("job_1", "acme", "m", 40, 30, 1, 0)]
+    assert db.execute("SELECT priced, released FROM spending").fetchall() == [(1, 0)]
+    for table in ("runs", "run_events", "sessions", "callbacks"):
+        assert db.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
+
+
+def test_a_run_in_the_database_has_every_field_of_a_run(db: sqlite3.Connection) -> None:
+    migrate(db, migrations("sqlite"))
+    for table, model in (("runs", Run), ("sessions", Session), ("callbacks", Callback)):
+        assert [row[1] for row in db.execute(f"PRAGMA table_info({table})")] == list(model.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("sql", "index"),
+    [
+        (f"SELECT 1 FROM runs WHERE {READY} LIMIT 1", "runs_free"),
+        (f"SELECT SUM(micro_usd) FROM spending WHERE {IN_TREE}", "runs_parent"),
+        (f"SELECT SUM(micro_usd) FROM spending WHERE {IN_TREE}", "jobs_run"),
+        ("SELECT 1 FROM callbacks WHERE state = 'due' AND due_at <= ?1 LIMIT 1", "callbacks_due"),
+    ],
+)
+def test_what_is_asked_again_and_again_is_found_by_an_index(db: sqlite3.Connection, sql: str, index: str) -> None:
+    migrate(db, migrations("sqlite"))
+    plan = " ".join(row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}", (1,)))
+    assert index in plan
+    assert "SCAN reserved" not in plan
 
 
 def test_every_table_is_strict(db: sqlite3.Connection) -> None:

@@ -39,8 +39,8 @@ def check_limits(db: sqlite3.Connection, limits: Sequence[Limit], amount: int) -
             left = max(limit.cap - row["spent"], 0)
             raise BudgetExceeded(
                 f"This may cost {show_usd(amount)}; of the {limit.name} of {show_usd(limit.cap)} only "
-                f"{show_usd(left)} is left ({show_usd(row['spent'])} used, {show_usd(row['open'])} of it by jobs "
-                "that are not done).",
+                f"{show_usd(left)} is left ({show_usd(row['spent'])} used, {show_usd(row['open'])} of it by work "
+                "that is not done).",
                 field="max_cost",
                 hint=f"Nothing was stored or sent. {_way_out(limit)}",
             )
