@@ -1,0 +1,260 @@
+"""The books of one run: every move of it is one write, and every model call has its row in the ledger."""
+
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from pydantic import JsonValue
+
+from darkroom.domain.job import LedgerKind, LedgerRow
+from darkroom.domain.money import FREE, MicroUsd
+from darkroom.domain.run import Action, Awaits, Message, Mode, Run, RunState
+from darkroom.errors import BudgetExceeded, DarkroomError, SubmitUnknown
+from darkroom.llm.kit import LoopKit
+from darkroom.llm.limits import BROKEN
+from darkroom.services.caps import OfRun, Terms, run_limits
+from darkroom.store.base import Limit
+from darkroom.store.run_base import RunChange
+
+
+class Lost(Exception):
+    """The run is somebody else's by now."""
+
+
+class Saved(Exception):
+    """The run was put by: it ended, waits, or was given back."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run.id)
+        self.run = run
+
+
+class Stopped(Exception):
+    """Somebody wants the run cancelled."""
+
+
+class Book:
+    """Writes down what becomes of a run that we own."""
+
+    def __init__(self, kit: LoopKit, run: Run, owner: str) -> None:
+        self.kit = kit
+        self.run = run
+        self._owner = owner
+        self.cap = kit.caps.cap(Terms(principal=run.principal, max_cost=run.max_cost))
+        """The most that it and everything in it may cost."""
+        self.said: str | None = None
+        """The newest words of the model."""
+        self._warnings: tuple[str, ...] = ()
+
+    @property
+    def of_run(self) -> OfRun:
+        """What jobs are told of the run that they are part of."""
+        return OfRun(self.run.id, self.run.root, self.cap)
+
+    def now(self) -> int:
+        """Return the time, in milliseconds."""
+        return self.kit.clock.now()
+
+    def warn(self, *warnings: str) -> None:
+        """Say something with the next write."""
+        self._warnings = (*self._warnings, *warnings)
+
+    async def save(self, *, work: dict[str, Any] | None = None, **change: Any) -> Run:
+        """Write a change; `work` is laid over what is there.
+
+        Raises:
+            Lost: If the run is not ours any more.
+            BudgetExceeded: If a limit would be passed; nothing is changed.
+            StorageError: If it cannot be kept.
+        """
+        laid = None if work is None else {**self.run.work, **work}
+        warnings, self._warnings = self._warnings, ()
+        told = RunChange(at=self.now(), work=laid, warnings=warnings, **change)
+        try:
+            saved = await self.kit.runs.save(self.run, self._owner, told)
+        except BudgetExceeded:
+            self._warnings = warnings
+            raise
+        if saved is None:
+            raise Lost
+        self.run = saved
+        return saved
+
+    async def look(self) -> None:
+        """Look whether somebody wants the run cancelled.
+
+        Raises:
+            Stopped: If so.
+            Lost: If it is gone.
+        """
+        fresh = await self.kit.runs.get(self.run.id)
+        if fresh is None:
+            raise Lost
+        if fresh.cancel_requested_at is not None:
+            raise Stopped
+
+    # Model calls
+
+    async def recover(self) -> None:
+        """Book a model call whose process ended in the middle of it: it may have been charged.
+
+        Raises:
+            Saved: If that has happened too often in a row.
+        """
+        if not self.run.work.get("asking"):
+            return
+        broken = int(self.run.work.get("broken", 0)) + 1
+        work = {"asking": False, "broken": broken}
+        rows = await self._open_rows()
+        if broken >= BROKEN:
+            error = SubmitUnknown(
+                f"Asking the language model was broken off {broken} times in a row, by the end of the process.",
+                hint="It is not asked again by itself. Look into the log, then start a new run.",
+            )
+            await self.fail(error, work=work, ledger=rows)
+        await self.save(work=work, ledger=rows)
+
+    async def _open_rows(self) -> tuple[LedgerRow, ...]:
+        """Return rows that settle what is only reserved, by its estimate and as uncertain."""
+        rows = await self.kit.runs.ledger(self.run.id)
+        closed = {row.submission for row in rows if row.kind is not LedgerKind.RESERVED}
+        open_rows = [row for row in rows if row.submission not in closed]
+        return tuple(
+            self._row(LedgerKind.SETTLED, row.micro_usd, certain=False, turn=row.submission) for row in open_rows
+        )
+
+    async def begin(self, messages: list[Any], model: str | None, most: MicroUsd | None) -> None:
+        """Write down that the model is about to be asked: the conversation, and what it may cost at most.
+
+        Args:
+            messages: The conversation, as JSON data.
+            model: Whose call is booked, as provider/model; None where the caller's own model is asked, for nothing.
+            most: The high estimate; None where no price is known.
+
+        Raises:
+            Saved: If a cap or budget would be passed.
+        """
+        work = {"messages": messages, "asking": True, "deferred": None}
+        if model is None:
+            await self.save(work=work, mode=Mode.CLIENT)
+            return
+        row = self._row(LedgerKind.RESERVED, most or FREE, certain=most is not None, turn=self.run.turn + 1)
+        limits = self._limits()
+        try:
+            await self.save(
+                work=work, mode=Mode.LOOP, model=model, turn=self.run.turn + 1, ledger=(row,), limits=limits
+            )
+        except BudgetExceeded as exc:
+            await self.fail(exc)
+
+    def _limits(self) -> tuple[Limit, ...]:
+        own = self.kit.caps.limits(self.run.principal, self.now())
+        return (*own, *run_limits(self.of_run))
+
+    def settled(self, cost: MicroUsd | None, *, certain: bool) -> tuple[LedgerRow, ...]:
+        """Return the row that ends the reservation of the present call."""
+        return (self._row(LedgerKind.SETTLED, cost or FREE, certain=certain and cost is not None),)
+
+    def released(self) -> tuple[LedgerRow, ...]:
+        """Return the row that takes the reservation of the present call back: nothing was charged."""
+        return (self._row(LedgerKind.RELEASED, FREE),)
+
+    def _row(self, kind: LedgerKind, amount: int, *, certain: bool = True, turn: int | None = None) -> LedgerRow:
+        return LedgerRow(
+            job_id=self.run.id,
+            submission=self.run.turn if turn is None else turn,
+            kind=kind,
+            micro_usd=MicroUsd(amount),
+            at=self.now(),
+            certain=certain,
+        )
+
+    async def left(self) -> MicroUsd | None:
+        """Return what may still be spent in the run; None where nothing caps it."""
+        if self.cap is None:
+            return None
+        spent = await self.kit.runs.cost(self.run.root)
+        return MicroUsd(max(self.cap - spent.actual, 0))
+
+    async def act(self, tool: str, key: str, job_id: str) -> None:
+        """Keep that a job was started."""
+        await self.save(actions=(Action(tool=tool, job_id=job_id, key=key),))
+
+    # Ends and pauses
+
+    async def wait(self, awaits: Awaits, **change: Any) -> NoReturn:
+        """Put the run by until something happens.
+
+        Raises:
+            Saved: Always.
+        """
+        work = {"asking": False, **change.pop("work", {})}
+        raise Saved(await self.save(target=RunState.WAITING, awaits=awaits, work=work, **change))
+
+    async def give_back(self, due_at: int, **change: Any) -> NoReturn:
+        """Give the run back, to be gone on with at a time.
+
+        Raises:
+            Saved: Always.
+        """
+        raise Saved(await self.save(target=RunState.QUEUED, release=True, due_at=due_at, **change))
+
+    async def succeed(self, output: str, data: dict[str, JsonValue] | None) -> Run:
+        """End the run with its result, and let the session remember it."""
+        return await self.save(
+            target=RunState.SUCCEEDED,
+            output=output,
+            data=data,
+            history=self._history(output),
+            work=_without_talk(self.run),
+        )
+
+    async def fail(self, error: DarkroomError, *, work: dict[str, Any] | None = None, **change: Any) -> NoReturn:
+        """End the run with an error that says what is kept and how to go on.
+
+        Raises:
+            Saved: Always.
+        """
+        said = self.said
+        told = {**error.to_dict(), "hint": " ".join(filter(None, [error.hint, self._kept(), self._onward()]))}
+        raise Saved(
+            await self.save(
+                target=RunState.FAILED,
+                error=told,
+                output=said,
+                history=self._history(said) if said else (),
+                work={**(work or {}), **_without_talk(self.run)},
+                **change,
+            )
+        )
+
+    async def cancel(self) -> Run:
+        """End the run as it was wished; jobs that it started go on, since they are paid for."""
+        rows = await self._open_rows()
+        return await self.save(target=RunState.CANCELLED, output=self.said, ledger=rows, work=_without_talk(self.run))
+
+    def _kept(self) -> str:
+        ids = [action.job_id for action in self.run.actions if action.job_id]
+        if not ids:
+            return "No job was started in it." if self.said is None else "What was said so far is in output."
+        more = f" and {len(ids) - 5} more" if len(ids) > 5 else ""
+        return f"What it started is kept: {', '.join(ids[:5])}{more} (check_job shows them)."
+
+    def _onward(self) -> str:
+        session = self.run.session_id
+        if session and self.said:
+            return f"Go on with run_agent(task='go on', session_id='{session}')."
+        return "Start again with run_agent, and say in the task what is there already."
+
+    def _history(self, answer: str) -> Sequence[Message]:
+        if self.run.session_id is None:
+            return ()
+        now = self.now()
+        return (
+            Message(role="user", content=self.run.task, at=self.run.created_at, run_id=self.run.id),
+            Message(role="assistant", content=answer, at=now, run_id=self.run.id),
+        )
+
+
+def _without_talk(run: Run) -> dict[str, Any]:
+    """Return what empties the part of `work` that only a run under way needs."""
+    return {key: None for key in ("messages", "deferred", "pending") if key in run.work} | {"asking": False}

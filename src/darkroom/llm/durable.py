@@ -1,0 +1,225 @@
+"""A model whose every request is written down before and after it, so that a killed process loses none."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, ModelResponse, TextPart, ToolCallPart
+from pydantic_ai.models import Model, ModelRequestParameters
+from pydantic_ai.models.wrapper import WrapperModel
+from pydantic_ai.settings import ModelSettings
+
+from darkroom.domain.money import MicroUsd
+from darkroom.domain.run import Awaits
+from darkroom.domain.sampling import Suspended
+from darkroom.errors import (
+    BudgetExceeded,
+    ContentBlocked,
+    DarkroomError,
+    StorageError,
+    TimedOut,
+    UnexpectedAnswer,
+)
+from darkroom.llm.book import Book
+from darkroom.llm.limits import ANSWER_TOKENS, REFUSALS, SAME_CALLS, TOKENS, TURNS, most_tokens, pause_s
+from darkroom.llm.sampling import SamplingModel
+from darkroom.llm.wire import ESTIMATED, TOLD_COST, texts_of
+from darkroom.net.classify import Verdict, verdict_of
+from darkroom.services.chat_models import ChatChoice
+
+WAITS = "wait_for_jobs"
+"""The one tool whose repetition is no sign of a model that turns in circles."""
+
+
+class DurableModel(WrapperModel):
+    """Asks the model that it wraps, and keeps the books.
+
+    Args:
+        wrapped: Who is asked.
+        book: Of the run.
+        choice: Whose tokens are paid for; None where the caller's own model is asked.
+        talk: The conversation as the library keeps it, growing.
+    """
+
+    def __init__(self, wrapped: Model[Any], book: Book, choice: ChatChoice | None, talk: list[ModelMessage]) -> None:
+        super().__init__(wrapped)
+        self._book = book
+        self._choice = choice
+        self._talk = talk
+
+    async def request(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+    ) -> ModelResponse:
+        """Ask, once more where the answer was lost.
+
+        Raises:
+            Saved: If the run ends, waits, or is given back instead.
+            Stopped: If it is to be cancelled.
+            Lost: If it is somebody else's by now.
+            StorageError: If it cannot be kept.
+        """
+        started = bool(messages) and isinstance(messages[-1], ModelResponse)  # a turn that the provider interrupted
+        talk = [*self._talk, messages[-1]] if started else list(self._talk)
+        while True:
+            await self._may_go_on(talk)
+            most = self._most(messages, model_request_parameters)
+            await self._book.begin(as_json(talk), self._choice and self._choice.name, most)
+            try:
+                answer = await self.wrapped.request(messages, model_settings, model_request_parameters)
+            except Suspended:
+                await self._book.wait(Awaits.CLIENT, waiting_for=(), due_at=0, work={"pending": self._pending()})
+            except StorageError:
+                raise
+            except DarkroomError as exc:
+                await self._unanswered(exc, most)
+            else:
+                await self._answered(answer, talk, most)
+                return answer
+
+    async def _may_go_on(self, talk: Sequence[ModelMessage]) -> None:
+        """Look at everything that ends a run before the model is asked again."""
+        book, run = self._book, self._book.run
+        await book.look()
+        own = talk[int(run.work.get("base", 0)) :]
+        answers = [message for message in own if isinstance(message, ModelResponse)]
+        book.said = last_words(answers) or book.said
+        if len(answers) >= TURNS:
+            await book.fail(BudgetExceeded(f"The run has used its {TURNS} turns and was stopped."))
+        if run.input_tokens + run.output_tokens >= TOKENS:
+            await book.fail(BudgetExceeded(f"The run has used its {TOKENS:,} tokens and was stopped."))
+        if run.deadline_at is not None and book.now() >= run.deadline_at:
+            await book.fail(TimedOut("The run's time is over."))
+        if (same := _in_circles(answers)) is not None:
+            await book.fail(
+                UnexpectedAnswer(
+                    f"The model called {same} {SAME_CALLS} times in a row with the same arguments and was stopped.",
+                    hint="Say the task in other words, or name another model.",
+                )
+            )
+
+    def _most(self, messages: Sequence[ModelMessage], params: ModelRequestParameters) -> MicroUsd | None:
+        """Return the most that a request may cost; None where no price is known or none is paid."""
+        if self._choice is None:
+            return None
+        tools = [*params.function_tools, *params.output_tools]
+        texts = [text for message in messages for text in texts_of(message.parts)]
+        texts += [json.dumps([tool.name, tool.description, tool.parameters_json_schema]) for tool in tools]
+        return self._choice.cost(sum(map(most_tokens, texts)), ANSWER_TOKENS)
+
+    async def _answered(self, answer: ModelResponse, talk: Sequence[ModelMessage], most: MicroUsd | None) -> None:
+        """Book an answer, and end the run where it is a refusal."""
+        book, usage = self._book, answer.usage
+        details = answer.provider_details or {}
+        ledger, cost = (), MicroUsd(0)
+        if self._choice is not None:
+            told: Any = details.get(TOLD_COST)
+            own = self._choice.cost(usage.input_tokens, usage.output_tokens)
+            cost = MicroUsd(told) if isinstance(told, int) else own
+            ledger = book.settled(cost, certain=ESTIMATED not in details)
+        counted: dict[str, Any] = {
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
+            "ledger": ledger,
+        }
+        if answer.finish_reason == "content_filter":
+            await book.fail(_refused(answer), **counted)
+        if answer.finish_reason == "length":
+            book.warn(f"An answer of the model was cut at its bound of {ANSWER_TOKENS:,} tokens.")
+        left = await book.left()
+        if left is not None:  # what was reserved for this very call still counts in it
+            left = MicroUsd(left + (most or 0) - (cost or 0))
+        work = {"messages": as_json(_joined(talk, answer)), "asking": False, "left": left}
+        await book.save(work=work | {"broken": 0, "refused": 0, "lost": 0, "pending": None}, **counted)
+
+    async def _unanswered(self, error: DarkroomError, most: MicroUsd | None) -> None:
+        """Book a call that brought no answer: given back, ended, or to be made once more."""
+        book = self._book
+        if self._choice is None:
+            await book.fail(error)
+        verdict = verdict_of(error)
+        if verdict is Verdict.FINAL:
+            await book.fail(error, ledger=book.released())
+        if verdict is Verdict.REFUSED:
+            await self._come_back(error)
+        lost = int(book.run.work.get("lost", 0)) + 1
+        ledger = book.settled(most, certain=False)
+        if lost > 1:
+            await book.fail(error, ledger=ledger)
+        await book.save(work={"asking": False, "lost": lost}, ledger=ledger)
+
+    async def _come_back(self, error: DarkroomError) -> NoReturn:
+        """Give the run back until the provider may have room again."""
+        book = self._book
+        refused = int(book.run.work.get("refused", 0)) + 1
+        if refused > REFUSALS:
+            await book.fail(error, ledger=book.released())
+        seconds = error.retry_after_s if error.retry_after_s is not None else pause_s(refused)
+        work = {"asking": False, "refused": refused}
+        await book.give_back(book.now() + int(seconds * 1000), work=work, ledger=book.released())
+
+    def _pending(self) -> Any:
+        wrapped = self.wrapped
+        return wrapped.asked.model_dump(mode="json") if isinstance(wrapped, SamplingModel) and wrapped.asked else None
+
+
+def as_json(messages: Sequence[ModelMessage]) -> list[Any]:
+    """Return a conversation as JSON data."""
+    return ModelMessagesTypeAdapter.dump_python(list(messages), mode="json")
+
+
+def from_json(data: list[Any]) -> list[ModelMessage]:
+    """Return a conversation that was kept as JSON data."""
+    return ModelMessagesTypeAdapter.validate_python(data)
+
+
+def last_words(answers: Sequence[ModelResponse]) -> str | None:
+    """Return the newest words among answers; None where there are none."""
+    for answer in reversed(answers):
+        text = "".join(part.content for part in answer.parts if isinstance(part, TextPart)).strip()
+        if text:
+            return text
+    return None
+
+
+def call_of(part: ToolCallPart) -> str:
+    """Return a tool call as it is compared: its tool and arguments, whatever their order."""
+    try:
+        data = json.loads(part.args_as_json_str())
+    except ValueError:
+        data = part.args_as_json_str()
+    return f"{part.tool_name} {json.dumps(data, sort_keys=True)}"
+
+
+def _in_circles(answers: Sequence[ModelResponse]) -> str | None:
+    """Return the tool that the newest answers all call with the same arguments; None where they do not."""
+    newest = [
+        sorted(call_of(part) for part in answer.parts if isinstance(part, ToolCallPart))
+        for answer in answers[-SAME_CALLS:]
+    ]
+    if len(newest) < SAME_CALLS or not newest[0] or any(calls != newest[0] for calls in newest):
+        return None
+    tool = newest[0][0].partition(" ")[0]
+    return None if tool == WAITS else tool
+
+
+def _joined(talk: Sequence[ModelMessage], answer: ModelResponse) -> list[ModelMessage]:
+    """Return the conversation with an answer, or with the rest of one that was interrupted."""
+    if talk and isinstance(begun := talk[-1], ModelResponse):
+        parts = [*begun.parts, *answer.parts]
+        whole = ModelResponse(parts=parts, finish_reason=answer.finish_reason, provider_name=answer.provider_name)
+        whole.state = answer.state
+        return [*talk[:-1], whole]
+    return [*talk, answer]
+
+
+def _refused(answer: ModelResponse) -> ContentBlocked:
+    details = answer.provider_details or {}
+    words = details.get("refusal") or last_words([answer])
+    return ContentBlocked(
+        "The language model refused the request.",
+        hint="Say the task in other words, or name another model.",
+        provider_message=str(words)[:200] if words else None,
+    )
