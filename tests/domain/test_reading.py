@@ -147,6 +147,7 @@ def test_sizes_resolutions_and_amounts_are_read() -> None:
         ("a fox in 9:16 ratio at dusk", "a fox at dusk"),
         ("A dog (10 s, 9:16)", "A dog"),
         ("9:16, a lamp", "a lamp"),
+        ("a lake, vertical, eight seconds, no people", "a lake, no people"),
         ("a lamp", "a lamp"),
     ],
 )

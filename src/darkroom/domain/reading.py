@@ -229,7 +229,8 @@ def without(text: str, found: Iterable[Found[Any]]) -> str:
         kept = one.start
         before = re.sub(r"(?:^|[\s,;(]+)(?:(?:in|at|as|with|of|for|and|lasting)\s*)?$", " ", text[: one.start])
         after = re.sub(r"^(?:\s?(?:ratio|aspect ratio|pixels|px)\b)?\s*[,;)]?\s*", " ", text[one.end :])
-        text = f"{before.rstrip()} {after.lstrip()}"
+        listed = re.search(r",\s*$", text[: one.start]) and re.match(r"\s*,", text[one.end :])
+        text = f"{before.rstrip()}{', ' if listed else ' '}{after.lstrip()}"
     text = re.sub(r"\s+([,.;:!?])", r"\1", text)
     return re.sub(r"\s{2,}", " ", text).strip(" ,;")
 

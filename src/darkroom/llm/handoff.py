@@ -14,7 +14,7 @@ from darkroom.domain.money import MicroUsd, show_usd, to_micro
 from darkroom.domain.request import clip
 from darkroom.domain.run import Message
 from darkroom.llm.handoff_calls import MAKERS, Case, next_calls
-from darkroom.llm.handoff_facts import Facts, facts_of, questions
+from darkroom.llm.handoff_facts import Facts, facts_of, questions, refers
 from darkroom.llm.handoff_media import TOOLS, changes_a_picture, pictures
 from darkroom.llm.handoff_prices import Prices
 from darkroom.llm.handoff_text import text
@@ -154,8 +154,7 @@ class HandOff:
     ) -> list[dict[str, JsonValue]]:
         if agent is None:
             return []
-        makes = any(tool in agent.tools for tool in TOOLS.values())
-        lacks = makes and changes_a_picture(task) and not pictures(facts, task)
+        lacks = agent.id in MAKERS and changes_a_picture(task) and not refers(task) and not pictures(facts, task)
         asked = questions(agent, facts)
         if agent.id in MAKERS and (max_cost is not None or self._drafts_only(agent)):
             asked = [one for one in asked if one["key"] not in ("budget", "max_cost")]  # nothing to agree on

@@ -24,6 +24,7 @@ from darkroom.llm.handoff_media import (
     for_what,
     mentions,
     pictured,
+    pictures,
     wanted,
 )
 from darkroom.llm.handoff_prices import Prices
@@ -106,15 +107,17 @@ def _kinds(case: Case) -> list[Kind]:
 
 def _wanted(case: Case, kind: Kind) -> Wanted | None:
     agent_id = case.agent.id if case.agent else ""
-    if agent_id in MAKERS or changes_a_picture(case.task):
+    if agent_id in MAKERS or (changes_a_picture(case.task) and pictures(case.facts, case.task)):
         return wanted(kind, case.task, case.facts)
     # Others make media beside their work: only where the task says what is to be seen.
-    seen = for_what(case.task) if agent_id in _FORMS else pictured(case.task, kind)
+    film = agent_id == "video_storyboard"
+    seen = for_what(case.task, film=film) if agent_id in _FORMS else pictured(case.task, kind)
     made = None if seen is None else wanted(kind, case.task, case.facts)
     if seen is None or made is None:
         return None
     form = _FORMS[agent_id][1] if agent_id in _FORMS else "{subject}"
-    return replace(made, arguments={**made.arguments, "prompt": form.replace("{subject}", seen)})
+    told = {name: value for name, value in made.arguments.items() if name != "n" or agent_id not in _FORMS}
+    return replace(made, arguments={**told, "prompt": form.replace("{subject}", seen)}, missing=())
 
 
 def _priced(call: Wanted, cap: MicroUsd | None, case: Case, prices: Prices) -> dict[str, Any]:

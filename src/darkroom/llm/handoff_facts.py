@@ -51,8 +51,8 @@ _PEOPLE = re.compile(
 _QUOTE = re.compile(rf'"[^"]{{{QUOTED},}}"|(?<!\w)\'[^\']{{{QUOTED},}}\'(?!\w)')
 _LABEL = re.compile(r"(?:^|[\n;,.]\s*|[-*]\s+)(?P<key>[A-Za-z][A-Za-z _]{1,30})\s*:\s*(?P<value>[^\n;]{2,400})")
 _ELSEWHERE = re.compile(
-    r"\b(?:the|our|my|this|that|these|all|accepted|finished|agreed|approved) (?:[\w-]+ ){0,2}"
-    r"(?:storyboards?|scripts?|shots?|shot list|scenes|takes?|clips)\b"
+    r"\b(?:the|our|my|this|that|these|all|each|every|per|accepted|finished|agreed|approved) (?:[\w-]+ ){0,2}"
+    r"(?:storyboards?|scripts?|shots?|shot list|scenes?|takes?|clips?|footage)\b|^(?:shots? |.{0,40}\btakes per)"
 )
 _STATED = ("brief", "request", "goal", "topic", "subject", "question", "message", "news", "purpose", "change", "work")
 """Inputs that a task in a sentence already states."""

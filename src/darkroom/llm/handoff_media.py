@@ -42,19 +42,33 @@ _PLAIN = re.compile(
     r"^(?:(?:short|new|nice|simple|quick)\s+)*(?:images?|pictures?|pics?|videos?|clips?)\s+(?:of|showing)\s+"
 )
 _CHANGES = re.compile(
-    r"\b(?:remove|retouch|replace|extend|recolou?r|crop|brighten|upscale|restore|edit|change (?:only )?the|animate|"
+    r"\b(?:remove|retouch|replace|swap|mock up|fill in|colou?r this|repair|extend|recolou?r|crop|brighten|upscale|restore|edit|change (?:only )?the|animate|"
     r"bring\b.{0,40}\bto life|put (?:our|my|the|this)|make (?:the|it|her|him)\b.{0,40}\b(?:blu|dark|bright|larg|small|"
     r"warm|cold|whit|drive|move|walk|smil)\w*|turn (?:the|this|my|our)|from the first frame)\b"
-    r"|\b(?:this|these|attached|uploaded|existing) (?:\w+ )?(?:picture|photo|photograph|image|still|drawing|"
-    r"painting|frame)s?\b"
+    r"|\b(?:this|these|my|attached|uploaded|existing|(?:we|i) (?:only )?(?:have|own) \w+|sent|from the) "
+    r"(?:\w+ ){0,2}(?:picture|photo|photograph|image|still|drawing|painting|portrait|snapshot|sketch|frame)s?\b"
 )
 _AMOUNT = re.compile(
-    r",?\s*(?:\b(?:inside|within|for|under|below|at most|up to|max(?:imum)?|less than)\s+)?"
+    r",?\s*(?:\b(?:inside|within|for|under|below|at most|up to|max(?:imum)?|less than)\s+)*"
     r"(?:\$\s?\d[\d.,]*|\b\d[\d.,]*\s(?:dollars|usd|cents))(?!\w)"
 )
+_LOOSE = re.compile(
+    r"\?|;|^(?:nobody|we|i|our|my|the|all|now|only|let)\b(?! need| want|'d| would).{0,80}\b(?:is|are|was|were|has|have|"
+    r"took|lacks?|own|owns|exists?|looks?|sent|came|made|got|only|create|make)\b|\b(?:tell me|how|(?<!in )which|again|redo|regenerate|them|"
+    r"versions? of the|from every side)\b"
+)
+"""Signs that a task tells a story, asks or points elsewhere rather than saying what is to be seen."""
 _SOURCE = re.compile(
     r"(?:[a-z_]{3,12}=)?(?:out_[0-9a-z_]{3,60}|https?://[^\s,;\"')]+|[\w./~-]{0,200}[\w-]\.(?:png|jpe?g|webp|gif|avif))(?![\w])",
     re.IGNORECASE,
+)
+
+
+_STOP = r"(?:so|before|after|and|i|we|you|to|from|with|without|because|which|that|when|can|in|as)\b"
+_FOR = re.compile(rf"\b(?:for|of) (?P<what>(?:an?|our) (?!brand\b|client\b)(?:(?!{_STOP})[\w'-]+ ?){{1,6}})")
+_FOR_FILM = re.compile(
+    rf"\b(?:for|of|film|about) (?P<what>(?:an?|our|the) (?:(?!{_STOP})[\w'-]+ ){{1,4}}?"
+    rf"(?:{VIDEO_NOUNS}|adverts?|ads?|scenes?|tales?)\b(?: (?:about|of) (?:(?!{_STOP})[\w'-]+ ?){{1,5}})?)"
 )
 
 
@@ -120,12 +134,17 @@ def pictured(task: str, kind: Kind) -> str | None:
     return None if match is None else text[match.start("seen") : match.end("seen")].strip(" ,")
 
 
-def for_what(task: str) -> str | None:
-    """Return what the work of a task is for: `a storyboard for a hotel` gives `a hotel`."""
+def for_what(task: str, *, film: bool) -> str | None:
+    """Return what the work of a task is for: `a mood board for a hotel` gives `a hotel`.
+
+    Args:
+        task: What was asked.
+        film: Whether it has to be a film, an advert or a scene.
+    """
     text = re.sub(r"\s+", " ", task)
     found: list[Any] = [*find_durations(text), *find_ratios(text)]
     text = without(text, found)
-    match = re.search(r"\b(?:for|of|film|about) (?P<what>(?:an?|our|the|my) [^.;:?!,]{4,})", folded(text))
+    match = _FOR_FILM.search(folded(text)) if film else _FOR.search(folded(text))
     return None if match is None else text[match.start("what") : match.end("what")].strip()
 
 
@@ -160,7 +179,8 @@ def wanted(kind: Kind, task: str, facts: Facts, form: str = "{subject}") -> Want
         notes += _length(task, facts, arguments)
     if sources:
         arguments["images"] = sources
-    missing = ("images",) if edits and not sources else ("prompt",) if refers(task) else ()
+    loose = refers(task) or (not edits and _LOOSE.search(folded(task)))
+    missing = ("prompt",) if loose else ("images",) if edits and not sources else ()
     return Wanted(kind, arguments, tuple(notes), missing)
 
 

@@ -40,14 +40,19 @@ class Prices:
         return " ".join(words), best.candidate.provider.id
 
     def fitting(self, call: Wanted, cap: MicroUsd | None, principal: str) -> Wanted:
-        """Return the call with no more outputs than its offer makes at once."""
+        """Return the call as an offer takes it: as it is, with fewer outputs at once, or without what none has."""
         asked = call.arguments.get("n", 1)
-        for count in (count for count in (asked, MOST_AT_ONCE, 1) if count <= asked):
-            fewer = replace(call, arguments={**call.arguments, "n": count})
-            if self.told(fewer, cap, principal)[1] is None:
-                continue
-            note = f"One call makes {count} of {asked}: repeat it with again=true for the rest."
-            return call if count == asked else replace(fewer, notes=(*call.notes, note))
+        tries = [replace(call, arguments={**call.arguments, "n": n}) for n in (MOST_AT_ONCE, 1) if n < asked]
+        notes = [f"One call makes {one.arguments['n']} of {asked}: repeat it with again=true." for one in tries]
+        for name in (name for name in ("resolution", "duration", "size") if name in call.arguments):
+            rest = {key: value for key, value in call.arguments.items() if key != name}
+            tries.append(replace(call, arguments=rest))
+            notes.append(f"{name} {call.arguments[name]} was left out: no offer that is ready has it.")
+        if self.told(call, cap, principal)[1] is not None:
+            return call
+        for one, note in zip(tries, notes, strict=True):
+            if self.told(one, cap, principal)[1] is not None:
+                return replace(one, notes=(*call.notes, note))
         return call
 
     def _price(self, best: Proposal, cap: MicroUsd | None, *, asked: bool) -> str:

@@ -92,7 +92,8 @@ _THANKS = re.compile(
     r"[,.!?\s]+(?:please|thanks|thank you|thx)(?: (?:so much|a lot|very much))?[.!]*\s*$", re.IGNORECASE
 )
 COUNTED = re.compile(
-    rf"[,.;]?\s*\b(?P<count>{_NUMBERS})\s+(?:different )?(?:variants|variations|versions|options|alternatives)\b"
+    rf"[,.;]?\s*\b(?P<count>{_NUMBERS})\s+(?:different )?"
+    r"(?:variants|variations|versions|options|alternatives|takes)\b(?: each\b)?"
 )
 _SILENT = re.compile(r"[,.]?\s*\b(?:(?:without|no)\s+(?:any\s+)?(?:sound|audio)\b|silent$)")
 _REST = re.compile(
