@@ -284,7 +284,7 @@ async def test_a_pipe_is_refused_and_does_not_hang(
 @posix
 def test_a_pipe_is_not_read(pictures: Path) -> None:
     os.mkfifo(pictures / "a.png")
-    assert files.read_regular(pictures / "a.png", 10) is None
+    assert files.open_regular(pictures / "a.png") is None
 
 
 async def test_a_file_that_is_too_large_is_refused(inputs: LocalInputs, pictures: Path) -> None:
@@ -367,7 +367,7 @@ async def test_a_file_that_cannot_be_read(
         raise PermissionError(errno.EACCES, "Permission denied")
 
     (pictures / "a.png").write_bytes(picture())
-    monkeypatch.setattr(files, "read_regular", fail)
+    monkeypatch.setattr(files, "open_regular", fail)
     assert "Permission denied" in (await refused(inputs, pictures / "a.png")).message
 
 

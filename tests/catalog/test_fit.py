@@ -14,7 +14,7 @@ from helpers_catalog import image, make_offer, make_video_offer, video
 
 SIZES = {"sizes": ["1024x1024", "1024x1536", "1536x1024"]}
 DRAFT = Providers()["draft"]
-DRAFT_IMAGE, DRAFT_VIDEO = DRAFT.offers
+DRAFT_IMAGE, DRAFT_VIDEO, FILM = DRAFT.offers
 
 
 def fitted(request: ImageRequest | VideoRequest, offer: Offer) -> tuple[Effective, str]:

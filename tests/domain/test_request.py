@@ -308,9 +308,9 @@ def test_an_unknown_role_is_answered_with_the_known_ones() -> None:
     assert refusal(image, images=[{"src": "fox.png", "role": "hat"}]).allowed == list(Role)
 
 
-def test_thirty_inputs_are_read_and_thirty_one_refused() -> None:
-    assert len(image(images=["fox.png"] * 30).images) == 30
-    assert refusal(image, images=["fox.png"] * 31).message == "images has 31 entries."
+def test_forty_inputs_are_read_and_forty_one_refused() -> None:
+    assert len(image(images=["fox.png"] * 40).images) == 40
+    assert refusal(image, images=["fox.png"] * 41).message == "images has 41 entries."
 
 
 def test_the_place_of_an_input_stays_out_of_representations() -> None:

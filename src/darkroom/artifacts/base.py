@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from darkroom.domain.kinds import Kind
 from darkroom.domain.output import Output, RemoteOutput
 
 
@@ -57,7 +58,7 @@ class Placement:
 class InputStore(Protocol):
     """Keeps what callers give us, so that a job needs nothing of theirs later."""
 
-    async def take(self, src: str, *, local: bool) -> StoredInput:
+    async def take(self, src: str, *, local: bool, kind: Kind = Kind.IMAGE) -> StoredInput:
         """Read, check by decoding, and keep a path, `file://` or `https://` address or data URI.
 
         Identical content is kept once. A picture that EXIF turns is kept upright, encoded anew; every other one keeps
@@ -66,16 +67,20 @@ class InputStore(Protocol):
         Args:
             src: What the caller gave.
             local: Whether paths are allowed at all.
+            kind: What it must be: a picture, or with `video` a clip, which may have more bytes and keeps them as they
+                are.
 
         Raises:
-            InvalidRequest: If it is missing, no picture, outside the allowed folders, or larger than the caps; its
-                field is `images`; or if its address is not on the public internet, or does not answer.
+            InvalidRequest: If it is missing, of another kind, outside the allowed folders, or larger than the caps;
+                its field is `images`; or if its address is not on the public internet, or does not answer.
             StorageError: If it cannot be kept.
         """
         ...
 
     def get(self, sha256: str) -> StoredInput:
         """Return what was kept under that hash; blocks while it reads the file's header.
+
+        Size and length of a clip are not told: they take decoding, as `take` did.
 
         Raises:
             ResultExpired: If it is gone or was damaged.

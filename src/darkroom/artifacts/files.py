@@ -9,6 +9,7 @@ import shutil
 import stat
 from collections.abc import Generator, Iterable
 from pathlib import Path
+from typing import IO
 
 from darkroom.errors import StorageError, StorageFull, StorageUnwritable
 
@@ -159,19 +160,20 @@ def write_whole(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
-def read_regular(path: Path, limit: int) -> bytes | None:
-    """Return the bytes of a regular file, at most one more than `limit`; None where the name is anything else.
+def open_regular(path: Path) -> IO[bytes] | None:
+    """Open a regular file to be read; None where the name is anything else.
 
     Never waits for a pipe or device, and follows no link in the last part of the name.
 
     Raises:
-        OSError: If it cannot be read.
+        OSError: If it cannot be opened.
     """
     number = os.open(path, os.O_RDONLY | _BINARY | _NO_FOLLOW | _NO_BLOCK)
-    with os.fdopen(number, "rb") as file:
-        if not stat.S_ISREG(os.fstat(number).st_mode):
-            return None
-        return file.read(limit + 1)
+    file = os.fdopen(number, "rb")
+    if stat.S_ISREG(os.fstat(number).st_mode):
+        return file
+    file.close()
+    return None
 
 
 def same_content(path: Path, sha256: str, size: int) -> bool:

@@ -1,4 +1,4 @@
-"""Pictures that callers give us: checked, and kept in DARKROOM_HOME under the hash of their content."""
+"""Pictures and clips that callers give us: checked, and kept in DARKROOM_HOME under the hash of their content."""
 
 import base64
 import binascii
@@ -9,18 +9,22 @@ import itertools
 import os
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from pathlib import Path
+from typing import IO
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 import anyio
 import anyio.to_thread
 
-from darkroom.artifacts import files, media
+from darkroom.artifacts import clips, files, media
 from darkroom.artifacts.base import MediaFacts, StoredInput
 from darkroom.artifacts.paths import MAX_PATH, confined, fault_of_text, user_path
 from darkroom.artifacts.sniff import HEAD, PICTURES, looks_like
+from darkroom.domain.kinds import Kind
 from darkroom.domain.request import clip
 from darkroom.errors import InvalidRequest, ResultExpired
 from darkroom.net.guard import Guard, Unreachable, Unsafe
@@ -31,10 +35,28 @@ MAX_PIXELS = 64 << 20
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):", re.IGNORECASE)
 _WEB = re.compile(r"https?:", re.IGNORECASE)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_FORMS = "a path of a picture, an https:// or file:// address, a data:image/... URI or the id of an output"
-_KINDS = "PNG, JPEG, WebP, GIF, AVIF, BMP or TIFF"
+_FORMS = "a path of a {noun}, an https:// or file:// address, a data:{data}/... URI or the id of an output"
 _LISTED = 2000
 """Names of a folder that are compared with a missing one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sort:
+    """What is asked for, in the words of messages."""
+
+    noun: str
+    data: str
+    """The beginning of its media types."""
+    names: str
+    """The formats that are taken."""
+
+    @property
+    def forms(self) -> str:
+        return _FORMS.format(noun=self.noun, data=self.data)
+
+
+_PICTURE = _Sort("picture", "image", "PNG, JPEG, WebP, GIF, AVIF, BMP or TIFF")
+_CLIP = _Sort("clip", "video", clips.NAMES)
 
 
 class LocalInputs:
@@ -47,26 +69,61 @@ class LocalInputs:
         self._allowed = tuple(folder.absolute() for folder in allowed_dirs)
         # One picture may take 256 MB while it is decoded.
         self._decoding = anyio.CapacityLimiter(4)
+        # A film is asked for again with the same clips; decoding each anew takes half a second.
+        self._known: dict[str, MediaFacts] = {}
 
-    async def take(self, src: str, *, local: bool) -> StoredInput:
-        """Read, check by decoding, and keep a picture; see the protocol."""
+    async def take(self, src: str, *, local: bool, kind: Kind = Kind.IMAGE) -> StoredInput:
+        """Read, check by decoding, and keep a picture or a clip; see the protocol."""
         src = src.strip()
+        if kind is Kind.VIDEO:
+            return await self._take_clip(src, local)
         if _WEB.match(src):
-            data = await self._fetch(src)
+            data = await self._fetch(src, _PICTURE)
             async with self._decoding:
                 return await anyio.to_thread.run_sync(self._keep, data, _name_of(src), "The picture at that address")
         async with self._decoding:
             return await anyio.to_thread.run_sync(self._take, src, local)
 
-    async def _fetch(self, url: str) -> bytes:
+    async def _take_clip(self, src: str, local: bool) -> StoredInput:
+        if _WEB.match(src):
+            data = await self._fetch(src, _CLIP)
+            return await self._keep_clip(partial(BytesIO, data), _name_of(src), "The clip at that address")
+        given = await anyio.to_thread.run_sync(self._given, src, local, _CLIP)
+        if isinstance(given, bytes):
+            return await self._keep_clip(partial(BytesIO, given), None, "The data URI")
+        return await self._keep_clip(partial(_opened, given, _CLIP), given.name, f"The file {clip(given.name)!r}")
+
+    async def _keep_clip(self, opening: Callable[[], IO[bytes]], name: str | None, subject: str) -> StoredInput:
+        """Copy a clip piece by piece, decode the copy, and give it the name of its hash."""
+        with _refusing(subject, _CLIP):
+            temporary, sha256 = await anyio.to_thread.run_sync(self._copy, opening)
+            try:
+                facts = self._known.get(sha256)
+                if facts is None:
+                    async with self._decoding:
+                        facts = await clips.checked(temporary)
+                path = self._folder / f"{sha256}{facts.extension}"
+                with files.storing(self._home, variable="DARKROOM_HOME", kept="Nothing was stored."):
+                    await clips.publish(temporary, path)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(partial(temporary.unlink, missing_ok=True))
+        self._known[sha256] = facts
+        return StoredInput(sha256, path, facts, name)
+
+    def _copy(self, opening: Callable[[], IO[bytes]]) -> tuple[Path, str]:
+        with opening() as file, files.storing(self._home, variable="DARKROOM_HOME", kept="Nothing was stored."):
+            return clips.copied(self._folder, clips.pieces(file))
+
+    async def _fetch(self, url: str, sort: _Sort) -> bytes:
         try:
             return await self._guard.fetch(url, limit=MAX_BYTES)
         except Unsafe as exc:
             advice = "Give a public https:// address, or the path of a file."
             raise _refusal(f"The address {clip(url)!r} {exc}; it was not opened.", advice) from exc
         except Unreachable as exc:
-            advice = "Check the address, or download the picture and give the path of the file."
-            raise _refusal(f"The picture {clip(url)!r} could not be fetched. {exc}", advice) from exc
+            advice = f"Check the address, or download the {sort.noun} and give the path of the file."
+            raise _refusal(f"The {sort.noun} {clip(url)!r} could not be fetched. {exc}", advice) from exc
 
     def get(self, sha256: str) -> StoredInput:
         """Return what was kept under that hash; see the protocol."""
@@ -75,27 +132,33 @@ class LocalInputs:
                 path = self._folder / f"{sha256}{kind.extensions[0]}"
                 with contextlib.suppress(FileNotFoundError):
                     return StoredInput(sha256, path, _facts_of_file(path, media_type))
+            found = clips.kept(self._folder, sha256)
+            if found is not None:
+                return StoredInput(sha256, *found)
         raise _gone(sha256)
 
     def _take(self, src: str, local: bool) -> StoredInput:
+        given = self._given(src, local, _PICTURE)
+        if isinstance(given, bytes):
+            return self._keep(given, None, "The data URI")
+        return self._keep(_read(given), given.name, f"The file {clip(given.name)!r}")
+
+    def _given(self, src: str, local: bool, sort: _Sort) -> bytes | Path:
+        """Return the content of a data URI, or the path of a file that may be read."""
         scheme = _SCHEME.match(src)
         kind = scheme[1].lower() if scheme else ""
         if kind == "data":
-            return self._keep(_data_of_uri(src), None, "The data URI")
+            return _data_of_uri(src, sort)
         if kind and kind != "file":
-            raise _refusal(f"The picture {clip(src)!r} is an address of an unknown kind.", f"Give {_FORMS}.")
+            raise _refusal(f"The {sort.noun} {clip(src)!r} is an address of an unknown kind.", f"Give {sort.forms}.")
         if not local:
-            raise _refusal(
-                "Paths of files are not accepted over this connection.", "Give a data:image/... URI or an output id."
-            )
-        path = self._find(_path_of_uri(src) if kind == "file" else src)
-        return self._keep(_read(path), path.name, f"The file {clip(path.name)!r}")
+            advice = f"Give a data:{sort.data}/... URI or an output id."
+            raise _refusal("Paths of files are not accepted over this connection.", advice)
+        return self._find(_path_of_uri(src) if kind == "file" else src, sort)
 
     def _keep(self, data: bytes, name: str | None, subject: str) -> StoredInput:
-        try:
+        with _refusing(subject, _PICTURE):
             facts, data = _check(data)
-        except media.NotMedia as exc:
-            raise _refusal(f"{subject} {exc.reason}.", f"Give a whole picture: {_KINDS}.", allowed=_KINDS) from exc
         sha256 = hashlib.sha256(data).hexdigest()
         path = self._folder / f"{sha256}{facts.extension}"
         if not files.same_content(path, sha256, len(data)):
@@ -103,23 +166,23 @@ class LocalInputs:
                 files.write_whole(path, data)
         return StoredInput(sha256, path, facts, name)
 
-    def _find(self, text: str) -> Path:
+    def _find(self, text: str, sort: _Sort) -> Path:
         """Return the resolved path of a file inside the allowed folders.
 
         A relative path is tried from the working folder, then from each allowed one, as a person would look for it.
         """
         fault = fault_of_text(text)
         if fault:
-            raise _refusal(f"The picture {clip(text)!r} {fault}.", f"Give {_FORMS}.")
+            raise _refusal(f"The {sort.noun} {clip(text)!r} {fault}.", f"Give {sort.forms}.")
         path = user_path(text)
         tries = self._tries(path)
         inside = [resolved for entry in tries if (resolved := self._confine(entry)) is not None]
         if not inside:
-            raise self._outside(text, tries)
+            raise self._outside(text, tries, sort)
         found = next((entry for entry in inside if _exists(entry)), None)
         if found is None:
             # What lies beside an allowed folder is nobody's business.
-            raise _missing(text, path, [entry for entry in inside if self._confine(entry.parent)])
+            raise _missing(text, path, [entry for entry in inside if self._confine(entry.parent)], sort)
         return found
 
     def _tries(self, path: Path) -> list[Path]:
@@ -135,15 +198,15 @@ class LocalInputs:
         resolved, homes = confined(path, self._allowed)
         return resolved if any(not _hidden(parts) for parts in homes) else None
 
-    def _outside(self, text: str, tries: Sequence[Path]) -> InvalidRequest:
+    def _outside(self, text: str, tries: Sequence[Path], sort: _Sort) -> InvalidRequest:
         folders = ", ".join(str(folder) for folder in self._allowed) or "none"
         if any(confined(path, self._allowed)[1] for path in tries):
             return _refusal(
-                f"The picture {clip(text)!r} lies in a hidden folder, or is a hidden file.",
+                f"The {sort.noun} {clip(text)!r} lies in a hidden folder, or is a hidden file.",
                 f"Copy it to a visible place in one of the allowed folders: {folders}.",
             )
         return _refusal(
-            f"The picture {clip(text)!r} is outside the folders that may be read.",
+            f"The {sort.noun} {clip(text)!r} is outside the folders that may be read.",
             f"Copy it to one of them, or add its folder to DARKROOM_ALLOWED_INPUT_DIRS. Allowed: {folders}.",
             allowed=[str(folder) for folder in self._allowed],
         )
@@ -171,35 +234,52 @@ def _facts_of_file(path: Path, media_type: str) -> MediaFacts:
 
 def _read(path: Path) -> bytes:
     """Return a picture's bytes; only a regular file of a bearable size is read."""
-    name = clip(path.name)
-    try:
-        found = path.stat()
-        if stat.S_ISDIR(found.st_mode):
-            raise _refusal(f"{name!r} is a folder.", "Give the path of one picture in it.")
-        # Before opening: the mere opening of a device can do something.
-        data = files.read_regular(path, MAX_BYTES) if stat.S_ISREG(found.st_mode) else None
-    except OSError as exc:
-        reason = exc.strerror or type(exc).__name__
-        raise _refusal(f"The file {name!r} cannot be read: {reason}.", "Mend its permissions, or copy it.") from exc
-    if data is None:
-        raise _refusal(f"{name!r} is no regular file.", "Give the path of a picture.")
+    with _readable(path), _opened(path, _PICTURE) as file:
+        data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
+        name = clip(path.name)
         raise _refusal(f"The file {name!r} is larger than 50 MB.", "Give a smaller copy.", allowed="up to 50 MB")
     return data
 
 
-def _data_of_uri(src: str) -> bytes:
+def _opened(path: Path, sort: _Sort) -> IO[bytes]:
+    """Open a file to be read; only a regular one is."""
+    name = clip(path.name)
+    with _readable(path):
+        found = path.stat()
+        if stat.S_ISDIR(found.st_mode):
+            raise _refusal(f"{name!r} is a folder.", f"Give the path of one {sort.noun} in it.")
+        # Before opening: the mere opening of a device can do something.
+        file = files.open_regular(path) if stat.S_ISREG(found.st_mode) else None
+    if file is None:
+        raise _refusal(f"{name!r} is no regular file.", f"Give the path of a {sort.noun}.")
+    return file
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Generator[None]:
+    try:
+        yield
+    except OSError as exc:
+        name, reason = clip(path.name), exc.strerror or type(exc).__name__
+        raise _refusal(f"The file {name!r} cannot be read: {reason}.", "Mend its permissions, or copy it.") from exc
+
+
+def _data_of_uri(src: str, sort: _Sort) -> bytes:
     head, comma, body = src[len("data:") :].partition(",")
     if len(body) > MAX_BYTES * 3:
-        raise _refusal("The data URI is larger than 50 MB.", "Give a smaller picture.", allowed="up to 50 MB")
+        raise _refusal("The data URI is larger than 50 MB.", f"Give a smaller {sort.noun}.", allowed="up to 50 MB")
     parameters = [part.strip().lower() for part in head.split(";")]
-    if not comma or not parameters[0].startswith("image/"):
-        raise _refusal("The data URI is not one of a picture.", "It begins with data:image/png;base64, for example.")
+    if not comma or not parameters[0].startswith(f"{sort.data}/"):
+        example = "image/png" if sort is _PICTURE else "video/mp4"
+        raise _refusal(
+            f"The data URI is not one of a {sort.noun}.", f"It begins with data:{example};base64, for example."
+        )
     data = unquote_to_bytes(body)
     if "base64" in parameters[1:]:
         data = _decoded(data)
     if len(data) > MAX_BYTES:
-        raise _refusal("The data URI is larger than 50 MB.", "Give a smaller picture.", allowed="up to 50 MB")
+        raise _refusal("The data URI is larger than 50 MB.", f"Give a smaller {sort.noun}.", allowed="up to 50 MB")
     return data
 
 
@@ -239,11 +319,10 @@ def _exists(path: Path) -> bool:
     return True
 
 
-def _missing(text: str, path: Path, tries: Sequence[Path]) -> InvalidRequest:
+def _missing(text: str, path: Path, tries: Sequence[Path], sort: _Sort) -> InvalidRequest:
     if len(path.parts) == 1 and not path.suffix:
-        return _refusal(
-            f"The picture {clip(text)!r} is neither a file nor a data URI.", f"Give {_FORMS}.", allowed=_FORMS
-        )
+        words = f"The {sort.noun} {clip(text)!r} is neither a file nor a data URI."
+        return _refusal(words, f"Give {sort.forms}.", allowed=sort.forms)
     near = list(dict.fromkeys(name for entry in tries for name in _similar(entry)))[:3]
     advice = f"Close to it: {', '.join(clip(name) for name in near)}." if near else "Check the path."
     return _refusal(f"There is no file {clip(text)!r}.", advice)
@@ -263,6 +342,23 @@ def _similar(path: Path) -> list[str]:
 
 def _hidden(parts: Sequence[str]) -> bool:
     return any(part.startswith(".") for part in parts)
+
+
+@contextlib.contextmanager
+def _refusing(subject: str, sort: _Sort) -> Generator[None]:
+    """Turn what is no such media into a refusal."""
+    try:
+        yield
+    except media.NotMedia as exc:
+        advice = f"Give a whole {sort.noun}: {sort.names}."
+        if exc.reason.endswith(", no picture") and "a clip of" in exc.reason:
+            advice += " Clips are joined by generate_video, as clip=… in images."
+        elif exc.reason.endswith(", no clip") and "a picture of" in exc.reason:
+            advice += " Make a clip of the picture first, with generate_video."
+        raise _refusal(f"{subject} {exc.reason}.", advice, allowed=sort.names) from exc
+    except clips.TooLarge as exc:
+        most = f"up to {clips.MAX_BYTES // 1_000_000} MB"
+        raise _refusal(f"{subject} is larger than {most[6:]}.", "Give a smaller copy.", allowed=most) from exc
 
 
 def _gone(sha256: str) -> ResultExpired:

@@ -61,8 +61,11 @@ def look_at(path: Path, demuxer: str) -> dict[str, Any]:
         stream.codec_context.thread_count = 2
         duration = _duration(container, stream)
         frame, turned = _first_bright(container.decode(stream))
-    if duration and _end(path, demuxer) < WHOLE * duration:
+    end = _end(path, demuxer)
+    if duration and end < WHOLE * duration:
         raise _Refused("is cut off")
+    # What was recorded live often states no duration.
+    duration = duration or end
     width, height = (stream.height, stream.width) if turned % 180 else (stream.width, stream.height)
     poster = frame.rotate(turned, expand=True) if turned else frame
     return {

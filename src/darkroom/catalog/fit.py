@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
+from darkroom.catalog.joins import film_size, together_s
 from darkroom.catalog.options import check_options
 from darkroom.catalog.providers import DurationRange, Offer, SizeRange
 from darkroom.domain.kinds import Kind, Mode, Quality, Role
@@ -34,6 +35,8 @@ SAME_RATIO = 0.04
 """How far two ratios may be apart, as a logarithm, to count as one: 1344x768 is what providers call 16:9."""
 RATIO_WEIGHT = 8
 """How much more a difference in ratio counts than one in area: 832x480 is the 480p of 16:9, not 1280x720."""
+_LEADS = (Role.SOURCE, Role.FIRST_FRAME, Role.CLIP)
+"""Inputs whose ratio the result has."""
 _T = TypeVar("_T")
 
 
@@ -79,7 +82,7 @@ def fit(request: ImageRequest | VideoRequest, offer: Offer) -> tuple[Effective, 
             allowed=list(offer.operations),
             hint=f"{NOTHING_STORED} Name another model, or leave out what it cannot take.",
         )
-    scenes, duration = _fit_time(work)
+    scenes, duration = ((), _film_length(work, inputs)) if mode is Mode.JOIN_VIDEO else _fit_time(work)
     size, ratio, resolution = _fit_picture(work, inputs)
     effective = Effective(
         kind=offer.kind,
@@ -142,7 +145,8 @@ def _fit_inputs(work: _Fitting) -> tuple[MediaInput, ...]:
         if role not in have:
             if role is Role.SOURCE and Role.FIRST_FRAME in have:
                 role = Role.FIRST_FRAME
-            elif Role.REFERENCE in have and role is not Role.MASK:  # which would be painted instead of painted over
+            # A mask would be painted instead of painted over, and a clip is no picture.
+            elif Role.REFERENCE in have and role not in (Role.MASK, Role.CLIP):
                 work.warnings.append(
                     f"{work.offer.model} has no input role {role}; the picture is used as a reference."
                 )
@@ -181,9 +185,8 @@ def _check_together(work: _Fitting, roles: set[Role]) -> None:
 def _too_many(work: _Fitting, role: Role, most: int) -> InvalidRequest:
     takes = ", ".join(f"{count} {name}" for name, count in work.offer.inputs.items()) or "no pictures"
     count = f"at most {most}" if most else "no"
-    return work.refuse(
-        f"{work.offer.model} takes {count} picture{'s' if most != 1 else ''} as {role}.", "images", takes
-    )
+    what = "clips to join" if role is Role.CLIP else f"picture{'s' if most != 1 else ''} as {role}"
+    return work.refuse(f"{work.offer.model} takes {count} {what}.", "images", takes)
 
 
 def _fit_quality(work: _Fitting) -> Quality | None:
@@ -243,6 +246,21 @@ def _fit_time(work: _Fitting) -> tuple[tuple[Scene, ...], float | None]:
     return scenes, _snap_duration(work, have, total)
 
 
+def _film_length(work: _Fitting, inputs: tuple[MediaInput, ...]) -> float | None:
+    """Return how long the clips are together; None before they were looked at."""
+    asked = work.request.duration if isinstance(work.request, VideoRequest) else None
+    if asked is not None:
+        words = f"duration {asked:g} s was not used: a film lasts as long as its clips."
+        if work.request.exact:
+            raise work.refuse(f"{work.offer.model} cannot choose a duration.", "duration", "leave it out")
+        work.warnings.append(words)
+    total = together_s(inputs)
+    most = work.offer.duration.max_s if work.offer.duration else None
+    if total is not None and most is not None and total > most:
+        raise work.refuse(f"The clips last {total:g} s together.", "images", f"up to {most:g} s in all")
+    return total
+
+
 def _bounds(have: DurationRange) -> tuple[float, float]:
     return (min(have.values), max(have.values)) if have.values else (have.min_s, have.max_s)
 
@@ -265,6 +283,10 @@ def _fit_picture(work: _Fitting, inputs: tuple[MediaInput, ...]) -> tuple[Size, 
     """Return the size in pixels, the ratio in words, and the height class of clips or the size class of pictures."""
     request, have = work.request, work.offer.size
     size = request.size if isinstance(request, ImageRequest) else None
+    first = film_size(request, inputs, have)
+    if first is not None:
+        fitted = _on_grid(have, *first)
+        return fitted, _ratio_of(fitted), None
     if size is not None and request.aspect_ratio not in (None, "auto"):
         work.warnings.append("size wins over aspect_ratio; the ratio was not used.")
     if have.classes and work.offer.kind is Kind.IMAGE:
@@ -327,7 +349,7 @@ def _wanted_ratio(request: ImageRequest | VideoRequest, inputs: tuple[MediaInput
     """Return the asked ratio; without one, that of the picture to edit or animate; else the default."""
     if request.aspect_ratio not in (None, "auto"):
         return request.aspect_ratio
-    lead = next((item for item in inputs if item.role in (Role.SOURCE, Role.FIRST_FRAME)), None)
+    lead = next((item for item in inputs if item.role in _LEADS), None)
     if lead and lead.width and lead.height and 1 / 8 <= lead.width / lead.height <= 8:
         return _ratio_of(Size(lead.width, lead.height))
     return "1:1" if request.kind is Kind.IMAGE else "16:9"

@@ -26,6 +26,11 @@ class Candidate:
         """The offer as a person writes it."""
         return f"{self.provider.id}/{self.offer.model}"
 
+    @property
+    def makes_drafts(self) -> bool:
+        """Whether what it makes is a draft; a film that is joined here of finished clips is none."""
+        return self.provider.id == DRAFT and Mode.JOIN_VIDEO not in self.offer.operations
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:

@@ -33,6 +33,7 @@ class Mode(StrEnum):
     UPSCALE_VIDEO = "upscale_video"
     EDIT_VIDEO = "edit_video"
     EXTEND_VIDEO = "extend_video"
+    JOIN_VIDEO = "join_video"
     TEXT_TO_SPEECH = "text_to_speech"
     TEXT_TO_SOUND = "text_to_sound"
     TEXT_TO_MUSIC = "text_to_music"
@@ -63,7 +64,7 @@ _OTHER_KINDS = {
 
 
 class Role(StrEnum):
-    """What an input picture is for."""
+    """What an input is for: a picture, or a clip that is joined with others."""
 
     SOURCE = "source"
     REFERENCE = "reference"
@@ -75,6 +76,7 @@ class Role(StrEnum):
     PRODUCT = "product"
     FIRST_FRAME = "first_frame"
     LAST_FRAME = "last_frame"
+    CLIP = "clip"
 
 
 class Quality(StrEnum):

@@ -14,7 +14,7 @@ MAX_PROMPT = 32_000
 MAX_COUNT = 10
 MAX_SIDE = 8_192
 MAX_DURATION_S = 600
-MAX_INPUTS = 30
+MAX_INPUTS = 40
 MAX_SCENES = 20
 
 
@@ -150,7 +150,7 @@ class _Frozen(BaseModel):
 
 
 class MediaInput(_Frozen):
-    """One picture that goes in: a path, URL, data URI or output id, and once taken `input:<sha256>`."""
+    """One picture or clip that goes in: a path, URL, data URI or output id, and once taken `input:<sha256>`."""
 
     src: str = Field(repr=False)
     role: Role | None = None
@@ -159,6 +159,8 @@ class MediaInput(_Frozen):
     media_type: str | None = None
     width: int | None = None
     height: int | None = None
+    duration: float | None = None
+    """Seconds of a clip."""
     url: str | None = Field(default=None, repr=False)
     """Its https address, where the offer takes pictures by that alone."""
 
@@ -401,8 +403,14 @@ def with_default_roles(request: ImageRequest | VideoRequest) -> tuple[MediaInput
 
 
 def mode_of(request: ImageRequest | VideoRequest) -> Mode:
-    """Return what the request turns into what, from its inputs and scenes."""
+    """Return what the request turns into what, from its inputs and scenes.
+
+    Raises:
+        InvalidRequest: If it gives clips beside something else: clips are joined, and nothing else is done with them.
+    """
     roles = {item.role for item in with_default_roles(request)}
+    if _check_clips(request, roles):
+        return Mode.JOIN_VIDEO
     if request.kind is Kind.IMAGE:
         if roles & {Role.SOURCE, Role.MASK}:
             return Mode.EDIT_IMAGE
@@ -414,6 +422,30 @@ def mode_of(request: ImageRequest | VideoRequest) -> Mode:
     if roles & {Role.FIRST_FRAME, Role.SOURCE}:
         return Mode.IMAGE_TO_VIDEO
     return Mode.REFERENCE_TO_VIDEO if roles else Mode.TEXT_TO_VIDEO
+
+
+def _check_clips(request: ImageRequest | VideoRequest, roles: set[Role | None]) -> bool:
+    """Return whether clips are to be joined; refuse them beside anything else."""
+    scenes = request.scenes if isinstance(request, VideoRequest) else ()
+    in_scene = any(part.image is not None and part.image.role is Role.CLIP for part in scenes)
+    if Role.CLIP not in roles and not in_scene:
+        return False
+    others = ", ".join(sorted(role for role in roles - {Role.CLIP} if role))
+    fault = None
+    if request.kind is Kind.IMAGE:
+        fault = "No picture is made of clips."
+    elif in_scene or scenes:
+        fault = "Clips are joined by themselves, without scenes."
+    elif others:
+        fault = f"Clips are joined with clips alone, not with a picture as {others}."
+    if fault:
+        raise InvalidRequest(
+            fault,
+            field="images",
+            allowed="clip=… for every entry of images of a video, or for none",
+            hint="Nothing was stored. Make a clip of the picture or scene first, then join it with generate_video.",
+        )
+    return True
 
 
 def _kept_scenes(value: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from darkroom.catalog.plans import Plans
 from darkroom.catalog.prices import Quote
 from darkroom.catalog.providers import Offer
-from darkroom.catalog.routing import DRAFT, Candidate
+from darkroom.catalog.routing import Candidate
 from darkroom.domain.job import LedgerRow
 from darkroom.domain.money import Margin, json_usd, rounded, to_micro, to_usd
 from darkroom.server.views import without_none
@@ -126,7 +126,7 @@ def estimate_view(estimate: Estimate, span: Span = FIRST) -> dict[str, Any]:
             "as_of": one.as_of.isoformat() if one else None,
             "breakdown": [_line(line.label, line.quantity, line.unit, line.usd) for line in one.lines] if one else None,
             "at_least": True if priced.partial else None,
-            "draft": True if priced.candidate.provider.id == DRAFT else None,
+            "draft": True if priced.candidate.makes_drafts else None,
             ("alternatives" if named else "offers"): rows,
             **span.told(len(estimate.others)),
             "plan_advice": estimate.advice,
@@ -152,7 +152,7 @@ def _next(estimate: Estimate) -> str:
         return f"The price of this offer is not known{part}; any cap refuses it unless options.allow_unpriced is set."
     if estimate.state != "ready":
         return f"Nothing was started. To use this offer: {estimate.state}."
-    if item.provider.id == DRAFT:
+    if item.makes_drafts:
         return "Nothing was started. This is what a call without model and provider would take: a draft, which is free."
     high = to_usd(one.high * estimate.priced.piece.n)
     return f"Nothing was started. Pass max_cost={high:f} to hold a call to this price."

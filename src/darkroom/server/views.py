@@ -8,6 +8,7 @@ from darkroom.catalog.plans import Plans
 from darkroom.catalog.prices import Quote
 from darkroom.catalog.providers import Offer
 from darkroom.domain.job import Event, Job, LedgerRow, State, Submission
+from darkroom.domain.kinds import Mode
 from darkroom.domain.money import json_usd, show_usd, to_micro
 from darkroom.domain.output import Output
 from darkroom.domain.request import clip
@@ -79,7 +80,7 @@ def job_view(
                 *_tried(job),
                 *(f"output {item.index}: {item.message}" for item in part.failed_outputs),
             ],
-            "draft": True if part.provider == DRAFT else None,
+            "draft": True if _is_draft(job, part) else None,
             "revised_prompt": part.notes.get("revised_prompt"),
             "parent_job_id": job.parent_job_id,
             "retry_of": job.retry_of,
@@ -102,10 +103,23 @@ def _tried(job: Job) -> list[str]:
 
 
 def _message(job: Job, part: Submission) -> str | None:
-    """Return what the draft engine understood, in words."""
+    """Return what the draft engine understood, or what was joined, in words."""
     if job.state is not State.SUCCEEDED or part.provider != DRAFT:
         return None
+    if job.mode is Mode.JOIN_VIDEO:
+        return _joined(part, job.outputs)
     return "A local draft, made without any provider." + _heard(part)
+
+
+def _is_draft(job: Job, part: Submission) -> bool:
+    """Tell whether what a job makes is drawn here; clips that are joined are what they were."""
+    return part.provider == DRAFT and job.mode is not Mode.JOIN_VIDEO
+
+
+def _joined(part: Submission, outputs: Sequence[Output]) -> str:
+    count = len(part.effective.inputs)
+    seconds = next((item.duration for item in outputs if item.duration), part.effective.duration or 0)
+    return f"Joined {count} clip{'s' if count != 1 else ''} on this machine: {round(seconds, 1):g} seconds."
 
 
 def _heard(part: Submission) -> str:
@@ -141,6 +155,8 @@ def next_step(job: Job) -> str:
     match job.state:
         case State.SUCCEEDED if job.cancel_requested_at is not None:
             return f"The cancel came too late: it is done, and {_charged(job)}. Show the file."
+        case State.SUCCEEDED if job.mode is Mode.JOIN_VIDEO:
+            return "Show the file."
         case State.SUCCEEDED if job.lead.provider == DRAFT:
             return "Show the file; set a provider's key for the real thing, or refine it with refine='" + job.id + "'."
         case State.SUCCEEDED:
@@ -231,7 +247,7 @@ def proposal_view(proposal: Proposal) -> dict[str, Any]:
             },
             "cost": _planned_cost(proposal.quote) if proposal.quote else None,
             "warnings": list(proposal.warnings),
-            "draft": True if proposal.candidate.provider.id == DRAFT else None,
+            "draft": True if proposal.candidate.makes_drafts else None,
             "next": _after_plan(proposal),
         }
     )

@@ -8,7 +8,7 @@ from pydantic import JsonValue, ValidationError
 
 from darkroom.catalog.plans import Advice, Piece, PlanBook, Plans, plan_key
 from darkroom.catalog.prices import Quote
-from darkroom.catalog.routing import DRAFT, Candidate
+from darkroom.catalog.routing import Candidate
 from darkroom.domain.job import Job, LedgerRow
 from darkroom.domain.kinds import Kind
 from darkroom.domain.money import Margin, MicroUsd, to_usd
@@ -321,7 +321,7 @@ class Estimates:
 
 def _note(name: str, priced: Priced) -> str | None:
     """Say of a part of a month that a draft would make it, or that its price is the least."""
-    if priced.candidate.provider.id == DRAFT:
+    if priced.candidate.makes_drafts:
         return f"{name} is priced as a draft, which is free; name a model, or set a provider's key, for the real thing."
     return None if priced.partial is None else f"{name} costs at least that: {priced.partial}."
 

@@ -15,7 +15,7 @@ from darkroom.catalog.routing import DRAFT, Candidate
 from darkroom.catalog.wires import Form
 from darkroom.clock import Clock
 from darkroom.domain.job import Job, LedgerKind, LedgerRow, State, Submission, new_id
-from darkroom.domain.kinds import Kind
+from darkroom.domain.kinds import Kind, Role
 from darkroom.domain.money import FREE, MicroUsd
 from darkroom.domain.names import did_you_mean
 from darkroom.domain.request import ImageRequest, MediaInput, VideoRequest, clip, split_options
@@ -187,7 +187,8 @@ class Generation:
                     f"There is no output {clip(src)!r}.", field="images", hint="check_job lists the outputs."
                 )
             name, src, local = name or src, output.path, True
-        stored = await self._inputs.take(src, local=local)
+        kind = Kind.VIDEO if item.role is Role.CLIP else Kind.IMAGE
+        stored = await self._inputs.take(src, local=local, kind=kind)
         facts = stored.facts
         return item.model_copy(
             update={
@@ -197,6 +198,7 @@ class Generation:
                 "media_type": facts.media_type,
                 "width": facts.width,
                 "height": facts.height,
+                "duration": facts.duration,
                 "url": src if addresses and src.lower().startswith("https:") else None,
             }
         )
@@ -280,10 +282,13 @@ def _by_address(item: Candidate) -> bool:
 
 
 def request_hash(request: AnyRequest, parents: Parents) -> str:
-    """Return the identity of a request: its arguments and the contents of its inputs, not its caps or file names."""
+    """Return the identity of a request: its arguments and the contents of its inputs, not its caps or file names.
+
+    How long a clip is follows from its content.
+    """
     own = {
-        "images": {"__all__": {"src", "name"}},
-        "scenes": {"__all__": {"image": {"src", "name"}}},
+        "images": {"__all__": {"src", "name", "duration"}},
+        "scenes": {"__all__": {"image": {"src", "name", "duration"}}},
         "allow_unpriced": True,
     }
     text = request.model_dump_json(exclude=own if request.kind is Kind.VIDEO else {**own, "scenes": True})
@@ -334,10 +339,16 @@ def invalid(exc: ValidationError) -> InvalidRequest:
 
 
 def _check_prompt(request: AnyRequest) -> None:
-    told = request.prompt or (
-        isinstance(request, VideoRequest)
-        and request.scenes
-        and all(part.prompt or part.image for part in request.scenes)
+    """Refuse a request that says nothing; clips that are to be joined need no words."""
+    joins = any(item.role is Role.CLIP for item in request.images)
+    told = (
+        request.prompt
+        or joins
+        or (
+            isinstance(request, VideoRequest)
+            and request.scenes
+            and all(part.prompt or part.image for part in request.scenes)
+        )
     )
     if not told:
         raise InvalidRequest(

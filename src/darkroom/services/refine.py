@@ -1,7 +1,7 @@
 """Continues from an earlier job or output."""
 
 from darkroom.domain.job import Job, State
-from darkroom.domain.kinds import Kind, Role
+from darkroom.domain.kinds import Kind, Mode, Role
 from darkroom.domain.output import Output
 from darkroom.domain.request import ImageRequest, MediaInput, VideoRequest, clip
 from darkroom.errors import InvalidRequest, UnknownJob, Unsupported
@@ -23,6 +23,12 @@ async def continue_from(request: AnyRequest, target: str, store: JobStore, princ
     """
     parent, output = await _target(target, store, principal)
     made = parent.submissions[output.submission]
+    if parent.mode is Mode.JOIN_VIDEO:
+        raise Unsupported(
+            f"{parent.id} is a film joined of clips, which cannot be drawn again.",
+            field="refine",
+            hint="Nothing was stored. Refine one of its clips, and join them anew.",
+        )
     if request.kind is parent.kind and made.replayable:
         return _redrawn(request, parent, made.notes.get("seed")), parent.id
     if parent.kind is Kind.VIDEO:

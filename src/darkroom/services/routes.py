@@ -12,7 +12,7 @@ from darkroom.catalog.providers import Provider
 from darkroom.catalog.refused import explained
 from darkroom.catalog.routing import DRAFT, Candidate, Choice, is_one_model, route
 from darkroom.clock import Clock
-from darkroom.domain.kinds import Kind
+from darkroom.domain.kinds import Kind, Mode
 from darkroom.domain.money import MicroUsd
 from darkroom.domain.request import Effective, ImageRequest, VideoRequest, mode_of
 from darkroom.errors import RequestError, UnknownModel
@@ -99,12 +99,14 @@ class Routes:
     def _choice(self, request: AnyRequest, *, free: bool) -> Choice:
         settings = self._settings
         default = settings.default_image_model if request.kind is Kind.IMAGE else settings.default_video_model
+        mode = mode_of(request)
         return Choice(
             kind=request.kind,
-            mode=mode_of(request),
+            mode=mode,
             model=request.model,
             provider=request.provider,
-            default_model=None if free else default,
+            # What makes clips by default does not join them.
+            default_model=None if free or mode is Mode.JOIN_VIDEO else default,
             prefer=settings.prefer,
             adapters=self._adapters,
             enabled=settings.enable,

@@ -9,18 +9,18 @@ from pydantic import JsonValue
 from darkroom.adapters.base import Accepted, Call, Cancelled, Failed, Json, Pending, Succeeded, TooLate
 from darkroom.adapters.draft.client import State, WorkerClient
 from darkroom.adapters.draft.intake import job_of
-from darkroom.adapters.draft.job import IDLE_S
+from darkroom.adapters.draft.job import IDLE_S, JOIN
 from darkroom.domain.kinds import Kind
 from darkroom.domain.money import MicroUsd
 from darkroom.domain.output import RemoteOutput
 from darkroom.errors import DarkroomError, ProviderFailed, from_dict
 
-POLL_S = {Kind.IMAGE.value: 0.1, Kind.VIDEO.value: 0.3}
+POLL_S = {Kind.IMAGE.value: 0.1, Kind.VIDEO.value: 0.3, JOIN: 0.3}
 """Seconds between two polls."""
 
 
 class DraftAdapter:
-    """Renders drafts in two worker processes, one for pictures and one for clips.
+    """Renders drafts in worker processes, one for pictures and one for clips, and joins clips in a third.
 
     Args:
         idle_s: Seconds after which a worker without work ends.
@@ -30,7 +30,7 @@ class DraftAdapter:
         self._workers = {kind: WorkerClient(idle_s) for kind in POLL_S}
 
     def worker_pid(self, kind: str) -> int | None:
-        """Return the process id of the worker for `image` or `video`, if it runs."""
+        """Return the process id of the worker for `image`, `video` or `join`, if it runs."""
         return self._workers[kind].pid
 
     async def submit(self, call: Call) -> Accepted | Succeeded:
@@ -68,7 +68,7 @@ class DraftAdapter:
         return TooLate()
 
     async def aclose(self) -> None:
-        """End both workers."""
+        """End all workers."""
         with anyio.CancelScope(shield=True):
             async with anyio.create_task_group() as group:
                 for worker in self._workers.values():
@@ -98,6 +98,8 @@ def _error(state: State) -> DarkroomError:
 def _succeeded(state: State) -> Succeeded:
     files = cast("list[list[str]]", state.data["files"])
     outputs = tuple(RemoteOutput(path=path, media_type=media_type) for path, media_type in files)
+    if state.job.kind == JOIN:  # nothing of it was drawn
+        return Succeeded(outputs, cost=MicroUsd(0))
     notes: dict[str, JsonValue] = {
         "seed": cast("int", state.data["seed"]),
         "understood": cast("list[JsonValue]", state.data["understood"]),

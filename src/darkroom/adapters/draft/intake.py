@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from darkroom.adapters.base import Call
-from darkroom.adapters.draft.job import Job, Part, Picture
+from darkroom.adapters.draft.job import JOIN, Job, Part, Picture
 from darkroom.domain.kinds import Kind, Mode, Role
 from darkroom.domain.request import Effective
+from darkroom.domain.request import clip as shortened
 from darkroom.errors import InvalidRequest
 
 LEAST_SIDE, MOST_SIDE = 64, 2048
@@ -17,6 +18,9 @@ DEFAULT_SECONDS = 5.0
 MOST_REFERENCES = 4
 FORMATS = ("png", "webp", "jpeg")
 RATES = (12, 24, 30)
+FILM_RATES = (0, 12, 24, 25, 30, 50, 60)
+"""0: that of the first clip."""
+TRANSITIONS = ("cut", "fade")
 METADATA = ("full", "minimal", "none")
 
 
@@ -27,6 +31,8 @@ def job_of(call: Call) -> Job:
         InvalidRequest: If the draft engine cannot do it; nothing was started.
     """
     request = call.request
+    if request.mode is Mode.JOIN_VIDEO:
+        return _film_of(call)
     video = request.kind is Kind.VIDEO
     _check_size(request)
     _check_count(request)
@@ -58,6 +64,37 @@ def job_of(call: Call) -> Job:
         metadata=str(_option(request, "_metadata", METADATA, "full")),
         inputs=tuple(Picture(str(blob.path), blob.role.value) for blob in call.inputs[: len(request.inputs)]),
         parts=parts,
+    )
+
+
+def _film_of(call: Call) -> Job:
+    """Return the job that joins the clips of a call."""
+    request = call.request
+    _check_size(request)
+    _check_count(request)
+    clips = [(item, blob) for item, blob in zip(request.inputs, call.inputs, strict=True) if item.duration]
+    if not clips or len(clips) < len(request.inputs) or any(blob.role is not Role.CLIP for _, blob in clips):
+        _refuse("images", "A film is joined of clips that were looked at, and of nothing else.", "clip=… for each")
+    parts = tuple(Part(shortened(item.name or ""), item.duration or 0, str(blob.path)) for item, blob in clips)
+    return Job(
+        task=call.submit_key,
+        kind=JOIN,
+        mode=request.mode.value,
+        folder=str(call.scratch),
+        prompt=request.prompt.encode("utf-8", "replace").decode("utf-8"),
+        negative=None,
+        width=request.width,
+        height=request.height,
+        count=1,
+        quality="medium",
+        format="mp4",
+        fps=int(str(_option(request, "fps", FILM_RATES, 0))),
+        seconds=sum(part.seconds for part in parts),
+        audio=request.audio is not False,
+        seed=0,
+        metadata=str(_option(request, "_metadata", METADATA, "full")),
+        parts=parts,
+        transition=str(_option(request, "transition", TRANSITIONS, "cut")),
     )
 
 

@@ -4,6 +4,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
+JOIN = "join"
+"""The kind of jobs that join clips."""
 IDLE_S = 60.0
 """Seconds without work after which a worker ends itself."""
 MEDIA_TYPES = {"png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg", "mp4": "video/mp4"}
@@ -19,11 +21,12 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One scene of a timeline."""
+    """One scene of a timeline, or one clip of a film."""
 
     prompt: str
     seconds: float
     image: str | None = None
+    """A file: the picture of the scene, or the clip itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class Job:
 
     task: str
     kind: str
-    """image or video."""
+    """image, video or join."""
     mode: str
     """A value of `Mode`."""
     folder: str
@@ -45,6 +48,7 @@ class Job:
     format: str
     """png, webp, jpeg or mp4."""
     fps: int
+    """0: that of the first clip."""
     seconds: float
     audio: bool
     seed: int
@@ -52,6 +56,8 @@ class Job:
     """full, minimal or none."""
     inputs: tuple[Picture, ...] = ()
     parts: tuple[Part, ...] = ()
+    transition: str = "cut"
+    """cut or fade: how one clip of a film follows the other."""
 
     def dump(self) -> bytes:
         """Return the job as one line."""
@@ -82,3 +88,7 @@ class Cancelled(Exception):
 
 class Unfit(Exception):
     """The job cannot be done, for a reason to be told to the caller."""
+
+    def __init__(self, message: str, hint: str = "Give a PNG, JPEG or WebP picture that opens elsewhere.") -> None:
+        super().__init__(message)
+        self.hint = hint

@@ -1,6 +1,7 @@
 """What a file says about itself: who made it, that no camera did, and with which words."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -11,6 +12,9 @@ from darkroom.adapters.draft.job import Job
 
 ENGINE = "darkroom draft engine"
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/algorithmicMedia"
+_KINDS = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+MIXED_TYPE, SYNTHETIC_TYPE = f"{_KINDS}composite", f"{_KINDS}compositeSynthetic"
+"""What a film of joined clips is: of any clips, and of some that an algorithm made."""
 NOTICE = "Made by an algorithm: a draft, not a photograph."
 MAX_PROMPT_BYTES = 20_000
 """A JPEG holds less than 64 kB of XMP."""
@@ -57,6 +61,18 @@ def clip_metadata(job: Job) -> dict[str, str]:
     if job.metadata == "full":
         tags["description"] = prompt_text(job)
         tags["comment"] = f"{comment} seed: {job.seed}"
+    return tags
+
+
+def film_metadata(job: Job, clips: Sequence[dict[str, str]]) -> dict[str, str]:
+    """Return the tags of a film joined of clips with those tags; the mark of those that no camera made goes with it."""
+    if job.metadata == "none":
+        return {}
+    made = any("algorithmicmedia" in text.lower() or SYNTHETIC_TYPE in text for tags in clips for text in tags.values())
+    kind = SYNTHETIC_TYPE if made else MIXED_TYPE
+    tags = {"comment": f"Joined of {len(clips)} clips. Engine: {ENGINE}. digitalSourceType: {kind}"}
+    if job.metadata == "full" and job.prompt:
+        tags["description"] = prompt_text(job)
     return tags
 
 

@@ -80,6 +80,10 @@ class Worker:
             from darkroom.adapters.draft.film import make_clip
 
             return make_clip(job, report)
+        if job.kind == "join":
+            from darkroom.adapters.draft.join import make_film
+
+            return make_film(job, report)
         from darkroom.adapters.draft.still import make_stills
 
         return make_stills(job, report)
@@ -109,7 +113,7 @@ def explain(error: Exception) -> dict[str, Any]:
         return {
             "code": "provider_failed",
             "message": str(error),
-            "hint": "Give a PNG, JPEG or WebP picture that opens elsewhere.",
+            "hint": error.hint,
         }
     if isinstance(error, MemoryError):
         return {
