@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import anyio.to_thread
-from darkroom.llm.handoff import HandOff
 from pydantic import JsonValue
 
 from darkroom.catalog.agents import Agent
@@ -13,6 +12,7 @@ from darkroom.domain.job import Job
 from darkroom.domain.money import MicroUsd
 from darkroom.domain.run import Action, Message, Run, RunState, Session
 from darkroom.errors import DarkroomError, StorageError
+from darkroom.llm.handoff import HandOff
 from darkroom.services.agents import AgentCatalogue
 from darkroom.services.intents import MediaIntent, read, reply
 from darkroom.store.base import JobStore

@@ -99,11 +99,11 @@ class _Asking:
             raise Suspended
         self._left -= 1
         params = _params(request)
-        named = {"tools": params.tools, "tool_choice": params.tool_choice} if params.tools else {}
+        named: dict[str, Any] = {"tools": params.tools, "tool_choice": params.tool_choice} if params.tools else {}
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", MCPDeprecationWarning)  # the older era has no other way
-                answer = await self._context.session.create_message(
+                answer: CreateMessageResult | CreateMessageResultWithTools = await self._context.session.create_message(
                     params.messages, max_tokens=params.max_tokens, system_prompt=params.system_prompt, **named
                 )
         except MCPError as exc:
