@@ -11,7 +11,7 @@ from darkroom.domain.run import Action, Awaits, Message, Mode, Run, RunState
 from darkroom.errors import BudgetExceeded, DarkroomError, SubmitUnknown
 from darkroom.llm.kit import LoopKit
 from darkroom.llm.limits import BROKEN
-from darkroom.services.caps import OfRun, Terms, run_limits
+from darkroom.services.caps import OfRun, of_run
 from darkroom.store.base import Limit
 from darkroom.store.run_base import RunChange
 
@@ -39,8 +39,6 @@ class Book:
         self.kit = kit
         self.run = run
         self._owner = owner
-        self.cap = kit.caps.cap(Terms(principal=run.principal, max_cost=run.max_cost))
-        """The most that it and everything in it may cost."""
         self.said: str | None = None
         """The newest words of the model."""
         self._warnings: tuple[str, ...] = ()
@@ -48,7 +46,7 @@ class Book:
     @property
     def of_run(self) -> OfRun:
         """What jobs are told of the run that they are part of."""
-        return OfRun(self.run.id, self.run.root, self.cap)
+        return of_run(self.run)
 
     def now(self) -> int:
         """Return the time, in milliseconds."""
@@ -148,7 +146,7 @@ class Book:
 
     def _limits(self) -> tuple[Limit, ...]:
         own = self.kit.caps.limits(self.run.principal, self.now())
-        return (*own, *run_limits(self.of_run))
+        return (*own, *self.kit.caps.in_run(self.of_run, self.run.principal))
 
     def settled(self, cost: MicroUsd | None, *, certain: bool) -> tuple[LedgerRow, ...]:
         """Return the row that ends the reservation of the present call."""
@@ -170,10 +168,11 @@ class Book:
 
     async def left(self) -> MicroUsd | None:
         """Return what may still be spent in the run; None where nothing caps it."""
-        if self.cap is None:
-            return None
-        spent = await self.kit.runs.cost(self.run.root)
-        return MicroUsd(max(self.cap - spent.actual, 0))
+        left: list[MicroUsd] = []
+        for limit in self.kit.caps.in_run(self.of_run, self.run.principal):
+            spent = await self.kit.runs.cost(limit.run_id or self.run.id)
+            left.append(MicroUsd(max(limit.cap - spent.actual, 0)))
+        return min(left, default=None)
 
     async def act(self, tool: str, key: str, job_id: str) -> None:
         """Keep that a job was started."""

@@ -184,7 +184,7 @@ class Hands:
             note = "This very call was made before, so nothing new was started. Change something for another result."
             return text_of({**job_row(earlier, paths=self._local), "note": note})
         left: int | None = run.work.get("left")
-        if left == 0 and self.book.cap:
+        if left == 0 and not self._free_only:
             raise BudgetExceeded("The budget of this run is used up; nothing was started.")
         try:
             request = kind.model_validate({name: value for name, value in told.items() if value is not None})
@@ -193,7 +193,7 @@ class Hands:
         terms = Terms(
             principal=run.principal,
             local=self._local,
-            max_cost=None if left is None else MicroUsd(left),
+            max_cost=None if left is None or not self._agreed else MicroUsd(left),
             idempotency_key=key,
             run=self.book.of_run,
         )
@@ -201,6 +201,16 @@ class Hands:
         assert isinstance(started, Started)  # no dry run was asked
         await self.book.act(tool, key, started.job.id)
         return text_of({**job_row(started.job, paths=self._local), "next": "wait_for_jobs tells when it is done."})
+
+    @property
+    def _agreed(self) -> bool:
+        """Whether the user said what all of it may cost; a setting alone agrees to nothing."""
+        return any(cap is not None for cap in (self.book.run.max_cost, self.book.run.root_max_cost))
+
+    @property
+    def _free_only(self) -> bool:
+        """Whether only free offers may be taken from the start."""
+        return any(limit.cap == 0 for limit in self._kit.caps.in_run(self.book.of_run, self.book.run.principal))
 
     def _place(self, ctx: RunContext[None]) -> tuple[int, int]:
         """Return the number of the answer that makes the call, from 1, and the call's own in it, from 0."""

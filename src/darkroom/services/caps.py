@@ -90,6 +90,15 @@ class Caps:
         caps = [cap for cap in (self._settings.max_cost, own.max_cost if own else None) if cap is not None]
         return to_micro(min(caps)) if caps else None
 
+    def in_run(self, run: OfRun | None, principal: str) -> tuple[Limit, ...]:
+        """Return the caps that hold for everything in a run together; what one call may cost holds for a whole run."""
+        if run is None:
+            return ()
+        own = self._own_cap(principal)
+        whole = run.cap if run.root == run.id else run.root_cap
+        capped = MicroUsd(min(cap for cap in (whole, own) if cap is not None)) if (whole, own) != (None, None) else None
+        return run_limits(replace(run, cap=capped) if run.root == run.id else replace(run, root_cap=capped))
+
     def guards(self, principal: str) -> bool:
         """Return whether a budget or a limit to agree to makes prices necessary."""
         return self._settings.confirm_above is not None or bool(self.limits(principal, 0))

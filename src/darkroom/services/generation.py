@@ -20,7 +20,7 @@ from darkroom.domain.money import FREE, MicroUsd
 from darkroom.domain.names import did_you_mean
 from darkroom.domain.request import ImageRequest, MediaInput, VideoRequest, clip, split_options
 from darkroom.errors import DarkroomError, InvalidRequest, UnknownJob
-from darkroom.services.caps import Caps, Terms, run_limits
+from darkroom.services.caps import Caps, Terms
 from darkroom.services.refine import continue_from
 from darkroom.services.routes import AnyRequest, Proposal, Routes
 from darkroom.settings import Settings
@@ -128,7 +128,10 @@ class Generation:
             obstacle = await self._caps.obstacle(self._store, proposal.quote, name, terms, now)
             return replace(proposal, obstacle=obstacle)
         job, ledger = self._job(request, proposal, terms, parents, cap)
-        limits = (*self._caps.limits(terms.principal, self._clock.now()), *run_limits(terms.run))
+        limits = (
+            *self._caps.limits(terms.principal, self._clock.now()),
+            *self._caps.in_run(terms.run, terms.principal),
+        )
         added = await self._store.add(job, ledger, again=terms.again, limits=limits)
         return Started(added.job, added.created)
 
