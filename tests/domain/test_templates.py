@@ -83,7 +83,7 @@ def test_a_template_has_the_value_of_its_expressions(text: str, value: object) -
         ("{a[1}", "no expression"),
         ("{a[1.5]}", "no expression"),
         ("{a ; b}", "no expression"),
-        ("{a | titel}", "Did you mean 'title'?"),
+        ("{a | titles}", "Did you mean 'title'?"),
         ("{a |}", "no expression"),
         ("{" + "a + " * 100 + "a}", "letters"),
         ("x" * 20_001, "20,001 letters"),
@@ -94,9 +94,8 @@ def test_what_is_no_template_is_refused_in_words(text: str, words: str) -> None:
         parse(text)
 
 
-def test_every_filter_that_may_be_written_exists() -> None:
-    for name in FILTERS:
-        fill_text(f"{{inputs.none | {name}}}", SCOPE)
+def test_every_filter_that_may_be_written_exists_and_takes_nothing_for_nothing() -> None:
+    assert all(fill_text(f"{{inputs.none | {name}}}", SCOPE) in ("", 0, None) for name in FILTERS)
 
 
 def test_references_are_found_in_every_part_of_an_expression() -> None:

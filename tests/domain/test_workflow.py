@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from darkroom.catalog.workflows import read_workflow
@@ -38,12 +38,12 @@ WRONG: list[tuple[list[dict[str, Any]], str | None]] = [
     ([image("a"), image("a")], "Two steps are called 'a'."),
     ([image("a", after=["b"]), image("b", after=["a"])], "Steps wait for each other: "),
     ([image("a", arguments={"prompt": "{steps.a.output}"})], "wait for each other: a -> a"),
-    ([SCRIPT, {**FRAMES, "for_each": "{steps.scrpt.beats}"}], "needs the step 'scrpt'.*mean 'script'"),
+    ([SCRIPT, {**FRAMES, "for_each": "{steps.scripts.beats}"}], "needs the step 'scripts'.*mean 'script'"),
     ([image("a", after=["bb"])], "needs the step 'bb', which there is not"),
     ([SCRIPT, {**FRAMES, "for_each": "{steps.script.beat}"}], r"frames.for_each: .*no field 'beat'.*mean 'beats'"),
     ([SCRIPT, {**FRAMES, "for_each": "{steps.script.title}"}], "is no list"),
-    ([SCRIPT, {**FRAMES, "arguments": {"prompt": "{item.picure}"}}], "arguments.prompt: .*Did you mean 'picture'"),
-    ([image("a", arguments={"prompt": "{inputs.prodct}"})], "there is no input 'prodct'. Did you mean 'product'"),
+    ([SCRIPT, {**FRAMES, "arguments": {"prompt": "{item.pictures}"}}], "arguments.prompt: .*Did you mean 'picture'"),
+    ([image("a", arguments={"prompt": "{inputs.products}"})], "there is no input 'products'. Did you mean 'product'"),
     ([image("a", arguments={"prompt": "{input.product}"})], "nothing is called 'input'. Did you mean 'inputs'"),
     ([image("a", arguments={"prompt": "{item.x}"})], "outside of a for_each, where there is no item"),
     ([SCRIPT, image("a", arguments={"prompt": "{steps.script.beats[index].picture}"})], "outside of a for_each"),
@@ -54,7 +54,7 @@ WRONG: list[tuple[list[dict[str, Any]], str | None]] = [
     ([SCRIPT, image("a", arguments={"prompt": "{steps.script.beats | title}"})], "takes a text, not a list"),
     ([image("a", arguments={"prompt": "{steps}"})], None),
     ([image("a", arguments={"prompt": "{nope"})], "steps.a: A brace is not closed"),
-    ([image("a", arguments={"promt": "x"})], "'promt', which image steps do not take. Did you mean 'prompt'"),
+    ([image("a", arguments={"prompts": "x"})], "'prompts', which image steps do not take. Did you mean 'prompt'"),
     ([image("a", arguments={})], "has no argument 'prompt'"),
     ([{"id": "f", "kind": "join", "arguments": {}}], "has no argument 'clips'"),
     ([{"id": "v", "kind": "video", "arguments": {"scenes": [{"prompt": "a"}]}}], None),
@@ -115,6 +115,7 @@ def test_what_a_list_of_anything_holds_is_not_asked() -> None:
         text_shape("{'a' + 1}", scope)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 11), st.integers(0, 11)), max_size=30))
 def test_a_cycle_is_found_exactly_where_there_is_one(edges: list[tuple[int, int]]) -> None:
     after = {number: [f"s{b}" for a, b in edges if a == number] for number in range(12)}

@@ -95,7 +95,7 @@ def test_results_of_steps_can_be_given(library: WorkflowLibrary) -> None:
     flow = library.find("product_video")
     context: dict[str, Any] = {
         "product": "a mug",
-        "scenes": ["A mug steams", "A hand takes it"],
+        "scenes": ["A mug smokes", "A hand takes it"],
         "keyframes": ["out_1"],
     }
     begun = library.begin(flow, "x", context, thinks=False)

@@ -22,6 +22,7 @@ _WORDS = {
     "sixty": 60, "ninety": 90,
 }  # fmt: skip
 _SPELLED = "|".join(sorted(_WORDS, key=len, reverse=True))
+_UNITS = "s|secs?|seconds?|mins?|minutes?|hours?|days?|weeks?|months?|years?|dollars?|euros?|percent|px|pixels"
 _NUMBER = rf"(?:\d{{1,4}}(?:[.,]\d{{1,2}})?|{_SPELLED})"
 _SECONDS = re.compile(
     rf"(?<![\w.:$-])(?P<number>{_NUMBER})(?P<gap>[\s-]?)(?P<unit>seconds?|secs?|s|minutes?|mins?)(?![\w'-])"
@@ -171,7 +172,8 @@ def find_counts(text: str, kind: Kind | None = None) -> list[Found[int]]:
     own = {Kind.IMAGE: IMAGE_NOUNS, Kind.VIDEO: VIDEO_NOUNS}
     nouns = "|".join([*(own.values() if kind is None else [own.get(kind, _NEUTRAL)]), _NEUTRAL])
     pattern = (
-        rf"(?<![\w.:$'-])(?P<number>\d{{1,3}}|{_SPELLED}|a couple of|a dozen)(?=\s+(?:(?!of\b|and\b)[\w-]+\s+){{0,3}}"
+        rf"(?<![\w.:$'-])(?P<number>\d{{1,3}}|{_SPELLED}|a couple of|a dozen)"
+        rf"(?=\s+(?:(?!(?:of|and|{_UNITS})\b)[\w-]+\s+){{0,3}}"
         rf"(?:{nouns})\b)"
     )
     found: list[Found[int]] = []
@@ -220,10 +222,15 @@ def read_money(text: str) -> float | None:
 
 def without(text: str, found: Iterable[Found[Any]]) -> str:
     """Return a text without what was read from it, and without the commas and small words that it leaves behind."""
-    for one in sorted(found, key=lambda one: one.start, reverse=True):
+    kept = len(text)
+    for one in sorted(found, key=lambda one: (one.end, one.start), reverse=True):
+        if one.end > kept:  # inside another
+            continue
+        kept = one.start
         before = re.sub(r"(?:^|[\s,;(]+)(?:(?:in|at|as|with|of|for|and|lasting)\s*)?$", " ", text[: one.start])
         after = re.sub(r"^(?:\s?(?:ratio|aspect ratio|pixels|px)\b)?\s*[,;)]?\s*", " ", text[one.end :])
-        text = f"{before.rstrip()} {after.lstrip()}"
+        listed = re.search(r",\s*$", text[: one.start]) and re.match(r"\s*,", text[one.end :])
+        text = f"{before.rstrip()}{', ' if listed else ' '}{after.lstrip()}"
     text = re.sub(r"\s+([,.;:!?])", r"\1", text)
     return re.sub(r"\s{2,}", " ", text).strip(" ,;")
 
