@@ -132,6 +132,7 @@ class World:
         """Claim the run and advance it once."""
         self.claim()
         found = await self.engine.think(self.run, OWNER)
+        assert found is not None
         assert found == self.run
         return found
 

@@ -205,5 +205,5 @@ def paths(value: Expr) -> Iterator[Path]:
             yield from paths(value.right)
         case Piped():
             yield from paths(value.value)
-        case Const():
+        case _:
             pass

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from darkroom.domain.expressions import COMPARISONS, INDEX, Const, Expr, Op, Path, Piped, parse
+from darkroom.domain.expressions import COMPARISONS, INDEX, Const, Expr, Path, Piped, parse
 from darkroom.domain.names import did_you_mean
 from darkroom.domain.request import clip
 from darkroom.domain.workflow import JOBS, Step, StepKind, Value, Workflow
@@ -107,7 +107,7 @@ def infer(value: Expr, scope: Mapping[str, Shape]) -> Shape:
                     f"The filter {value.filter!r} takes {_CALLED[takes[0]]}, not {_CALLED[given.kind]}."
                 )
             return _GIVES.get(value.filter, TEXT)
-        case Op():
+        case _:
             for side in (infer(value.left, scope), infer(value.right, scope)):
                 if value.sign not in ("==", "!=") and side.kind not in ("number", "any"):
                     raise InvalidRequest(f"{value.sign!r} takes numbers, not {_CALLED[side.kind]}.")

@@ -42,11 +42,11 @@ _LEADS = (
 _STOP = (
     r"(?=\s*(?:[.,;:!?\n()\u2013\u2014]|\s-\s|$)|\s+(?:for|on|with|in|at|to|that|which|who|so|using|by|lasting|as|from|under|"
     r"within|aimed|targeting|targeted|called|named|and\s+(?:make|write|post|then|draft|plan|create|show|give)|please|"
-    r"next|this|tomorrow|today|before|after|costing|of)\b)"
+    r"next|this|tomorrow|today|before|after|costing)\b)"
 )
 _PHRASE = rf"\s+([^\n.,;:!?()]{{2,120}}?){_STOP}"
 _ARTICLES = re.compile(
-    r"^(?:(?:our|my|the|a|an|your|this|these|those|some|brand[- ]new|new|upcoming|latest)\s+)+", re.I
+    r"^(?:(?:our|my|the|a|an|your|this|these|those|some|brand[- ]new|new|upcoming|latest|pairs? of)\s+)+", re.I
 )
 _LENGTH = re.compile(r"\b\d+(?:[.,]\d+)?\s*-?\s*(?:s|sec|secs|seconds?|min|mins|minutes?)\b|\b\d+\s*:\s*\d+\b", re.I)
 _FILLING = re.compile(
@@ -97,8 +97,13 @@ def _subject(text: str) -> tuple[str, int] | None:
 def _bare(phrase: str) -> str:
     text = _LENGTH.sub(" ", phrase)
     for named in (_NAMED, _QUOTED):
-        text = named.sub(" ", text) if named.sub(" ", text).strip() else text
-    return re.sub(r"\s+", " ", _ARTICLES.sub("", text.strip())).strip(" '\"\u201c\u201d")
+        text = named.sub(" ", text) if _stripped(named.sub(" ", text)) else text
+    return _stripped(text)
+
+
+def _stripped(text: str) -> str:
+    words = re.sub(r"\s+", " ", text).strip(" '\"\u201c\u201d")
+    return _ARTICLES.sub("", f"{words} ").strip(" '\"\u201c\u201d")
 
 
 def read_audience(text: str) -> str | None:

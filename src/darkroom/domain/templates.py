@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from pydantic import JsonValue
 
-from darkroom.domain.expressions import COMPARISONS, INDEX, Const, Expr, Op, Path, Piped, parse, paths
+from darkroom.domain.expressions import COMPARISONS, INDEX, Const, Expr, Path, Piped, parse, paths
 
 Scope = Mapping[str, Any]
 
@@ -86,7 +86,7 @@ def evaluate(value: Expr, scope: Scope) -> JsonValue:
             return look_up(value, scope)
         case Piped():
             return _FILTERS[value.filter](evaluate(value.value, scope))
-        case Op():
+        case _:
             return _reckon(value.sign, evaluate(value.left, scope), evaluate(value.right, scope))
 
 
@@ -135,7 +135,7 @@ def said(value: JsonValue) -> str:
             return value
         case list():
             return ", ".join(said(item) for item in value)
-        case dict():
+        case _:
             return "; ".join(said(item) for item in value.values() if item not in (None, "", []))
 
 

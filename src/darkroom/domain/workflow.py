@@ -205,6 +205,9 @@ class Unit(_Strict):
         return self.job_id or self.run_id
 
 
+_NEW = Unit()
+
+
 class Work(_Strict):
     """Everything that a run of a workflow resumes from: what is in `Run.work`."""
 
@@ -225,7 +228,7 @@ class Work(_Strict):
 
     def unit(self, key: str) -> Unit:
         """Return how far a step or item is."""
-        return self.steps.get(key, Unit())
+        return self.steps.get(key, _NEW)
 
     def units(self, step_id: str) -> list[Unit]:
         """Return how far the items of a step are."""

@@ -53,7 +53,7 @@ def _count(work: Work, step: Step, lists: dict[str, int], steps: dict[str, Unit]
     """Note how many items a step has, once what it goes through is known."""
     if any(_ended(work, Need(name), None) != "yes" for name in lists_of(step)):
         return
-    rows = fill_text(step.for_each or "", scope_at(work))
+    rows = fill_text(step.for_each or "", scope_at(work, step))
     found = cast("list[JsonValue]", rows) if isinstance(rows, list) else []
     if len(found) > MAX_ITEMS:
         error = InvalidRequest(
@@ -103,10 +103,11 @@ def _stands(work: Work, wanted: list[Need], index: int | None) -> Literal["yes",
 def _ended(work: Work, need: Need, index: int | None) -> Literal["yes", "wait", "never"]:
     step = work.workflow.step(need.step)
     if step.for_each and step.id not in work.lists:
-        units = work.units(step.id) if work.unit(step.id).over else [Unit()]
+        units = [work.unit(step.id)]
+    elif need.same and index is not None:
+        units = [work.unit(f"{step.id}[{index}]")]
     else:
         units = work.units(step.id)
-        units = units[index : index + 1] if need.same and index is not None else units
     if not step.optional and any(unit.over and unit.state is not StepState.SUCCEEDED for unit in units):
         return "never"
     return "yes" if all(unit.over for unit in units) else "wait"
@@ -137,9 +138,12 @@ def failed(unit: Unit, error: DarkroomError | Mapping[str, Any], now: int) -> Un
 
 
 def scope_at(work: Work, step: Step | None = None, index: int | None = None) -> dict[str, Any]:
-    """Return what templates may refer to, for a step and its item."""
+    """Return what templates may refer to, for a step and its item; without a step, for the whole workflow."""
     steps: dict[str, JsonValue] = {}
+    wanted = None if step is None else {need.step for need in needs(step, work.workflow)}
     for other in work.workflow.steps:
+        if wanted is not None and other.id not in wanted:
+            continue
         outputs = [cast("JsonValue", unit.output) for unit in work.units(other.id)]
         steps[other.id] = outputs if other.for_each else outputs[0]
     scope: dict[str, Any] = {"inputs": work.inputs, "tables": chosen(work.workflow, work.inputs), "steps": steps}

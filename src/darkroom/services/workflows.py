@@ -237,7 +237,9 @@ def _checked(name: str, item: Input, value: JsonValue) -> JsonValue:
         words = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
         flag = value if isinstance(value, bool) else words.get(said(value).lower())
         if flag is None:
-            raise InvalidRequest(f"{name} is {clip(value)!r}.", field=field, allowed="true or false", hint=NOTHING)
+            raise InvalidRequest(
+                f"{name} is {clip(said(value))!r}.", field=field, allowed="true or false", hint=NOTHING
+            )
         return flag
     if item.type == "number":
         return _number(name, item, value)
@@ -258,7 +260,7 @@ def _number(name: str, item: Input, value: JsonValue) -> JsonValue:
     low, high = item.least or 0, 1e9 if item.most is None else item.most
     if number is None or isinstance(value, bool) or not low <= number <= high:
         raise InvalidRequest(
-            f"{name} is {clip(value)!r}.", field=f"context.{name}", allowed=f"{low:g} to {high:g}", hint=NOTHING
+            f"{name} is {clip(said(value))!r}.", field=f"context.{name}", allowed=f"{low:g} to {high:g}", hint=NOTHING
         )
     return int(number) if number == int(number) else number
 
