@@ -128,7 +128,7 @@ class World:
             runs=cast("RunStore", Runs(self)), jobs=cast("JobStore", Jobs(self)), starts=Starts(self), clock=self.clock
         )
 
-    async def advance(self) -> Run:
+    async def think(self) -> Run:
         """Claim the run and advance it once."""
         self.claim()
         found = await self.engine.think(self.run, OWNER)
