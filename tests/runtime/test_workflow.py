@@ -254,9 +254,9 @@ async def test_a_step_past_its_time_fails_and_what_was_sent_is_left_to_finish() 
     job = world.jobs["job_run_1/two/1"]
     running = make_submission(job_id=job.id, state=State.SUBMIT_UNKNOWN)
     world.jobs[job.id] = make_job(**{**dict(job), "submissions": (running,)})
-    world.clock.think(29)
+    world.clock.advance(29)
     assert (await world.think()).state is RunState.WAITING
-    world.clock.think(1)
+    world.clock.advance(1)
     run = await world.think()
     assert run.state is RunState.FAILED
     assert world.cancelled == ["job_run_1/one/1"]
@@ -268,7 +268,7 @@ async def test_a_step_past_its_time_fails_and_what_was_sent_is_left_to_finish() 
 async def test_an_agent_past_its_time_is_stopped() -> None:
     world = World(flow({**ASK, "timeout_s": 10}), thinks=True)
     await world.think()
-    world.clock.think(10)
+    world.clock.advance(10)
     assert (await world.think()).state is RunState.FAILED
     assert world.cancelled == ["run_run_1/ask/1"]
 
