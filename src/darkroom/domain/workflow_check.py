@@ -21,7 +21,11 @@ VIDEO = (
     "prompt", "duration", "aspect_ratio", "resolution", "audio", "n", "images", "scenes", "negative_prompt", "seed",
     "refine", "options",
 )  # fmt: skip
-ARGUMENTS = {StepKind.IMAGE: IMAGE, StepKind.VIDEO: VIDEO, StepKind.JOIN: ("clips", "transition", "fps", "resolution")}
+ARGUMENTS = {
+    StepKind.IMAGE: IMAGE,
+    StepKind.VIDEO: VIDEO,
+    StepKind.JOIN: ("clips", "prompt", "transition", "fps", "resolution"),
+}
 """What a step may pass on, by its kind."""
 _NEEDS = {
     StepKind.AGENT: ("agent", "task"),

@@ -196,10 +196,10 @@ def _joined(step: Step, filled: dict[str, JsonValue]) -> dict[str, JsonValue]:
     names = [said(item) for item in clips if item] if isinstance(clips, list) else [said(clips)] if clips else []
     if not names:
         raise InvalidRequest(f"{step.called} has no clips to join.", field=step.id, hint="Nothing was started for it.")
-    resolution = filled.pop("resolution", None)
+    resolution, prompt = filled.pop("resolution", None), filled.pop("prompt", None) or ""
     options: dict[str, JsonValue] = {name: value for name, value in filled.items() if value not in (None, "")}
     images: list[JsonValue] = [f"clip={name}" for name in names]
-    call: dict[str, JsonValue] = {"prompt": "", "model": FILM, "images": images}
+    call: dict[str, JsonValue] = {"prompt": prompt, "model": FILM, "images": images}
     extra: dict[str, JsonValue] = {"resolution": resolution, "options": options}
     return call | {name: value for name, value in extra.items() if value}
 

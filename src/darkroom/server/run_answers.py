@@ -51,7 +51,7 @@ async def shown_run(run: Run, call: ToolCall, thumbnails: int) -> tuple[dict[str
 async def _files(jobs: Sequence[Job], call: ToolCall, thumbnails: int, *, first: bool) -> list[ContentBlock]:
     pictures: list[ContentBlock] = []
     links: list[ContentBlock] = []
-    for job in reversed(jobs):  # the newest are the result
+    for job in jobs:
         small, named = await files_of(job, call, max(0, thumbnails - len(pictures)), first=first)
         pictures += small
         links += named

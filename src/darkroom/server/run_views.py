@@ -59,7 +59,7 @@ def run_view(run: Run, *, now: int, cost: RunCost | None = None, jobs: Sequence[
             "actions": [
                 without_none({"tool": item.tool, "job_id": item.job_id, "run_id": item.run_id}) for item in run.actions
             ],
-            "outputs": files[-FILES:],
+            "outputs": files[:FILES],
             "question": run.question.text if run.question else None,
             "token_usage": tokens if tokens["total"] else None,
             "cost": _cost(cost) if cost else None,
@@ -74,11 +74,21 @@ def run_view(run: Run, *, now: int, cost: RunCost | None = None, jobs: Sequence[
 
 
 def result_jobs(run: Run, jobs: Sequence[Job]) -> list[Job]:
-    """Return the jobs whose files are the result: those that a workflow names, else all that delivered something."""
+    """Return the jobs whose files are the result, first those that matter most: as a workflow names them, else newest.
+
+    Args:
+        run: Whose result it is.
+        jobs: Those that it and the runs inside it started, oldest first.
+    """
     done = [job for job in jobs if job.outputs]
-    named = (run.data or {}).get("files") if run.kind is RunKind.WORKFLOW else None
-    result = [job for job in done if isinstance(named, list) and any(output.id in named for output in job.outputs)]
-    return result or done
+    found = (run.data or {}).get("files") if run.kind is RunKind.WORKFLOW else None
+    named: list[Any] = found if isinstance(found, list) else []
+
+    def place(job: Job) -> int:
+        return min((named.index(output.id) for output in job.outputs if output.id in named), default=len(named))
+
+    result = sorted((job for job in done if place(job) < len(named)), key=place)
+    return result or done[::-1]
 
 
 def _cost(cost: RunCost) -> dict[str, Any]:
@@ -87,7 +97,7 @@ def _cost(cost: RunCost) -> dict[str, Any]:
             "estimate_usd": json_usd(cost.estimate),
             "actual_usd": json_usd(cost.actual),
             "open_usd": json_usd(cost.open) if cost.open else None,
-            "certain": None if cost.certain else False,
+            "certain": False if cost.actual and not cost.certain else None,
             "models": list(cost.models),
         }
     )

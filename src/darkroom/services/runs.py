@@ -291,9 +291,7 @@ class Runs:
 
     async def jobs_of(self, run: Run) -> list[Job]:
         """Return the jobs that a run and the runs inside it started, oldest first."""
-        actions = [action for part in (run, *await self.inside(run)) for action in part.actions]
-        ids = dict.fromkeys(action.job_id for action in actions if action.job_id)
-        return await self._jobs.get(sorted(ids), run.principal)
+        return await self._jobs.get(await self._store.jobs(run.id), run.principal)
 
     async def things(self, ids: Sequence[str], principal: str) -> list[Thing]:
         """Return jobs and runs by id, in that order.
@@ -372,7 +370,7 @@ class Runs:
         if run.ended:
             return run
         stopped = await self._store.request_cancel(run_id, principal, self._clock.now())
-        await self.stop([item for action in run.actions for item in (action.job_id, action.run_id) if item], principal)
+        await self.stop(await self._store.jobs(run.id), principal)
         for inner in await self.inside(run):
             await self.cancel(inner.id, principal)
         return stopped or run

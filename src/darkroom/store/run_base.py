@@ -169,6 +169,10 @@ class RunStore(Protocol):
         """Return which of these jobs and runs have ended, or are not there."""
         ...
 
+    async def jobs(self, run_id: str) -> list[str]:
+        """Return the ids of the jobs that a run and the runs inside it started, oldest first."""
+        ...
+
     async def started(self, principal: str, key: str) -> str | None:
         """Return the id of the principal's job or run that was started under an idempotency key."""
         ...

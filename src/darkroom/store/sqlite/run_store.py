@@ -137,6 +137,14 @@ class SqliteRuns:
     async def ended(self, ids: Sequence[str]) -> frozenset[str]:
         return await self._read(partial(runs.ended, ids=list(ids)))
 
+    async def jobs(self, run_id: str) -> list[str]:
+        def work(db: sqlite3.Connection) -> list[str]:
+            sql = """SELECT id FROM jobs WHERE run_id = ?1 OR run_id IN (SELECT id FROM runs WHERE root_run_id = ?1)
+                     ORDER BY id"""
+            return [row["id"] for row in db.execute(sql, (run_id,)).fetchall()]
+
+        return await self._read(work)
+
     async def started(self, principal: str, key: str) -> str | None:
         def work(db: sqlite3.Connection) -> str | None:
             sql = """SELECT id FROM jobs WHERE principal = ?1 AND idempotency_key = ?2
