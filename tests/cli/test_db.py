@@ -15,6 +15,8 @@ from darkroom.cli.commands import cli
 from darkroom.clock import SystemClock
 from darkroom.runtime.liveness import Presence
 from darkroom.settings import Settings
+from darkroom.store.sqlite import runs
+from helpers_runs import RUN_ID, make_run
 
 Run = Callable[..., Result]
 RunJson = Callable[..., Any]
@@ -112,6 +114,16 @@ def test_a_backup_is_put_back_and_it_is_said_what_became_of_every_job(run: Run, 
     ):
         assert expected in result.stderr
     assert "may have been sent" in run("check", job["job_id"], code=1).stdout
+
+
+def test_a_run_that_may_have_gone_on_is_named(run: Run, path: Path) -> None:
+    run(*FOX)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        runs.add(db, make_run(), again=True, fresh_for_ms=0, session=None, callback=None)
+    backup = run("db", "backup").stdout.strip()
+    path.write_bytes(b"junk")
+    told = run("db", "restore", backup, "--yes").stderr
+    assert f"1 went on when the backup was made and may have gone further since; ended, start again: {RUN_ID}" in told
 
 
 def test_newer_jobs_are_taken_over(run: Run, path: Path) -> None:

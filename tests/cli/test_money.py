@@ -86,6 +86,8 @@ def test_usage_is_a_table_with_bars(run: Run) -> None:
     assert "draft" in text
     assert "1 submission," in text
     assert "Spent from" in run("usage").stdout
+    for what in ("agent", "tier"):
+        assert "(none)" in run("usage", "--by", what).stdout
 
 
 def test_usage_is_csv_for_a_spreadsheet(run: Run) -> None:
@@ -94,6 +96,7 @@ def test_usage_is_csv_for_a_spreadsheet(run: Run) -> None:
     assert [(row["provider"], row["kind"], row["cost_usd"], row["state"]) for row in rows] == [
         ("draft", "image", "0", "succeeded")
     ]
+    assert [(row["agent"], row["tier"]) for row in rows] == [("", "")]
 
 
 def test_usage_as_json_has_the_figures_of_the_tool(run: Run, run_json: RunJson) -> None:

@@ -228,6 +228,15 @@ def test_newer_runs_that_cannot_be_read_or_make_no_sense_are_named(care: Care) -
     assert look(care, 1) is None
 
 
+def test_a_run_whose_events_are_spoilt_is_lost_or_stopped(care: Care) -> None:
+    begin(care, 1)
+    copy = saved(care)
+    begin(care, 2)
+    spoil(care.path, "run_events")
+    done = care.restore(copy, LATER).salvage
+    assert (done.added, done.lost, done.stopped) == ([], [run_id(2)], [run_id(1)])
+
+
 def test_a_later_state_of_a_run_that_makes_no_sense_is_not_taken_over(care: Care) -> None:
     begin(care)
     copy = saved(care)
