@@ -105,7 +105,9 @@ class HandOff:
         acting = agent or next((one.agent for one in candidates[:1] if one.confidence >= SURE), None)
         facts = facts_of(acting, task, context or {}, answers or {})
         skills, fitting = self._chosen(acting, task)
-        asked = self._questions(acting, task, facts, max_cost)
+        needs = self._agents.needs(acting) if acting else []
+        capped = max_cost is not None or all(set(need.ready) <= {DRAFT} for need in needs)
+        asked = _questions(acting, task, facts, capped=capped)
         case = Case(
             agent=acting,
             task=task,
@@ -119,14 +121,9 @@ class HandOff:
             principal=principal,
             workflows=self._workflows,
         )
-        brief: dict[str, Any] = {
-            "role": f"{acting.title}. {acting.role}" if acting else _ROLE,
-            "agent": acting.id if acting else None,
-            "task": _clipped(task, TASK),
-            "context": facts.shown,
-            "from_task": list(facts.heard),
-            "left_out": facts.left,
-            "constraints": self._constraints(acting, max_cost, assumed=agent is None and acting is not None),
+        brief = {
+            **_work(case),
+            "constraints": self._constraints(acting, needs, max_cost, assumed=agent is None and acting is not None),
             "questions": asked,
             "method": list(acting.method if acting else _METHOD),
             "skills": [{"skill": skill.id, "why": first_sentence(skill.description)} for skill in skills],
@@ -149,25 +146,13 @@ class HandOff:
         chosen = tuple([*own, *others][:SKILLS])
         return chosen, max(1, min(2, sum(sure.get(skill.id, 0.0) >= SURE for skill in chosen)))
 
-    def _questions(
-        self, agent: Agent | None, task: str, facts: Facts, max_cost: MicroUsd | None
-    ) -> list[dict[str, JsonValue]]:
-        if agent is None:
-            return []
-        lacks = agent.id in MAKERS and changes_a_picture(task) and not refers(task) and not pictures(facts, task)
-        asked = questions(agent, facts)
-        if agent.id in MAKERS and (max_cost is not None or self._drafts_only(agent)):
-            asked = [one for one in asked if one["key"] not in ("budget", "max_cost")]  # nothing to agree on
-        return [*([_PICTURE] if lacks else []), *asked]
-
-    def _drafts_only(self, agent: Agent) -> bool:
-        return all(set(need.ready) <= {DRAFT} for need in self._agents.needs(agent))
-
-    def _constraints(self, agent: Agent | None, max_cost: MicroUsd | None, *, assumed: bool) -> dict[str, Any]:
+    def _constraints(
+        self, agent: Agent | None, needs: Sequence[Need], max_cost: MicroUsd | None, *, assumed: bool
+    ) -> dict[str, Any]:
         found: dict[str, Any] = {
             "limits": list(agent.limits) if agent else [],
             "money": self._money(max_cost),
-            "media": [_media(need) for need in self._agents.needs(agent)] if agent else [],
+            "media": [_media(need) for need in needs],
             "assumed": "No agent was named; this one fits best, candidates has others." if assumed else None,
         }
         return {key: value for key, value in found.items() if value}
@@ -188,6 +173,29 @@ class HandOff:
             if amount is not None:
                 said.append(f"{name} {show_usd(to_micro(amount))}.")
         return said
+
+
+def _work(case: Case) -> dict[str, Any]:
+    """Return who does what, and what is known of it."""
+    return {
+        "role": f"{case.agent.title}. {case.agent.role}" if case.agent else _ROLE,
+        "agent": case.agent.id if case.agent else None,
+        "task": _clipped(case.task, TASK),
+        "context": case.facts.shown,
+        "from_task": list(case.facts.heard),
+        "left_out": case.facts.left,
+    }
+
+
+def _questions(agent: Agent | None, task: str, facts: Facts, *, capped: bool) -> list[dict[str, JsonValue]]:
+    """Return what is open; `capped` says that there is nothing to agree on about money."""
+    if agent is None:
+        return []
+    lacks = agent.id in MAKERS and changes_a_picture(task) and not refers(task) and not pictures(facts, task)
+    asked = questions(agent, facts)
+    if agent.id in MAKERS and capped:
+        asked = [one for one in asked if one["key"] not in ("budget", "max_cost")]
+    return [*([_PICTURE] if lacks else []), *asked]
 
 
 def _media(need: Need) -> str:

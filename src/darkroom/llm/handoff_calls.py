@@ -121,15 +121,16 @@ def _wanted(case: Case, kind: Kind) -> Wanted | None:
 
 
 def _priced(call: Wanted, cap: MicroUsd | None, case: Case, prices: Prices) -> dict[str, Any]:
-    call = prices.fitting(call, cap, case.principal)
-    said, provider = prices.told(call, cap, case.principal)
+    call, said = prices.fitting(call, cap, case.principal)
     arguments = dict(call.arguments)
-    if cap is not None and provider != DRAFT:
+    if cap is not None:
         arguments["max_cost"] = json_usd(cap)
-    what = "Makes the clip." if call.kind is Kind.VIDEO else "Makes the picture."
+    video = call.kind is Kind.VIDEO
+    what = "Makes the clip." if video else "Makes the picture."
     agent_id = case.agent.id if case.agent else ""
     if "prompt" in call.missing:
-        what = "One call a shot: put what is to be seen and how it moves into prompt."
+        shot = ", and how it moves: one call a shot" if video else ""
+        what = f"The task does not say it in words that can be drawn: put into prompt what is to be seen{shot}."
     elif call.missing:
         what = f"{what[:-1]}, once you have added images=['<path, URL or output id>']: the task works on a picture."
     elif agent_id in MAKERS:
@@ -203,7 +204,7 @@ def _brainstorm(case: Case) -> list[dict[str, Any]]:
     for skill in case.skills[: case.fitting]:
         for task in tasks().values():
             if task.skills[0] == skill.id:
-                stage = case.facts.get("market_stage")
+                stage = str(case.facts.get("market_stage"))
                 known = {"market_stage": stage} if stage in families()["market_stages"].by_id else {}
                 asked = {"task_type": task.id, **{key: clip(value, GIVEN) for key, value in slots.items()}, **known}
                 why = "Angles, headlines and a structure for this product and audience, to choose from. Free."
@@ -214,7 +215,7 @@ def _brainstorm(case: Case) -> list[dict[str, Any]]:
 def _money(case: Case) -> list[dict[str, Any]]:
     """Return the look-up of prices or spending, where the task asks for it and the agent may."""
     agent, line = case.agent, folded(case.task)
-    if agent is None or "estimate_credits" not in agent.tools or agent.id == "image":
+    if agent is None or "estimate_credits" not in agent.tools:
         return []
     if _SPENT.search(line):
         return [
@@ -228,7 +229,7 @@ def _money(case: Case) -> list[dict[str, Any]]:
         why = "What these numbers cost, in dollars and credits, and which plan fits."
         return [_call("estimate_credits", why, {"operation": "month", "usage": usage})]
     kinds = [kind for kind in (Kind.VIDEO, Kind.IMAGE) if kind in agent.needs or mentions(case.task, kind)]
-    if not kinds or agent.id == "video_storyboard":
+    if not kinds:
         return []
     why = "Lists the offers with limits, price and what is missing to use them. Free."
     return [_call("estimate_credits", why, {"operation": kinds[0].value})]

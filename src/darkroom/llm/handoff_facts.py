@@ -57,10 +57,10 @@ _ELSEWHERE = re.compile(
 _STATED = ("brief", "request", "goal", "topic", "subject", "question", "message", "news", "purpose", "change", "work")
 """Inputs that a task in a sentence already states."""
 _MATERIAL = (
-    "text", "script", "prompt", "document", "material", "content", "messages", "current_brief", "rfp_text", "results",
-    "data", "source", "samples", "deliverable", "steps_today", "contract", "agreement",
+    "document", "material", "content", "messages", "current_brief", "rfp_text", "results", "data", "source",
+    "deliverable", "steps_today", "contract", "agreement",
 )  # fmt: skip
-"""Inputs that are pasted rather than said."""
+"""Inputs that are pasted rather than said; a quotation is no document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +197,11 @@ def _shot(line: str) -> JsonValue:
 
 
 def _pasted(line: str) -> JsonValue:
-    return "as it stands in the task" if len(line) >= PASTED or _QUOTE.search(line) or "\n\n" in line else None
+    return "as it stands in the task" if len(line) >= PASTED or "\n\n" in line else None
+
+
+def _quoted(line: str) -> JsonValue:
+    return "as it stands in the task" if _QUOTE.search(line) else _pasted(line)
 
 
 def _counted(line: str) -> JsonValue:
@@ -219,5 +223,6 @@ _READERS: Mapping[str, Callable[[str], JsonValue]] = {
     **dict.fromkeys(_STATED, _stated),
     "storyboard": _shot,
     **dict.fromkeys(_MATERIAL, _pasted),
+    **dict.fromkeys(("text", "prompt", "script", "samples"), _quoted),
 }
 """How a task is searched for inputs, by their names."""

@@ -42,11 +42,12 @@ _PLAIN = re.compile(
     r"^(?:(?:short|new|nice|simple|quick)\s+)*(?:images?|pictures?|pics?|videos?|clips?)\s+(?:of|showing)\s+"
 )
 _CHANGES = re.compile(
-    r"\b(?:remove|retouch|replace|swap|mock up|fill in|colou?r this|repair|extend|recolou?r|crop|brighten|upscale|restore|edit|change (?:only )?the|animate|"
-    r"bring\b.{0,40}\bto life|put (?:our|my|the|this)|make (?:the|it|her|him)\b.{0,40}\b(?:blu|dark|bright|larg|small|"
-    r"warm|cold|whit|drive|move|walk|smil)\w*|turn (?:the|this|my|our)|from the first frame)\b"
-    r"|\b(?:this|these|my|attached|uploaded|existing|(?:we|i) (?:only )?(?:have|own) \w+|sent|from the) "
-    r"(?:\w+ ){0,2}(?:picture|photo|photograph|image|still|drawing|painting|portrait|snapshot|sketch|frame)s?\b"
+    r"\b(?:remove|retouch|replace|swap|mock up|fill in|colou?r this|repair|extend|recolou?r|crop|brighten|upscale|"
+    r"restore|edit|change (?:only )?the|animate|bring\b.{0,40}\bto life|put (?:our|my|the|this)|"
+    r"make (?:the|it|her|him)\b.{0,40}\b(?:blu|dark|bright|larg|small|warm|cold|whit|drive|move|walk|smil)\w*|"
+    r"turn (?:the|this|my|our)|from the first frame)\b"
+    r"|\b(?:this|these|my|attached|uploaded|existing|(?:we|i) (?:only )?(?:have|own) \w+|sent|from the) (?:\w+ ){0,2}"
+    r"(?:picture|photo|photograph|image|still|drawing|painting|portrait|snapshot|sketch|frame)s?\b"
 )
 _AMOUNT = re.compile(
     r",?\s*(?:\b(?:inside|within|for|under|below|at most|up to|max(?:imum)?|less than)\s+)*"
@@ -54,8 +55,8 @@ _AMOUNT = re.compile(
 )
 _LOOSE = re.compile(
     r"\?|;|^(?:nobody|we|i|our|my|the|all|now|only|let)\b(?! need| want|'d| would).{0,80}\b(?:is|are|was|were|has|have|"
-    r"took|lacks?|own|owns|exists?|looks?|sent|came|made|got|only|create|make)\b|\b(?:tell me|how|(?<!in )which|again|redo|regenerate|them|"
-    r"versions? of the|from every side)\b"
+    r"took|lacks?|own|owns|exists?|looks?|sent|came|made|got|only|create|make)\b"
+    r"|\b(?:tell me|how|(?<!in )which|again|redo|regenerate|them|versions? of the|from every side)\b"
 )
 """Signs that a task tells a story, asks or points elsewhere rather than saying what is to be seen."""
 _SOURCE = re.compile(

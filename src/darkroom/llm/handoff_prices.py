@@ -39,8 +39,14 @@ class Prices:
         words = [self._price(best, own, asked=cap is not None), *best.warnings[:2]]
         return " ".join(words), best.candidate.provider.id
 
-    def fitting(self, call: Wanted, cap: MicroUsd | None, principal: str) -> Wanted:
-        """Return the call as an offer takes it: as it is, with fewer outputs at once, or without what none has."""
+    def fitting(self, call: Wanted, cap: MicroUsd | None, principal: str) -> tuple[Wanted, str]:
+        """Return the call as an offer takes it, with its price in words.
+
+        That is as it stands, with fewer outputs at once, or without what no offer has.
+        """
+        said, provider = self.told(call, cap, principal)
+        if provider is not None:
+            return call, said
         asked = call.arguments.get("n", 1)
         tries = [replace(call, arguments={**call.arguments, "n": n}) for n in (MOST_AT_ONCE, 1) if n < asked]
         notes = [f"One call makes {one.arguments['n']} of {asked}: repeat it with again=true." for one in tries]
@@ -48,12 +54,11 @@ class Prices:
             rest = {key: value for key, value in call.arguments.items() if key != name}
             tries.append(replace(call, arguments=rest))
             notes.append(f"{name} {call.arguments[name]} was left out: no offer that is ready has it.")
-        if self.told(call, cap, principal)[1] is not None:
-            return call
         for one, note in zip(tries, notes, strict=True):
-            if self.told(one, cap, principal)[1] is not None:
-                return replace(one, notes=(*call.notes, note))
-        return call
+            words, provider = self.told(one, cap, principal)
+            if provider is not None:
+                return replace(one, notes=(*call.notes, note)), words
+        return call, said
 
     def _price(self, best: Proposal, cap: MicroUsd | None, *, asked: bool) -> str:
         price, name = best.quote, best.candidate.name
