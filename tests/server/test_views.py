@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from darkroom.domain.job import INSTEAD, State
+from darkroom.domain.kinds import Mode
 from darkroom.server.views import job_view, next_step
 from factories import NOW, make_job
 
@@ -14,6 +15,7 @@ from factories import NOW, make_job
     [
         ({"state": State.SUCCEEDED}, "refine='job_0000000000000001'"),
         ({"state": State.SUCCEEDED, "provider": "draft"}, "set a provider's key"),
+        ({"state": State.SUCCEEDED, "provider": "draft", "mode": Mode.JOIN_VIDEO}, "Show the file."),
         ({"state": State.FAILED}, "retry_job('job_0000000000000001', changes={...})"),
         ({"state": State.FAILED, "error": {"hint": "Set a key."}}, "Set a key."),
         (

@@ -24,7 +24,7 @@ class GenerateVideoArgs(ToolArgs):
     resolution: Annotated[str | None, Field(description="480p-4k")] = None
     audio: bool | None = None
     n: int | None = None
-    images: Strings | None = None
+    images: Annotated[Strings | None, Field(description="or clip=... each, to join")] = None
     scenes: Annotated[Objects | None, Field(description="[{prompt, duration, image}]")] = None
     negative_prompt: str | None = None
     seed: int | None = None
