@@ -1,0 +1,242 @@
+"""A film and an agent's work through servers that are killed again and again: neither result nor bill changes."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import av
+import pytest
+from mcp import Client, StdioServerParameters
+from mcp_types import CallToolResult
+
+from fake_provider.install import environment, write_manifest
+from fake_provider.server import FakeProvider, running_provider
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
+BOUND_S = 250.0
+KILLS = 5
+SERVE = [sys.executable, "-m", "darkroom", "serve"]
+Json = dict[str, Any]
+
+
+def database() -> Path:
+    return Path(os.environ["DARKROOM_HOME"]) / "darkroom.sqlite3"
+
+
+def _rows(sql: str) -> list[Any]:
+    db = sqlite3.connect(database(), timeout=30)
+    try:
+        return db.execute(sql).fetchall()
+    finally:
+        db.close()
+
+
+async def rows(sql: str) -> list[Any]:
+    return await anyio.to_thread.run_sync(_rows, sql)
+
+
+async def call(tool: str, arguments: Json, variables: dict[str, str]) -> Json:
+    """Call one tool of a server of its own, which then ends."""
+    parameters = StdioServerParameters(command=SERVE[0], args=SERVE[1:], env={**os.environ, **variables})
+    with anyio.fail_after(BOUND_S):
+        async with Client(parameters) as client:
+            result: CallToolResult = await client.call_tool(tool, arguments)
+    assert not result.is_error, result.content
+    return result.structured_content or {}
+
+
+@contextmanager
+def server(variables: dict[str, str]) -> Generator[subprocess.Popen[bytes]]:
+    """Run a server that nobody speaks to, until it is killed."""
+    with subprocess.Popen(
+        SERVE, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env={**os.environ, **variables}
+    ) as it:
+        try:
+            yield it
+        finally:
+            it.send_signal(signal.SIGKILL)
+
+
+async def reached(sql: str, least: int) -> None:
+    with anyio.fail_after(BOUND_S):
+        while (await rows(sql))[0][0] < least:  # noqa: ASYNC110 because another process does it
+            await anyio.sleep(0.02)
+
+
+async def killed(variables: dict[str, str], marks: list[tuple[str, int]], end: str) -> None:
+    """Start a server again and again, kill it at each mark, and let the last one come to the end."""
+    for sql, least in marks:
+        with server(variables):
+            await reached(sql, least)
+    with server(variables):
+        await reached(end, 1)
+
+
+ENDED = "SELECT COUNT(*) FROM runs WHERE state IN ('succeeded', 'failed', 'cancelled')"
+DONE = "SELECT COUNT(*) FROM jobs WHERE outcome = 'succeeded'"
+STARTED = "SELECT COUNT(*) FROM jobs"
+
+
+async def test_a_film_is_made_whole_though_its_server_is_killed_five_times() -> None:
+    off = {"DARKROOM_LINGER": "0"}
+    task = "plan and draft a 6 s product video for blue running shoes"
+    context = {"resolution": "360p", "aspect_ratio": "16:9"}
+    begun = await call("run_agent", {"task": task, "workflow": "product_video", "context": context, "wait": 0}, off)
+    marks = [(STARTED, 1), (DONE, 1), (STARTED, 3), (DONE, 3), (DONE, 4)]
+    assert len(marks) == KILLS
+    await killed(off, marks, ENDED)
+
+    run = (await call("check_job", {"job_id": begun["run_id"]}, off))["jobs"][0]
+    assert run["status"] == "succeeded", run
+    steps = {step["step"]: step["status"] for step in run["steps"]}
+    assert set(steps) == {"script", "storyboard", "keyframes", "clips", "film"}
+    assert set(steps.values()) == {"succeeded"}
+    film = run["outputs"][0]
+    seconds = await anyio.to_thread.run_sync(_seconds, Path(film["path"]))
+    assert seconds == pytest.approx(6.0, abs=0.1)
+    assert run["cost"]["actual_usd"] == 0
+
+    keys = [key for (key,) in await rows("SELECT idempotency_key FROM jobs")]
+    scenes = (len(keys) - 1) // 2
+    assert len(keys) == len(set(keys)) == 2 * scenes + 1 >= 5, "one keyframe and one clip a scene, and one film"
+    assert all(key.startswith(begun["run_id"]) for key in keys)
+    assert await rows("SELECT COUNT(*) FROM ledger WHERE kind = 'reserved' GROUP BY job_id HAVING COUNT(*) > 1") == []
+
+
+def _seconds(path: Path) -> float:
+    """Return the length of a clip, by its frames."""
+    with av.open(str(path)) as clip:
+        stream = clip.streams.video[0]
+        frames = sum(1 for _ in clip.decode(video=0))
+        return float(frames / (stream.average_rate or 1))
+
+
+@dataclass
+class Model:
+    """A language model that asks for one picture, waits for it, and then says that it is done."""
+
+    asked: list[Json] = field(default_factory=list[Json])
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    on: Callable[[int], None] = lambda number: None
+
+    def answer(self, request: Json) -> Json:
+        with self.lock:
+            self.asked.append(request)
+            self.on(len(self.asked))
+        results = [item for item in request["messages"] if item["role"] == "tool"]
+        message: Json = {"role": "assistant", "content": None}
+        if not results:
+            message["tool_calls"] = [
+                _tool("call_1", "generate_image", {"prompt": "a red bicycle", "model": "fake-image"})
+            ]
+        elif len(results) == 1:
+            job = next(word for word in str(results[0]["content"]).replace('"', " ").split() if word.startswith("job_"))
+            message["tool_calls"] = [_tool("call_2", "wait_for_jobs", {"job_ids": [job]})]
+        else:
+            message["content"] = "Here is your red bicycle."
+        usage = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
+        choice = {"index": 0, "message": message, "finish_reason": "tool_calls" if "tool_calls" in message else "stop"}
+        return {"id": "x", "object": "chat.completion", "model": "m", "choices": [choice], "usage": usage}
+
+
+def _tool(name: str, function: str, arguments: Json) -> Json:
+    return {"id": name, "type": "function", "function": {"name": function, "arguments": json.dumps(arguments)}}
+
+
+@contextmanager
+def serving(model: Model) -> Generator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            data = self.rfile.read(int(self.headers["Content-Length"]))
+            body = json.dumps(model.answer(json.loads(data))).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Say nothing."""
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=http.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{http.server_address[1]}/v1"
+    finally:
+        http.shutdown()
+        http.server_close()
+        thread.join()
+
+
+@pytest.fixture
+def provider() -> Generator[FakeProvider]:
+    with running_provider() as running:
+        yield running
+
+
+@pytest.fixture
+def variables(provider: FakeProvider, tmp_path: Path) -> dict[str, str]:
+    write_manifest(tmp_path / "providers", provider.base_url)
+    return {
+        **environment(tmp_path / "providers"),
+        "DARKROOM_LINGER": "0",
+        "DARKROOM_OPENAI_COMPATIBLE_API_KEY": "k-test",
+        "DARKROOM_AGENT_MODEL": "openai_compatible/little",
+        "DARKROOM_AGENT_PRICE": "1.00/10.00",
+    }
+
+
+async def test_a_model_makes_a_picture_by_itself_and_its_cost_is_told(variables: dict[str, str]) -> None:
+    model = Model()
+    with serving(model) as address:
+        told = {**variables, "DARKROOM_OPENAI_COMPATIBLE_BASE_URL": address}
+        task = {"task": "Make me a red bicycle", "agent": "image", "max_cost": 1, "wait": 45}
+        run = await call("run_agent", task, told)
+        while "check_after_s" in run:
+            run = (await call("check_job", {"job_id": run["run_id"], "wait": 45}, told))["jobs"][0]
+    assert run["status"] == "succeeded", run
+    assert run["output"] == "Here is your red bicycle."
+    assert [action["tool"] for action in run["actions"]] == ["generate_image"]
+    assert len(run.get("outputs", ())) == 1, run
+    assert run["token_usage"] == {"input": 3000, "output": 300, "total": 3300}
+    assert run["cost"]["actual_usd"] == pytest.approx(0.04 + 3 * (0.001 + 0.001))
+    assert run["cost"]["models"] == ["openai_compatible/little", "fake/fake-image"]
+    assert all(request["model"] == "little" for request in model.asked)
+
+
+async def test_kills_on_the_way_repeat_no_picture_and_book_every_turn(
+    variables: dict[str, str], provider: FakeProvider
+) -> None:
+    model = Model(on=lambda _: threading.Event().wait(0.3))
+    with serving(model) as address:
+        told = {**variables, "DARKROOM_OPENAI_COMPATIBLE_BASE_URL": address}
+        begun = await call("run_agent", {"task": "Make me a red bicycle", "agent": "image", "wait": 0}, told)
+        turns = "SELECT MAX(turn) FROM runs"
+        marks = [(turns, 1), (STARTED, 1), (turns, 3), (DONE, 1), (turns, 4)]
+        assert len(marks) == KILLS
+        await killed(told, marks, ENDED)
+        run = (await call("check_job", {"job_id": begun["run_id"]}, told))["jobs"][0]
+    assert run["status"] == "succeeded", run
+    assert run["output"] == "Here is your red bicycle."
+    assert len(run["actions"]) == 1
+    assert await rows("SELECT COUNT(*) FROM jobs") == [(1,)]
+    assert provider.accepted == 1, "the picture was paid for once"
+    [(turn,)] = await rows(turns)
+    booked = "SELECT COUNT(*) FROM ledger WHERE kind = 'reserved' AND job_id LIKE 'run_%'"
+    closed = booked.replace("= 'reserved'", "IN ('settled', 'released')")
+    assert await rows(booked) == await rows(closed) == [(turn,)], "every call of the model is in the ledger, and closed"
+    assert len(model.asked) <= turn
+    assert await rows("SELECT SUM(micro_usd) FROM spending WHERE provider = 'fake'") == [(40_000,)]
