@@ -152,6 +152,19 @@ def test_a_budget_is_shared_by_the_calls() -> None:
     assert picture["arguments"]["max_cost"] == clip["arguments"]["max_cost"] == 1.5
     said = made("image", "picture of a mug for under 20 cents", max_cost=MicroUsd(1_000_000))
     assert said["arguments"]["max_cost"] == 0.2
+    for context in ({"budget": "$3"}, {"max_cost": 3}, {"max_cost": "3 dollars"}, {"budget": "$9", "max_cost": 3.0}):
+        assert made("image", "picture of a mug", context=context)["arguments"]["max_cost"] == 3
+    assert "max_cost" not in made("image", "picture of a mug", context={"max_cost": True})["arguments"]
+
+
+def test_each_of_several_media_has_its_own_words() -> None:
+    task = "a campaign with a picture of our cargo bike and a 10 second video of it in the rain, 500 dollars"
+    brief = DRAFTS.brief("campaign", task)
+    (picture,), (clip,) = calls(brief, "generate_image"), calls(brief, "generate_video")
+    assert picture["arguments"] == {"prompt": "our cargo bike"}
+    assert clip["arguments"] == {"prompt": "it in the rain", "duration": 10}
+    assert clip["missing"] == ["prompt"]
+    assert not calls(DRAFTS.brief("community", "what do I reply under the picture of our shop?"), "generate_image")
 
 
 def test_prices_are_those_of_the_offer_that_would_take_it() -> None:

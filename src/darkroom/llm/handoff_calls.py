@@ -46,6 +46,7 @@ _FORMS: Mapping[str, tuple[Kind, str]] = {
 """The agents who draw for what the task is about: what they make, and how they word it."""
 _SETUP = "instance_onboarding"
 _TRIAL = {"prompt": "a lighthouse on a cliff above a calm sea at dusk", "provider": DRAFT}
+_POINTS = re.compile(r"(?:it|them|him|her|this|that|these|those)\b")
 _SPENT = re.compile(
     r"\b(?:spent|spending so far|have we (?:used|paid)|did (?:it|we|this) cost|usage|invoice|overrun)\b"
 )
@@ -117,7 +118,8 @@ def _wanted(case: Case, kind: Kind) -> Wanted | None:
         return None
     form = _FORMS[agent_id][1] if agent_id in _FORMS else "{subject}"
     told = {name: value for name, value in made.arguments.items() if name != "n" or agent_id not in _FORMS}
-    return replace(made, arguments={**told, "prompt": form.replace("{subject}", seen)}, missing=())
+    missing = ("prompt",) if _POINTS.match(folded(seen)) else ()
+    return replace(made, arguments={**told, "prompt": form.replace("{subject}", seen)}, missing=missing)
 
 
 def _priced(call: Wanted, cap: MicroUsd | None, case: Case, prices: Prices) -> dict[str, Any]:
@@ -143,11 +145,14 @@ def _priced(call: Wanted, cap: MicroUsd | None, case: Case, prices: Prices) -> d
 
 
 def _cap(case: Case) -> MicroUsd | None:
-    """Return the most that all calls may cost: as given, or as the task of a media agent says."""
-    said = read_money(case.task) if case.agent is not None and case.agent.id in MAKERS else None
-    caps = [
-        cap for cap in (case.max_cost, None if said is None else MicroUsd(round(said * 1_000_000))) if cap is not None
-    ]
+    """Return the most that all calls may cost: as given, or as a media agent was told."""
+    said: list[float] = []
+    if case.agent is not None and case.agent.id in MAKERS:
+        told = case.facts.get("max_cost")
+        words = f"{case.task} | {case.facts.get('budget')} | {told}"
+        number = [float(told)] if isinstance(told, int | float) and not isinstance(told, bool) and told >= 0 else []
+        said = [amount for amount in (read_money(part) for part in words.split("|")) if amount is not None] + number
+    caps = [*([] if case.max_cost is None else [case.max_cost]), *(MicroUsd(round(one * 1_000_000)) for one in said)]
     return min(caps) if caps else None
 
 

@@ -44,7 +44,7 @@ _PLAIN = re.compile(
 _CHANGES = re.compile(
     r"\b(?:remove|retouch|replace|swap|mock up|fill in|colou?r this|repair|extend|recolou?r|crop|brighten|upscale|"
     r"restore|edit|change (?:only )?the|animate|bring\b.{0,40}\bto life|put (?:our|my|the|this)|"
-    r"make (?:the|it|her|him)\b.{0,40}\b(?:blu|dark|bright|larg|small|warm|cold|whit|drive|move|walk|smil)\w*|"
+    r"make (?:the|it|her|him)\b.{0,40}\b(?:blue|dark|bright|large|small|warm|cold|white|drive|move|walk|smil)\w*|"
     r"turn (?:the|this|my|our)|from the first frame)\b"
     r"|\b(?:this|these|my|attached|uploaded|existing|(?:we|i) (?:only )?(?:have|own) \w+|sent|from the) (?:\w+ ){0,2}"
     r"(?:picture|photo|photograph|image|still|drawing|painting|portrait|snapshot|sketch|frame)s?\b"
@@ -65,6 +65,10 @@ _SOURCE = re.compile(
 )
 
 
+_NEXT = re.compile(
+    rf",? (?:and|or|plus) (?:an?|the|two|three|some|\d+) (?:[\w-]+ ){{0,4}}(?:{IMAGE_NOUNS}|{VIDEO_NOUNS})\b"
+    r"|,? and (?:answer|write|post|send|tell|make|give)\b"
+)
 _STOP = r"(?:so|before|after|and|i|we|you|to|from|with|without|because|which|that|when|can|in|as)\b"
 _FOR = re.compile(rf"\b(?:for|of) (?P<what>(?:an?|our) (?!brand\b|client\b)(?:(?!{_STOP})[\w'-]+ ?){{1,6}})")
 _FOR_FILM = re.compile(
@@ -132,7 +136,12 @@ def pictured(task: str, kind: Kind) -> str | None:
     """Return what a picture or clip that a task mentions is to show: `a post with a picture of our terrace`."""
     text = re.sub(r"\s+", " ", task)
     match = re.search(rf"\b(?:{_NOUNS[kind]}) (?:of|showing|with) (?P<seen>[^.;:?!]{{6,}})", folded(text))
-    return None if match is None else text[match.start("seen") : match.end("seen")].strip(" ,")
+    if match is None or "?" in text:
+        return None
+    seen = text[match.start("seen") : match.end("seen")]
+    part = _NEXT.search(folded(seen))
+    seen = _AMOUNT.sub("", seen[: part.start()] if part else seen)
+    return without(seen, [*find_durations(seen), *find_ratios(seen)])
 
 
 def for_what(task: str, *, film: bool) -> str | None:
@@ -207,5 +216,5 @@ def _length(task: str, facts: Facts, arguments: dict[str, Any]) -> list[str]:
         return []
     if seconds > LONGEST_CLIP:
         return [f"{seconds:g} s is more than one clip: this makes one, cut the whole into shots of 4 to 8 s each."]
-    arguments["duration"] = seconds
+    arguments["duration"] = int(seconds) if seconds == int(seconds) else seconds
     return []
