@@ -32,7 +32,9 @@ from darkroom.events import Bus
 from darkroom.net.client import ShardedClient
 from darkroom.net.download import Downloader
 from darkroom.net.guard import Guard
+from darkroom.net.listed import ListedHttp, Listing
 from darkroom.net.provider import ProviderHttp
+from darkroom.runtime.callbacks import Callbacks
 from darkroom.runtime.embedded import Embedded
 from darkroom.runtime.health import Health
 from darkroom.runtime.kit import Kit
@@ -41,6 +43,7 @@ from darkroom.runtime.liveness import Presence
 from darkroom.runtime.step import Stepper
 from darkroom.runtime.unknown import Operator
 from darkroom.services.agents import AgentCatalogue
+from darkroom.services.callbacks import CallbackBook
 from darkroom.services.estimates import Estimates
 from darkroom.services.generation import Generation
 from darkroom.services.jobs import Jobs
@@ -92,12 +95,22 @@ class App:
         self.skill_files = Skills(settings.skills_dir)
         self.skills = SkillLibrary(self.skill_files, self.agents)
         self.usage = UsageBook(self.store, settings, lambda: self.plans, self.clock)
+        self.callbacks = CallbackBook(self.store.runs, self.bus, self.clock)
+        self.courier = Callbacks(
+            outbox=self.store.runs,
+            jobs=self.store,
+            http=ListedHttp(self.client, Listing(settings.callback_hosts)),
+            clock=self.clock,
+            bus=self.bus,
+            secret=lambda: secret.get_secret_value() if (secret := settings.callback_secret) else None,
+        )
         self._accounts: Accounts | None = None
         self.embedded: Embedded | None = None
         self.presence: Presence | None = None
         self._tasks: anyio.abc.TaskGroup | None = None
         self._opened = False
         self._advancing = False
+        self._telling = False
         self._opening = anyio.Lock()
         self.closed = anyio.Event()
         """Set once everything is given back."""
@@ -133,7 +146,7 @@ class App:
                 tasks.cancel_scope.cancel()
         finally:
             with anyio.CancelScope(shield=True):
-                self._tasks, self._opened = None, False
+                self._tasks, self._opened, self._telling = None, False, False
                 await self.adapters.aclose()
                 await self.client.aclose()
                 await self.store.close()
@@ -155,6 +168,9 @@ class App:
             await self.opened()
             if not self._advancing and self._tasks is not None:
                 await self._tasks.start(self._advance)
+            if not self._telling and self._tasks is not None:
+                self._telling = True
+                self._tasks.start_soon(self.courier.run)
 
     async def opened(self) -> None:
         """Return once the store is open, without advancing jobs.

@@ -13,6 +13,7 @@ from darkroom.clock import Clock
 from darkroom.domain.job import Event, Job, LedgerRow
 from darkroom.server.schema import ToolArgs
 from darkroom.services.agents import AgentCatalogue
+from darkroom.services.callbacks import CallbackBook
 from darkroom.services.estimates import Estimates
 from darkroom.services.generation import Generation
 from darkroom.services.jobs import Jobs
@@ -80,6 +81,11 @@ class Program(Protocol):
     @property
     def jobs(self) -> Jobs:
         """What may be asked about jobs."""
+        ...
+
+    @property
+    def callbacks(self) -> CallbackBook:
+        """What may be asked about callbacks."""
         ...
 
     @property
