@@ -44,6 +44,8 @@ class MemoryOutbox:
         self.jobs = {item.id: item for item in jobs}
         self.runs = {item.id: item for item in runs}
         self.noted: list[Callback] = []
+        self.shown: dict[str, int] = {}
+        """When the ends of jobs and runs were first shown, by id."""
         self.broken: set[str] = set()
         """Names of methods that cannot reach their medium."""
         self.before: Callable[[str], None] = lambda method: None
@@ -57,6 +59,10 @@ class MemoryOutbox:
     async def get(self, run_id: str) -> Run | None:
         self._reach("get")
         return self.runs.get(run_id)
+
+    async def delivered(self, run_id: str, at: int) -> None:
+        assert run_id in self.runs
+        self.shown[run_id] = at
 
     async def callback(self, subject: str) -> Callback | None:
         self._reach("callback")
@@ -93,6 +99,10 @@ class Jobs:
 
     async def get(self, job_id: str) -> Job | None:
         return self._outbox.jobs.get(job_id)
+
+    async def delivered(self, job_id: str, at: int) -> None:
+        assert job_id in self._outbox.jobs
+        self._outbox.shown[job_id] = at
 
 
 def listed(server: Server) -> str:

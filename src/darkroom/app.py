@@ -136,12 +136,21 @@ class App:
             models=self.chat_models,
         )
         self.loop = Loop(self._loop_kit())
+        self.courier = Callbacks(
+            outbox=self.store.runs,
+            jobs=self.store,
+            http=ListedHttp(self.client, Listing(settings.callback_hosts)),
+            clock=self.clock,
+            bus=self.bus,
+            secret=lambda: secret.get_secret_value() if (secret := settings.callback_secret) else None,
+        )
         self._accounts: Accounts | None = None
         self.embedded: Embedded | None = None
         self.presence: Presence | None = None
         self._tasks: anyio.abc.TaskGroup | None = None
         self._opened = False
         self._advancing = False
+        self._telling = False
         self._opening = anyio.Lock()
         self.closed = anyio.Event()
         """Set once everything is given back."""
@@ -203,7 +212,7 @@ class App:
                 tasks.cancel_scope.cancel()
         finally:
             with anyio.CancelScope(shield=True):
-                self._tasks, self._opened = None, False
+                self._tasks, self._opened, self._telling = None, False, False
                 await self.adapters.aclose()
                 await self.client.aclose()
                 await self.store.close()
@@ -225,6 +234,9 @@ class App:
             await self.opened()
             if not self._advancing and self._tasks is not None:
                 await self._tasks.start(self._advance)
+            if not self._telling and self._tasks is not None:
+                self._telling = True
+                self._tasks.start_soon(self.courier.run)
 
     async def opened(self) -> None:
         """Return once the store is open, without advancing jobs.
@@ -248,7 +260,6 @@ class App:
             presence=presence,
             linger=self._linger(kit, presence),
             runs=self._scheduler(kit.owner),
-            others=[self._sender().run],
         )
         self._advancing = True
         self.embedded, self.presence = embedded, presence
@@ -292,16 +303,6 @@ class App:
         steps = WorkflowRuns(runs=self.store.runs, jobs=self.store, starts=self.starts, clock=self.clock)
         thinkers: dict[Mode, Thinker] = {Mode.HAND_OFF: handing, Mode.STEPS: steps, Mode.LOOP: self.loop}
         return RunScheduler(store=self.store.runs, thinkers=thinkers, bus=self.bus, clock=self.clock, owner=owner)
-
-    def _sender(self) -> Callbacks:
-        return Callbacks(
-            outbox=self.store.runs,
-            jobs=self.store,
-            http=ListedHttp(self.client, Listing(self.settings.callback_hosts)),
-            clock=self.clock,
-            bus=self.bus,
-            secret=lambda: secrets_of(self.settings.home).get(f"{PREFIX}CALLBACK_SECRET"),
-        )
 
     async def sampled(self, run: Run, sampler: Sampler) -> Run:
         """Advance a run whose thinking is the client's, until it ends, waits or needs the client again.

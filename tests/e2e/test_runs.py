@@ -142,7 +142,8 @@ class Model:
                 _tool("call_1", "generate_image", {"prompt": "a red bicycle", "model": "fake-image"})
             ]
         elif len(results) == 1:
-            job = next(word for word in str(results[0]["content"]).replace('"', " ").split() if word.startswith("job_"))
+            words = str(results[0]["content"]).replace('"', " ").split()
+            job = next(word for word in words if word.startswith("job_1"))
             message["tool_calls"] = [_tool("call_2", "wait_for_jobs", {"job_ids": [job]})]
         else:
             message["content"] = "Here is your red bicycle."
@@ -183,13 +184,13 @@ def serving(model: Model) -> Generator[str]:
 
 @pytest.fixture
 def provider() -> Generator[FakeProvider]:
-    with running_provider() as running:
+    with running_provider(idempotency=True, lookup=True) as running:
         yield running
 
 
 @pytest.fixture
 def variables(provider: FakeProvider, tmp_path: Path) -> dict[str, str]:
-    write_manifest(tmp_path / "providers", provider.base_url)
+    write_manifest(tmp_path / "providers", provider.base_url, lookup="key")
     return {
         **environment(tmp_path / "providers"),
         "DARKROOM_LINGER": "0",
@@ -233,7 +234,7 @@ async def test_kills_on_the_way_repeat_no_picture_and_book_every_turn(
     assert run["output"] == "Here is your red bicycle."
     assert len(run["actions"]) == 1
     assert await rows("SELECT COUNT(*) FROM jobs") == [(1,)]
-    assert provider.accepted == 1, "the picture was paid for once"
+    assert len(provider.accepted("a red bicycle")) == 1, "the picture was paid for once"
     [(turn,)] = await rows(turns)
     booked = "SELECT COUNT(*) FROM ledger WHERE kind = 'reserved' AND job_id LIKE 'run_%'"
     closed = booked.replace("= 'reserved'", "IN ('settled', 'released')")

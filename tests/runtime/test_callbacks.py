@@ -101,6 +101,23 @@ async def test_a_run_is_told_too(client: ShardedClient, clock: FakeClock, server
     await sender(outbox, client, clock, listed(server)).deliver_due()
     assert json.loads(server.seen[0].body)["run_id"] == "run_1"
     assert outbox.kept["run_1"].state is Delivery.DELIVERED
+    assert outbox.shown == {"run_1": clock.now()}
+
+
+@pytest.mark.parametrize("gone", [True, False])
+async def test_a_job_whose_end_was_told_counts_as_shown_unless_it_was_before(
+    callbacks: Callbacks, outbox: MemoryOutbox, clock: FakeClock, server: Server, gone: bool
+) -> None:
+    server.replies(Reply(500), Reply(), Reply())
+    await attempt(callbacks, outbox, clock)
+    assert outbox.shown == {}
+    await attempt(callbacks, outbox, clock)
+    assert outbox.shown == {JOB_ID: clock.now()}
+    outbox.shown.clear()
+    outbox.kept[JOB_ID] = outbox.kept[JOB_ID].model_copy(update={"state": Delivery.DUE})
+    outbox.jobs = {} if gone else {JOB_ID: ended_job(delivered_at=NOW)}
+    assert (await attempt(callbacks, outbox, clock)).state is Delivery.DELIVERED
+    assert outbox.shown == {}
 
 
 async def test_what_is_to_be_sent_is_kept_before_it_is_sent(
@@ -257,12 +274,25 @@ async def test_an_answer_that_does_not_come_in_time_is_not_waited_for(
     outbox: MemoryOutbox, client: ShardedClient, clock: FakeClock, server: Server
 ) -> None:
     never = anyio.Event()
-    server.replies(Reply(after=never))
-    told = await attempt(sender(outbox, client, clock, listed(server), total_s=0.2), outbox, clock)
-    assert (told.state, told.attempts, len(server.seen)) == (Delivery.DUE, 1, 1)
+    server.answer = lambda seen: Reply(after=never if seen.method == "PATCH" else None)
+    await client.request("GET", server.url)  # what a first connection takes is not to be measured here
+    told = await attempt(sender(outbox, client, clock, listed(server), total_s=0.5), outbox, clock)
+    assert (told.state, told.attempts, len(server.seen)) == (Delivery.DUE, 1, 2)
     assert told.error is not None
     assert told.error.startswith("There was no answer ")
     never.set()
+
+
+async def test_an_attempt_as_a_whole_is_not_waited_for_either(client: ShardedClient, clock: FakeClock) -> None:
+    async def resolve(host: str) -> list[str]:
+        await anyio.sleep_forever()
+        return [host]
+
+    outbox = MemoryOutbox(make_callback(), jobs=[ended_job()])
+    told = await attempt(
+        sender(outbox, client, clock, "hooks.example.com", resolve=resolve, total_s=0.05), outbox, clock
+    )
+    assert (told.state, told.error) == (Delivery.DUE, "There was no answer within 0.05 s.")
 
 
 async def test_a_host_that_is_not_found_is_tried_again(client: ShardedClient, clock: FakeClock) -> None:

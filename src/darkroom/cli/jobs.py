@@ -1,9 +1,10 @@
-"""`darkroom jobs`, `jobs resolve`, `jobs adjust`, `check`, `cancel`."""
+"""`darkroom jobs`, `jobs resolve`, `jobs adjust`, `jobs callbacks`, `check`, `cancel`."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from darkroom.app import App
@@ -11,12 +12,15 @@ from darkroom.cli.console import EXIT_FAILED, EXIT_USAGE, err, fail, out, run
 from darkroom.cli.generate import follow
 from darkroom.domain.job import Job, State
 from darkroom.domain.money import parse_usd, show_usd
+from darkroom.domain.run import Callback, Delivery
+from darkroom.server.callback_views import callback_view
 from darkroom.server.money_texts import usd
 from darkroom.server.money_views import NO_COST
 from darkroom.server.views import job_text, job_view
 
 LOCAL = "local"
 WIDTHS = {"job": 20, "made": 11, "kind": 5, "provider": 8, "state": 9, "cost": 9, "prompt": 8}
+TOLD = {Delivery.DELIVERED: "green", Delivery.FAILED: "red", Delivery.WAITING: "dim"}
 COLOURS = {State.SUCCEEDED: "green", State.FAILED: "red", State.SUBMIT_UNKNOWN: "red", State.CANCELLED: "dim"}
 AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 Ids = Annotated[list[str], typer.Argument(help="One or more job ids.")]
@@ -96,6 +100,48 @@ def adjust(
     out.print(f"{view['job_id']} is booked at {usd(view['cost']['actual_usd'])} now.", markup=False)
 
 
+@group.command()
+def callbacks(
+    status: Annotated[str | None, typer.Option(help="waiting, due, delivered or failed.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
+    again: Annotated[
+        str | None, typer.Option(metavar="ID", help="Send a failed one once more: the id of its job or run.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List whom darkroom tells of the end of jobs and runs, and how far that is; or send one once more."""
+
+    async def work(app: App) -> list[Callback]:
+        if again is None:
+            return await app.callbacks.find(LOCAL, status=status, limit=limit)
+        due = await app.callbacks.again(again.strip(), LOCAL)
+        await app.courier.deliver_due()
+        return [await app.callbacks.of(due.subject, LOCAL) or due]
+
+    found = run(work)
+    if as_json:
+        out.print_json(data=[{"subject": item.subject, **callback_view(item)} for item in found])
+    elif not found:
+        err.print("There is no such callback. A call asks for one with options.callback_url.")
+    else:
+        out.print(_told(found))
+    if again is not None and found[0].state is Delivery.FAILED:
+        raise SystemExit(EXIT_FAILED)
+
+
+def _told(found: list[Callback]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in ("subject", "host", "state", "attempts", "status", "when", "error"):
+        table.add_column(column, no_wrap=column != "error", overflow="fold")
+    for item in found:
+        when = {Delivery.DELIVERED: item.delivered_at, Delivery.DUE: item.due_at}.get(item.state) or item.created_at
+        state = f"[{TOLD.get(item.state, 'yellow')}]{item.state}[/]"
+        status = "" if item.status is None else str(item.status)
+        row = (escape(item.host), state, str(item.attempts), status, _moment(when), escape(item.error or ""))
+        table.add_row(item.subject, *row)
+    return table
+
+
 def check(
     job_ids: Ids,
     wait: Annotated[
@@ -143,12 +189,15 @@ def _table(found: list[tuple[Job, dict[str, Any]]]) -> Table:
         table.add_column(column, no_wrap=True, overflow="ellipsis", min_width=width)
     table.columns[-1].max_width = max(WIDTHS["prompt"], out.width - sum(WIDTHS.values()) - 6)
     for job, view in found:
-        made = datetime.fromtimestamp(job.created_at / 1000, UTC).astimezone().strftime("%m-%d %H:%M")
         share = f" {round(view['progress'] * 100)} %" if "progress" in view else ""
         prompt = job.request.prompt.replace("\n", " ")[:60].replace("[", r"\[")
         state = f"[{COLOURS.get(job.state, 'yellow')}]{job.state}{share}[/]"
-        table.add_row(job.id, made, job.kind, str(view["provider"]), state, _spent(job), prompt)
+        table.add_row(job.id, _moment(job.created_at), job.kind, str(view["provider"]), state, _spent(job), prompt)
     return table
+
+
+def _moment(at: int) -> str:
+    return datetime.fromtimestamp(at / 1000, UTC).astimezone().strftime("%m-%d %H:%M")
 
 
 def _spent(job: Job) -> str:

@@ -369,9 +369,11 @@ class VideoRequest(MediaRequest):
 Request = Annotated[ImageRequest | VideoRequest, Field(discriminator="kind")]
 request_adapter: TypeAdapter[ImageRequest | VideoRequest] = TypeAdapter(Request, config=ConfigDict(defer_build=True))
 
-RESERVED_OPTIONS = ("exact", "labels", "deadline_s", "priority", "allow_unpriced")
+CALL_OPTIONS = ("callback_url", "invocation_id")
+"""Keys of `options` that are of the call, and no part of the request."""
+RESERVED_OPTIONS = ("exact", "labels", "deadline_s", "priority", "allow_unpriced", *CALL_OPTIONS)
 """Keys of `options` that are ours, not the provider's."""
-LATER_OPTIONS = ("strict", "enhance", "grounding", "safety", "callback_url")
+LATER_OPTIONS = ("strict", "enhance", "grounding", "safety")
 """Keys of `options` that are ours and that no offer of this version can honour."""
 
 

@@ -47,6 +47,10 @@ class Outbox(Protocol):
         """Return the run."""
         ...
 
+    async def delivered(self, run_id: str, at: int) -> None:
+        """Remember when a finished run was first shown to its caller."""
+        ...
+
     async def callback(self, subject: str) -> Callback | None:
         """Return the callback of a job or run."""
         ...
@@ -65,6 +69,10 @@ class Ended(Protocol):
 
     async def get(self, job_id: str) -> Job | None:
         """Return the job."""
+        ...
+
+    async def delivered(self, job_id: str, at: int) -> None:
+        """Remember when a finished job was first shown to its caller."""
         ...
 
 
@@ -110,6 +118,7 @@ class Callbacks:
 
     async def run(self) -> None:
         """Send what is due until cancelled; then give what is under way a moment to end."""
+        self._end = math.inf
         async with anyio.create_task_group() as tasks:
             with self._bus.watch_all() as watch:
                 try:
@@ -117,9 +126,9 @@ class Callbacks:
                         await self._begin(tasks, watch.changed.set)
                         await watch.wait(self._pause_s())
                 finally:
-                    with anyio.CancelScope(shield=True, deadline=anyio.current_time() + GRACE_S):
-                        await self._begin(tasks)  # what ended just now would wait for the next start
                     self._end = anyio.current_time() + GRACE_S
+                    with anyio.CancelScope(shield=True, deadline=self._end):
+                        await self._begin(tasks)  # what ended just now would wait for the next start
                     for scope in self._sending.values():
                         scope.deadline = self._end
 
@@ -139,7 +148,8 @@ class Callbacks:
         claimed: Sequence[Callback] = ()
         try:
             if free > 0:
-                claimed = await self._outbox.claim_callbacks(now, now + round(HELD_S * 1000), free)
+                with anyio.CancelScope(shield=True):  # what is claimed and not begun would wait for the claim to pass
+                    claimed = await self._outbox.claim_callbacks(now, now + round(HELD_S * 1000), free)
         except StorageError as exc:
             log.warning("callbacks wait for the store: %s", exc.message)
         for subject in [name for name, due in self._due.items() if due <= now]:
@@ -186,6 +196,15 @@ class Callbacks:
             self._due[outcome.subject] = outcome.due_at
         elif outcome.state is Delivery.FAILED:
             log.warning("the callback of %s to %s is given up: %s", outcome.subject, outcome.host, outcome.error)
+        else:
+            await self._shown(outcome)
+
+    async def _shown(self, told: Callback) -> None:
+        """Note that the caller knows of the end: an equal call made later than that is a new wish."""
+        subject = await self._subject(told)
+        if subject is not None and subject.delivered_at is None:
+            where = self._outbox if isinstance(subject, Run) else self._jobs
+            await where.delivered(subject.id, told.delivered_at or self._clock.now())
 
     async def _subject(self, callback: Callback) -> Job | Run | None:
         return await self._outbox.get(callback.subject) or await self._jobs.get(callback.subject)

@@ -2,7 +2,6 @@
 
 import heapq
 import logging
-from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -73,7 +72,6 @@ class Embedded:
         presence: Presence,
         linger: Linger | None = None,
         runs: Companion | None = None,
-        others: Sequence[Callable[[], Awaitable[None]]] = (),
     ) -> None:
         self._kit = stepper.kit
         self._store = stepper.kit.store
@@ -84,7 +82,6 @@ class Embedded:
         self._presence = presence
         self._linger = linger
         self._runs = runs
-        self._others = tuple(others)
         self._heap: list[tuple[float, str, int]] = []
         self._held: dict[tuple[str, int], Held] = {}
         self._busy: dict[tuple[str, int], anyio.CancelScope] = {}
@@ -144,7 +141,7 @@ class Embedded:
     async def _live(self, work: anyio.abc.TaskGroup, task_status: anyio.abc.TaskStatus[None]) -> None:
         async with anyio.create_task_group() as tasks:
             own = (self._beat, self._watch, self._scan, self._search)
-            for watch in (*own, *(() if self._runs is None else (self._runs.run,)), *self._others):
+            for watch in (*own, *(() if self._runs is None else (self._runs.run,))):
                 tasks.start_soon(watch)
             self.started = True
             task_status.started()

@@ -16,6 +16,7 @@ from darkroom.domain.run import Run
 from darkroom.domain.sampling import Sampler
 from darkroom.server.schema import ToolArgs
 from darkroom.services.agents import AgentCatalogue
+from darkroom.services.callbacks import CallbackBook
 from darkroom.services.estimates import Estimates
 from darkroom.services.generation import Generation
 from darkroom.services.jobs import Jobs
@@ -86,6 +87,11 @@ class Program(Protocol):
     @property
     def jobs(self) -> Jobs:
         """What may be asked about jobs."""
+        ...
+
+    @property
+    def callbacks(self) -> CallbackBook:
+        """What may be asked about callbacks."""
         ...
 
     @property

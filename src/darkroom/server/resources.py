@@ -156,7 +156,9 @@ class Reader:
     async def _job(self, job_id: str) -> ReadResourceContents:
         job = (await self.program.jobs.get([job_id], self.principal))[0]
         events, ledger = await self.program.history(job)
-        return _json(record(job, events, ledger, now=self.program.clock.now(), plans=self.program.plans.plans))
+        callback = await self.program.callbacks.of(job.id, self.principal)
+        now, plans = self.program.clock.now(), self.program.plans.plans
+        return _json(record(job, events, ledger, now=now, plans=plans, callback=callback))
 
     async def _output(self, output_id: str) -> ReadResourceContents:
         output = await self.program.jobs.output(output_id, self.principal)

@@ -12,8 +12,10 @@ from darkroom.domain.kinds import Mode
 from darkroom.domain.money import json_usd, show_usd, to_micro
 from darkroom.domain.output import Output
 from darkroom.domain.request import clip
+from darkroom.domain.run import Callback
 from darkroom.errors import DarkroomError
 from darkroom.events import Progress
+from darkroom.server.callback_views import callback_view
 from darkroom.services.estimates import job_cost
 from darkroom.services.routes import Proposal
 
@@ -288,7 +290,13 @@ def error_text(error: DarkroomError) -> str:
 
 
 def record(
-    job: Job, events: Sequence[Event], ledger: Sequence[LedgerRow], *, now: int, plans: Plans | None = None
+    job: Job,
+    events: Sequence[Event],
+    ledger: Sequence[LedgerRow],
+    *,
+    now: int,
+    plans: Plans | None = None,
+    callback: Callback | None = None,
 ) -> dict[str, Any]:
     """Return everything that is known of a job, except secrets and file contents."""
     return {
@@ -303,6 +311,7 @@ def record(
             without_none({**output_view(item), "bytes": item.bytes, "sha256": item.sha256, "thumbnail": item.thumbnail})
             for item in job.outputs
         ],
+        **({"callback": callback_view(callback)} if callback is not None else {}),
         "history": [event.model_dump(mode="json", exclude_none=True, exclude={"job_id"}) for event in events],
         "ledger": [
             {

@@ -18,8 +18,9 @@ from darkroom.domain.job import Job, LedgerKind, LedgerRow, State, Submission, n
 from darkroom.domain.kinds import Kind, Role
 from darkroom.domain.money import FREE, MicroUsd
 from darkroom.domain.names import did_you_mean
-from darkroom.domain.request import ImageRequest, MediaInput, VideoRequest, clip, split_options
+from darkroom.domain.request import CALL_OPTIONS, ImageRequest, MediaInput, VideoRequest, clip, split_options
 from darkroom.errors import DarkroomError, InvalidRequest, UnknownJob
+from darkroom.services.callbacks import Wish, wished
 from darkroom.services.caps import Caps, Terms
 from darkroom.services.refine import continue_from
 from darkroom.services.routes import AnyRequest, Proposal, Routes
@@ -85,15 +86,17 @@ class Generation:
             NotConfigured: If the named provider lacks its key.
             StorageError: If the job, its inputs or its results could not be kept.
         """
-        request = _with_our_options(request)
+        request, wish = self._parted(request)
         parents = Parents()
         if request.refine is not None:
             request, parent = await continue_from(request, request.refine, self._store, terms.principal)
             parents = Parents(parent_job_id=parent)
-        return await self._start(request, terms, parents)
+        return await self._start(request, terms, parents, wish)
 
     async def retry(self, job_id: str, changes: Mapping[str, JsonValue], terms: Terms) -> Started | Proposal:
         """Store a new job for the request of an earlier one, with changes laid over it.
+
+        Nobody is told of its end unless the changes say so anew: a callback belongs to a call, not to a request.
 
         Raises:
             UnknownJob: If the caller has no such job.
@@ -112,10 +115,12 @@ class Generation:
                 field="job_id",
                 hint="Nothing was changed. Wait for it with check_job, or cancel_job it first.",
             )
-        request = _with_our_options(_changed(job.request, changes))
-        return await self._start(request, terms, Parents(job.id, job.parent_job_id))
+        request, wish = self._parted(_changed(job.request, changes))
+        return await self._start(request, terms, Parents(job.id, job.parent_job_id), wish)
 
-    async def _start(self, request: AnyRequest, terms: Terms, parents: Parents) -> Started | Proposal:
+    async def _start(
+        self, request: AnyRequest, terms: Terms, parents: Parents, wish: Wish | None
+    ) -> Started | Proposal:
         _check_prompt(request)
         # Refuses whatever can be refused before a file is taken; the first one reads keys and manifests.
         first = await anyio.to_thread.run_sync(self._propose, request, terms)
@@ -132,8 +137,24 @@ class Generation:
             *self._caps.limits(terms.principal, self._clock.now()),
             *self._caps.in_run(terms.run, terms.principal),
         )
-        added = await self._store.add(job, ledger, again=terms.again, limits=limits)
+        callback = wish.callback(job.id, job.principal, job.created_at) if wish else None
+        added = await self._store.add(job, ledger, again=terms.again, limits=limits, callback=callback)
         return Started(added.job, added.created)
+
+    def _parted(self, request: AnyRequest) -> tuple[AnyRequest, Wish | None]:
+        """Return the request with the keys that set its fields, and whom to tell of the end of its job."""
+        ours, theirs = split_options(request.options)
+        url, name = (ours.pop(key, None) for key in CALL_OPTIONS)
+        request = _with_our_options(request, ours, theirs)
+        if url not in (None, False):
+            return request, wished(url, name, self._settings, where="options.")
+        if name is not None:
+            raise InvalidRequest(
+                "options.invocation_id names the work for a callback, and there is no options.callback_url.",
+                field="options.invocation_id",
+                hint=f"{NOTHING} Give both, or leave it out.",
+            )
+        return request, None
 
     def _propose(self, request: AnyRequest, terms: Terms) -> Proposal:
         priced = self._caps.guards(terms.principal) and not request.allow_unpriced
@@ -298,9 +319,10 @@ def request_hash(request: AnyRequest, parents: Parents) -> str:
     return hashlib.sha256(f"{text}\n{parents.retry_of or ''}".encode()).hexdigest()
 
 
-def _with_our_options(request: AnyRequest) -> AnyRequest:
+def _with_our_options(
+    request: AnyRequest, ours: Mapping[str, JsonValue], theirs: Mapping[str, JsonValue]
+) -> AnyRequest:
     """Move the reserved keys of `options` to the fields that they set."""
-    ours, theirs = split_options(request.options)
     labels = ours.get("labels")
     if isinstance(labels, str | int | float):
         raise InvalidRequest(
