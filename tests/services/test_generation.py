@@ -45,15 +45,17 @@ async def test_a_job_names_its_run_and_is_held_against_the_cap_of_it(
     seen: list[tuple[str | None, tuple[Limit, ...]]] = []
     add = paid.store.add
 
-    async def watched(job: Job, ledger: Sequence[LedgerRow], *, again: bool, limits: tuple[Limit, ...]) -> Added:
+    async def watched(
+        job: Job, ledger: Sequence[LedgerRow], *, again: bool, limits: tuple[Limit, ...], **_: object
+    ) -> Added:
         seen.append((job.run_id, limits))
         return await add(job, ledger, again=again)
 
     monkeypatch.setattr(paid.store, "add", watched)
-    await started(paid, image(), Terms(run=OfRun("run_2", "run_1", MicroUsd(90_000))))
+    await started(paid, image(), Terms(run=OfRun("run_2", "run_1", root_cap=MicroUsd(90_000))))
     await started(paid, image(seed=1), Terms(run=OfRun("run_2", "run_2")))
     await started(paid, image(seed=2))
-    cap = Limit("cap of this run", "max_cost in a new call", "run", MicroUsd(90_000), 0, run_id="run_1")
+    cap = Limit("cap of the whole run", "max_cost in a new call", "run", MicroUsd(90_000), 0, run_id="run_1")
     assert seen == [("run_2", (cap,)), ("run_2", ()), (None, ())]
 
 
