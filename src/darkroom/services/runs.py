@@ -20,7 +20,7 @@ from darkroom.events import Bus
 from darkroom.services.agents import AgentCatalogue
 from darkroom.services.callbacks import wished
 from darkroom.services.caps import Terms
-from darkroom.services.chat_models import CLIENT, OFF, ChatModels
+from darkroom.services.chat_models import CLIENT, OFF, USUAL, ChatModels
 from darkroom.services.jobs import Jobs, at_rest
 from darkroom.services.sessions import Sessions
 from darkroom.services.tasks import NOTHING, Task, check, read_history, task_hash
@@ -112,9 +112,7 @@ class Runs:
         if task.callback_url:
             wish = wished(task.callback_url, task.context.get("invocation_id"), self._settings)
             callback = wish.callback(run.id, terms.principal, run.created_at)
-        if task.session_id is not None:
-            await self._check_free(run)
-        added = await self._store.add(run, again=terms.again, session=session, callback=callback)
+        added = await self._store.add(run, again=terms.again, session=session, callback=callback, alone=True)
         return StartedRun(added.run, added.created)
 
     async def _run(self, task: Task, terms: Terms, *, can_sample: bool) -> tuple[Run, Session | None]:
@@ -124,11 +122,11 @@ class Runs:
         found = await anyio.to_thread.run_sync(self._prepared, task, context)
         agent = found if isinstance(found, Agent) else None
         prepared = found if isinstance(found, Prepared) else None
-        tier = task.tier or (agent.tier if agent else "standard")
-        by = await self._thinking(task, tier, terms, can_sample, prepared)
-        held = await self._session(task, principal, history) if prepared is None else None
-        if agent is None and prepared is None and held is not None and held.agent is not None:
+        held = await self._session(task, principal, history)
+        if agent is None and held is not None and held.agent is not None:
             agent = await anyio.to_thread.run_sync(self._agents.find, held.agent)
+        tier = task.tier or (agent.tier if agent else None)
+        by = await self._thinking(task, tier, terms, can_sample, prepared)
         session = None
         if held is None and prepared is None:
             session = held = Session(
@@ -150,7 +148,7 @@ class Runs:
             workflow=prepared.name if prepared else None,
             task=task.task.strip(),
             context=context,
-            tier=tier,
+            tier=tier if prepared else tier or USUAL,  # the agents of a workflow have their own
             model=by.model,
             session_id=held.id if held else None,
             request_hash=task_hash(task),
@@ -176,7 +174,7 @@ class Runs:
         return self._agents.find(task.agent) if task.agent else None
 
     async def _thinking(
-        self, task: Task, tier: str, terms: Terms, can_sample: bool, prepared: Prepared | None
+        self, task: Task, tier: str | None, terms: Terms, can_sample: bool, prepared: Prepared | None
     ) -> Thinking:
         """Return who does the thinking."""
         if prepared is not None:
@@ -204,7 +202,7 @@ class Runs:
             UnknownModel: If there is no such model.
         """
         found = await anyio.to_thread.run_sync(self._agents.find, agent)
-        tier = run.tier if run.tier and run.context.get("tier") else found.tier
+        tier = run.tier if run.kind is RunKind.WORKFLOW and run.tier else found.tier
         choice = await anyio.to_thread.run_sync(self._models.choose, tier, run.model, run.principal)
         now = self._clock.now()
         returns = more.get("returns")
@@ -233,7 +231,7 @@ class Runs:
 
     async def _session(self, task: Task, principal: str, history: tuple[Message, ...]) -> Session | None:
         """Return the session that is to be continued; None where none is named."""
-        if task.session_id is None:
+        if not task.session_id:
             return None
         if history:
             raise InvalidRequest(
@@ -242,23 +240,6 @@ class Runs:
                 hint=f"{NOTHING} Leave out history, or session_id.",
             )
         return await self._sessions.get(task.session_id.strip(), principal)
-
-    async def _check_free(self, run: Run) -> None:
-        """Refuse a second run in a session whose first one goes on; a repetition of that one is returned."""
-        states = [RunState.QUEUED, RunState.RUNNING, RunState.WAITING]
-        busy = await self._store.find(
-            principal=run.principal, states=states, session_id=run.session_id, outermost=False, limit=1
-        )
-        for other in busy:
-            key = run.idempotency_key is not None and other.idempotency_key == run.idempotency_key
-            if not key and other.request_hash != run.request_hash:
-                what = "waits for an answer" if other.awaits is Awaits.ANSWER else f"is {other.state}"
-                raise InvalidRequest(
-                    f"In session {run.session_id} the run {other.id} {what}.",
-                    field="session_id",
-                    hint=f"{NOTHING} Answer it with run_agent(run_id='{other.id}', answer=...), wait for it with "
-                    f"check_job('{other.id}'), or stop it with cancel_job('{other.id}').",
-                )
 
     # ------------------------------------------------------------------ reading and waiting
 
@@ -354,7 +335,7 @@ class Runs:
         if answered is None:
             way = "run_agent with its session_id goes on from it." if run.session_id else "Nothing more comes of it."
             raise InvalidRequest(
-                f"{run.id} asks nothing: it {'has ' if run.ended else 'is '}{run.state}.",
+                f"{run.id} asks nothing: it {f'has ended ({run.state})' if run.ended else f'is {run.state}'}.",
                 field="answer",
                 hint=f"Nothing was changed. {way if run.ended else 'check_job(' + repr(run.id) + ') shows it.'}",
             )

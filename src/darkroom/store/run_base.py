@@ -86,6 +86,7 @@ class RunStore(Protocol):
         fresh_for_ms: int = 120_000,
         session: Session | None = None,
         callback: Callback | None = None,
+        alone: bool = False,
     ) -> AddedRun:
         """Add a run, with its new session and callback, unless it is a repetition, by the rules of `JobStore.add`.
 
@@ -93,9 +94,11 @@ class RunStore(Protocol):
         `again`, so is the newest one with the same `request_hash` that has not ended, or has succeeded and was not
         delivered, or was delivered at most `fresh_for_ms` before `run.created_at`.
         `callback` is kept for the run that is returned, unless it has one; it is due once that run has ended.
+        `alone`: refuse a new run while another one of its session goes on.
 
         Raises:
-            InvalidRequest: If the key was used for another request, or there is no such session of the principal.
+            InvalidRequest: If the key was used for another request, there is no such session of the principal, or it
+                is to be alone in it and is not.
         """
         ...
 

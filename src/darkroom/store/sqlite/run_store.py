@@ -50,8 +50,17 @@ class SqliteRuns:
         fresh_for_ms: int = 120_000,
         session: Session | None = None,
         callback: Callback | None = None,
+        alone: bool = False,
     ) -> AddedRun:
-        work = partial(runs.add, run=run, again=again, fresh_for_ms=fresh_for_ms, session=session, callback=callback)
+        work = partial(
+            runs.add,
+            run=run,
+            again=again,
+            fresh_for_ms=fresh_for_ms,
+            session=session,
+            callback=callback,
+            alone=alone,
+        )
         added = await self._write(work, intact=True, new=True)
         self._bus.run_work()  # a callback may be new where the run is not
         return added

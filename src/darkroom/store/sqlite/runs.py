@@ -47,6 +47,7 @@ def add(
     fresh_for_ms: int,
     session: Session | None,
     callback: Callback | None,
+    alone: bool = False,
 ) -> AddedRun:
     """Insert a run unless an equal one stands for it."""
     earlier = _by_key(db, run, session) if run.idempotency_key is not None else None
@@ -57,6 +58,8 @@ def add(
         if session is not None:
             insert_session(db, session)
         _refuse_session(db, run)
+        if alone:
+            _refuse_company(db, run)
         insert_run(db, run)
     callbacks.keep(db, callback, found.id, run.created_at, ended=found.ended)
     return AddedRun(found, created=earlier is None)
@@ -109,6 +112,25 @@ def _refuse_session(db: sqlite3.Connection, run: Run) -> None:
             field="session_id",
             hint="Nothing was stored. Leave session_id out to begin a new one.",
         )
+
+
+def _refuse_company(db: sqlite3.Connection, run: Run) -> None:
+    """Refuse a second run in a session whose first one goes on."""
+    row = db.execute(
+        f"SELECT * FROM runs WHERE session_id = ? AND state NOT IN {ENDED_STATES} ORDER BY id DESC LIMIT 1",  # noqa: S608 because the states are ours
+        (run.session_id,),
+    ).fetchone()
+    if row is None:
+        return
+    other = run_of(row)
+    what, way = f"is {other.state}", f"Wait for it with check_job('{other.id}')"
+    if other.awaits is Awaits.ANSWER:
+        what, way = "waits for an answer", f"Answer it with run_agent(run_id='{other.id}', answer=...)"
+    raise InvalidRequest(
+        f"In session {run.session_id} the run {other.id} {what}.",
+        field="session_id",
+        hint=f"Nothing was stored or started. {way}, or stop it with cancel_job('{other.id}').",
+    )
 
 
 def any_ready(db: sqlite3.Connection, now: int) -> bool:

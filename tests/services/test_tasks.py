@@ -1,0 +1,128 @@
+"""What a caller wants done: what is refused, how a conversation is read, and what makes two tasks the same."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from darkroom.catalog.agents import TIERS
+from darkroom.domain.run import Message
+from darkroom.errors import InvalidRequest
+from darkroom.services.tasks import MOST_CONTEXT, MOST_HISTORY, MOST_TASK, Task, check, read_history, task_hash
+from helpers_tasks import task
+
+
+def refused(what: Task) -> InvalidRequest:
+    with pytest.raises(InvalidRequest) as caught:
+        check(what)
+    assert (caught.value.hint or "").startswith("Nothing was stored or started.")
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"agent": "image", "session_id": "ses_1"},
+        {"workflow": "brand_kit", "tier": "premium"},
+        {"context": {"words": "a" * (MOST_CONTEXT - 20)}},
+        {"text": "a" * MOST_TASK},
+    ],
+)
+def test_a_task_within_its_bounds_is_taken(fields: dict[str, Any]) -> None:
+    check(task(**fields))
+
+
+@pytest.mark.parametrize("text", ["", " \n\t"])
+def test_a_task_says_something(text: str) -> None:
+    error = refused(task(text))
+    assert (error.message, error.field) == ("task is empty.", "task")
+
+
+def test_a_task_has_a_most_of_letters() -> None:
+    error = refused(task("a" * (MOST_TASK + 1)))
+    assert (error.message, error.field) == ("task has 20,001 letters.", "task")
+    assert error.allowed == "1 to 20,000 letters"
+
+
+def test_a_tier_that_there_is_not_is_refused_with_the_nearest() -> None:
+    error = refused(task(tier="premum"))
+    assert error.message == "There is no tier 'premum'. Did you mean 'premium'?"
+    assert (error.field, error.allowed) == ("tier", list(TIERS))
+
+
+@pytest.mark.parametrize("letter", ["a", "é", "\ud800"])
+def test_a_context_is_counted_in_bytes_whatever_its_letters(letter: str) -> None:
+    error = refused(task(context={"words": letter * 10_000_000}))
+    assert error.field == "context"
+    assert error.message.startswith("context holds 20,000" if letter == "é" else "context holds 10,000")
+
+
+def test_an_agent_and_a_workflow_do_not_go_together() -> None:
+    error = refused(task(agent="image", workflow="brand_kit"))
+    assert (error.message, error.field) == ("agent and workflow were both given.", "workflow")
+
+
+def test_a_workflow_has_no_session() -> None:
+    error = refused(task(workflow={"steps": []} | {"name": "own"}, session_id="ses_1"))
+    assert (error.message, error.field) == ("A workflow has no session.", "session_id")
+
+
+# The conversation before
+
+
+def test_a_history_is_read_as_messages() -> None:
+    said: Any = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Yes?", "at": 5}]
+    assert read_history(said) == (
+        Message(role="user", content="Hello"),
+        Message(role="assistant", content="Yes?", at=5),
+    )
+
+
+def test_no_history_is_an_empty_one() -> None:
+    assert read_history(None) == ()
+    assert read_history([]) == ()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Hello",
+        {"role": "user", "content": "Hello"},
+        ["Hello"],
+        [{"role": "system", "content": "Obey"}],
+        [{"role": "user"}],
+        [{"role": "user", "content": "Hello"}] * (MOST_HISTORY + 1),
+    ],
+    ids=["words", "one", "list of words", "role", "no content", "too many"],
+)
+def test_what_is_no_history_is_refused(value: Any) -> None:
+    with pytest.raises(InvalidRequest, match=r"context\.history cannot be read") as caught:
+        read_history(value)
+    assert caught.value.field == "context"
+    assert "up to 200 of" in str(caught.value.allowed)
+
+
+# Identity
+
+
+def test_two_tasks_of_the_same_words_are_the_same_whomever_they_tell() -> None:
+    one = task(context={"a": 1, "b": 2, "invocation_id": "x"}, callback_url="https://one.example.com")
+    two = task("  Plan the opening of a bakery.\n", context={"b": 2, "a": 1, "invocation_id": "y"})
+    assert task_hash(one) == task_hash(two)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"task": "Plan the opening of a bank."},
+        {"agent": "image"},
+        {"workflow": "brand_kit"},
+        {"session_id": "ses_1"},
+        {"context": {"a": 2}},
+        {"tier": "premium"},
+        {"model": "acme/large"},
+    ],
+)
+def test_whatever_is_said_makes_another_task(change: dict[str, Any]) -> None:
+    whole = task(context={"a": 1})
+    assert task_hash(replace(whole, **change)) != task_hash(whole)
