@@ -117,9 +117,14 @@ async def leave_unfinished(rig: Rig, owner: str, *, submitting: bool = False, **
     held = await rig.claim(owner)
     if submitting:
         rig.store.accept = failing(10**6, FULL, rig.store.accept)
-        with anyio.move_on_after(0.05):
-            await stepper.advance(held)
-        assert (await rig.part(job)).state is State.SUBMITTING
+
+        async def sent() -> bool:
+            return bool(rig.adapter.sent) and (await rig.part(job)).state is State.SUBMITTING
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(stepper.advance, held)
+            await until(sent)
+            tasks.cancel_scope.cancel()
     else:
         await stepper.advance(held)
     return job

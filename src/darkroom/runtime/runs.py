@@ -79,13 +79,10 @@ class RunScheduler:
     async def run(self) -> None:
         """Claim and advance runs until cancelled; what is held then is freed with its owner."""
         async with anyio.create_task_group() as tasks:
-            try:
-                while True:
-                    await self._claim(tasks)
-                    await self._bus.next_run_work(SCAN_S)
-                    await self._clock.sleep(CALM_S)
-            finally:
-                self._left = any(run.mode is Mode.LOOP for run in self._held.values())
+            while True:
+                await self._claim(tasks)
+                await self._bus.next_run_work(SCAN_S)
+                await self._clock.sleep(CALM_S)
 
     async def _claim(self, tasks: anyio.abc.TaskGroup) -> None:
         room = MOST - len(self._held)
@@ -102,37 +99,52 @@ class RunScheduler:
 
     async def _advance(self, run: Run) -> None:
         try:
-            await self._thinkers[run.mode].think(run, self._owner)
-            self._failures.pop(run.id, None)
-        except StorageError as exc:
-            log.warning("run %s waits for the store: %s", run.id, exc.message)
-            await self._put_off(run)
-        except Exception as exc:  # because one run's trouble must not stop the others
-            log.exception("run %s could not be advanced", run.id)
-            await self._put_off(run, exc)
+            await self._think(run)
+        except anyio.get_cancelled_exc_class():
+            self._left = self._left or run.mode is Mode.LOOP
+            raise
         finally:
             self._held.pop(run.id, None)
             self._bus.run_work()
 
-    async def _put_off(self, run: Run, exc: Exception | None = None) -> None:
-        """Give a run back to be tried later; after too many failures of its thinker it ends."""
-        failures = self._failures[run.id] = self._failures.get(run.id, 0) + 1
+    async def _think(self, run: Run) -> None:
         try:
-            present = await self._store.get(run.id)
-            if present is None or present.owner != self._owner:
+            await self._thinkers[run.mode].think(run, self._owner)
+            self._failures.pop(run.id, None)
+        except StorageError as exc:
+            log.warning("run %s waits for the store: %s", run.id, exc.message)
+            await self._give_back(run)
+        except Exception as exc:  # because one run's trouble must not stop the others
+            log.exception("run %s could not be advanced", run.id)
+            self._failures[run.id] = self._failures.get(run.id, 0) + 1
+            await self._give_back(run, exc)
+
+    async def _give_back(self, run: Run, exc: Exception | None = None) -> None:
+        """Give a run back to be tried later, as soon as the store takes it: while it is ours, nobody else goes on."""
+        while True:
+            try:
+                await self._put_off(run, exc)
+            except StorageError as again:
+                log.warning("run %s could not be given back: %s", run.id, again.message)
+                await self._clock.sleep(PAUSE_S)
+            else:
                 return
-            now = self._clock.now()
-            if exc is not None and failures >= TRIES:
-                error = _broken(exc).to_dict()
-                await self._store.save(present, self._owner, RunChange(now, target=RunState.FAILED, error=error))
-                self._failures.pop(run.id, None)
-                return
-            due = now + int(PAUSE_S * 2 ** (failures - 1) * 1000)
-            await self._store.save(
-                present, self._owner, RunChange(now, target=RunState.QUEUED, due_at=due, release=True)
-            )
-        except StorageError as again:
-            log.warning("run %s could not be given back: %s", run.id, again.message)
+
+    async def _put_off(self, run: Run, exc: Exception | None) -> None:
+        """Queue a run for later; after too many failures of its thinker it ends."""
+        failures = self._failures.get(run.id, 0)
+        present = await self._store.get(run.id)
+        if present is None or present.owner != self._owner:
+            self._failures.pop(run.id, None)
+            return
+        now = self._clock.now()
+        if exc is not None and failures >= TRIES:
+            error = _broken(exc).to_dict()
+            await self._store.save(present, self._owner, RunChange(now, target=RunState.FAILED, error=error))
+            self._failures.pop(run.id, None)
+            return
+        due = now + int(PAUSE_S * 2 ** max(0, failures - 1) * 1000)
+        await self._store.save(present, self._owner, RunChange(now, target=RunState.QUEUED, due_at=due, release=True))
 
 
 def _broken(exc: Exception) -> DarkroomError:
