@@ -1,6 +1,6 @@
 """Runs without a language model: a plain request for a picture or a clip is carried out, all else handed over."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import anyio.to_thread
@@ -36,6 +36,10 @@ class Starter(Protocol):
         """
         ...
 
+    async def cancel(self, run: Run, ids: Sequence[str]) -> None:
+        """Ask for jobs to be stopped."""
+        ...
+
 
 class HandOver:
     """Carries a run to its end without a language model."""
@@ -59,18 +63,29 @@ class HandOver:
 
     async def think(self, run: Run, owner: str) -> Run | None:
         """End a claimed run: with the job that it plainly asks for, or with a brief."""
-        now = self._clock.now()
-        if run.cancel_requested_at is not None:
-            return await self._store.save(run, owner, RunChange(now, target=RunState.CANCELLED))
         intent = read(run.task) if run.agent is None and "returns" not in run.work else None
-        change = await self._made(run, intent) if intent else await self._briefed(run)
+        if run.cancel_requested_at is not None:
+            change = await self._stopped(run, intent)
+        else:
+            change = await self._made(run, intent) if intent else await self._briefed(run)
         return await self._store.save(run, owner, change)
+
+    async def _stopped(self, run: Run, intent: MediaIntent | None) -> RunChange:
+        """End a run that is to be cancelled, and a job that was started before its process ended."""
+        key = _key(run)
+        name = await self._store.started(run.principal, key) if intent else None
+        if intent is None or name is None:
+            return RunChange(self._clock.now(), target=RunState.CANCELLED)
+        await self._starter.cancel(run, [name])
+        action = Action(tool=intent.tool, job_id=name, key=key)
+        return RunChange(self._clock.now(), target=RunState.CANCELLED, actions=(action,))
 
     async def _made(self, run: Run, intent: MediaIntent) -> RunChange:
         """Start the one job that was asked for; a repetition of this after a kill finds it by its key."""
-        key = f"{run.id}/1/0"
+        key = _key(run)
         try:
-            name = await self._starter.job(run, intent.tool, intent.arguments, key)
+            name = await self._store.started(run.principal, key)
+            name = name or await self._starter.job(run, intent.tool, intent.arguments, key)
         except StorageError:
             raise
         except DarkroomError as exc:
@@ -120,6 +135,11 @@ class HandOver:
             Message(role="user", content=run.task, at=now, run_id=run.id),
             Message(role="assistant", content=answer, at=now, run_id=run.id),
         )
+
+
+def _key(run: Run) -> str:
+    """Return what makes a repetition of the one start of a run the same call."""
+    return f"{run.id}/1/0"
 
 
 def _learned(agent: Agent | None, context: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
