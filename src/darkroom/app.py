@@ -28,7 +28,7 @@ from darkroom.clock import Clock, SystemClock
 from darkroom.domain.job import Event, Job, LedgerRow
 from darkroom.domain.names import did_you_mean
 from darkroom.domain.request import clip
-from darkroom.domain.run import Awaits, Mode, Run
+from darkroom.domain.run import Awaits, Mode, Run, RunState
 from darkroom.domain.sampling import Sampler
 from darkroom.errors import StorageError, StorageUnwritable
 from darkroom.events import Bus
@@ -66,6 +66,7 @@ from darkroom.services.starts import Starts
 from darkroom.services.usage import UsageBook
 from darkroom.services.workflows import WorkflowLibrary
 from darkroom.settings import LATER, PREFIX, Settings, known_variables, secrets_of, set_variables
+from darkroom.store.run_base import RunChange
 from darkroom.store.sqlite import SqliteStore
 
 log = logging.getLogger(__name__)
@@ -102,6 +103,7 @@ class App:
             adapters=adapter_names(),
             resting=self.health.resting,
             plan_of=lambda principal: self.plans.of(settings, principal),
+            run_of=self.store.runs.get,
         )
         self.plans = PlanBook(settings.home / PLANS_FILE, lambda: self.providers)
         self.pricing = Pricing(self.providers, self.accounts, settings, self.clock, adapter_names())
@@ -301,7 +303,12 @@ class App:
             clock=self.clock,
         )
         steps = WorkflowRuns(runs=self.store.runs, jobs=self.store, starts=self.starts, clock=self.clock)
-        thinkers: dict[Mode, Thinker] = {Mode.HAND_OFF: handing, Mode.STEPS: steps, Mode.LOOP: self.loop}
+        thinkers: dict[Mode, Thinker] = {
+            Mode.HAND_OFF: handing,
+            Mode.STEPS: steps,
+            Mode.LOOP: self.loop,
+            Mode.CLIENT: self.loop,  # answered, or left by a process that ended: put by until the client calls again
+        }
         return RunScheduler(store=self.store.runs, thinkers=thinkers, bus=self.bus, clock=self.clock, owner=owner)
 
     async def sampled(self, run: Run, sampler: Sampler) -> Run:
@@ -314,8 +321,23 @@ class App:
         owner = self.presence.id if self.presence else ""
         taken = await self.store.runs.take(run.id, owner, Awaits.CLIENT, self.clock.now())
         if taken is not None:
-            await self.loop.think(taken, owner, sampler=sampler)
+            try:
+                await self.loop.think(taken, owner, sampler=sampler)
+            except BaseException:  # the caller hung up, mostly
+                with anyio.CancelScope(shield=True):
+                    await self._put_by(taken.id, owner)
+                raise
         return await self.runs.get(run.id, run.principal)
+
+    async def _put_by(self, run_id: str, owner: str) -> None:
+        """Give a run back whose client went away: nobody else may take what this process holds."""
+        try:
+            run = await self.store.runs.get(run_id)
+            if run is not None and run.owner == owner:
+                change = RunChange(self.clock.now(), target=RunState.WAITING, awaits=Awaits.CLIENT)
+                await self.store.runs.save(run, owner, change)
+        except StorageError as exc:
+            log.warning("run %s could not be given back: %s", run_id, exc.message)
 
     def brief_text(self, brief: dict[str, Any]) -> str:
         """Return a brief in words."""

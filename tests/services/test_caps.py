@@ -8,8 +8,9 @@ import pytest
 
 from darkroom.catalog.prices import Quote
 from darkroom.domain.money import MicroUsd
+from darkroom.domain.run import Run
 from darkroom.errors import BudgetExceeded, PriceUnknown
-from darkroom.services.caps import Caps, Terms, begin_of
+from darkroom.services.caps import Caps, OfRun, Terms, begin_of, of_run, run_limits
 from darkroom.settings import PrincipalSettings, Settings
 from darkroom.store.base import Limit
 from factories import NOW
@@ -287,3 +288,28 @@ def test_a_day_that_has_begun_is_its_own_beginning() -> None:
             assert begin_of("day", begin - 1, zone) < begin
             assert now - begin < 25 * 3_600_000
             assert datetime.fromtimestamp(begin_of("month", now, "UTC") / 1000, UTC).day == 1
+
+
+# Runs
+
+
+def test_outside_any_run_there_are_no_caps_of_runs() -> None:
+    assert run_limits(None) == ()
+    assert run_limits(OfRun("run_1", "run_1")) == ()
+
+
+def test_the_caps_of_a_run_and_of_the_outermost_one_hold_for_each_of_them_as_a_whole() -> None:
+    own, whole = run_limits(OfRun("run_2", "run_1", MicroUsd(5), MicroUsd(9)))
+    assert (own.run_id, own.cap, own.name, own.since, own.principal) == ("run_2", 5, "cap of this run", 0, None)
+    assert (whole.run_id, whole.cap, whole.name) == ("run_1", 9, "cap of the whole run")
+    assert {limit.setting for limit in (own, whole)} == {"max_cost in a new call"}
+    assert [limit.run_id for limit in run_limits(OfRun("run_2", "run_1", root_cap=MicroUsd(0)))] == ["run_1"]
+
+
+def test_a_run_says_of_its_calls_what_caps_them() -> None:
+    outer = Run(
+        id="run_1", principal="ann", task="t", request_hash="h", max_cost=MicroUsd(9), created_at=0, updated_at=0
+    )
+    assert of_run(outer) == OfRun("run_1", "run_1", MicroUsd(9), None)
+    inside = {"id": "run_2", "root_run_id": "run_1", "max_cost": None, "root_max_cost": MicroUsd(9)}
+    assert of_run(outer.model_copy(update=inside)) == OfRun("run_2", "run_1", None, MicroUsd(9))

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 import anyio.to_thread
@@ -19,13 +19,14 @@ from darkroom.domain.kinds import Kind, Role
 from darkroom.domain.money import FREE, MicroUsd
 from darkroom.domain.names import did_you_mean
 from darkroom.domain.request import CALL_OPTIONS, ImageRequest, MediaInput, VideoRequest, clip, split_options
+from darkroom.domain.run import Run
 from darkroom.errors import DarkroomError, InvalidRequest, UnknownJob
 from darkroom.services.callbacks import Wish, wished
-from darkroom.services.caps import Caps, Terms
+from darkroom.services.caps import Caps, Terms, of_run
 from darkroom.services.refine import continue_from
 from darkroom.services.routes import AnyRequest, Proposal, Routes
 from darkroom.settings import Settings
-from darkroom.store.base import Alternative, JobStore
+from darkroom.store.base import Alternative, JobStore, Limit
 
 NOTHING = "Nothing was stored or sent."
 _OUTPUT = re.compile(r"out_\w+")
@@ -64,8 +65,10 @@ class Generation:
         adapters: Collection[str] | None = None,
         plan_of: Callable[[str], str] | None = None,
         resting: Callable[[], Collection[str]] = tuple,
+        run_of: Callable[[str], Awaitable[Run | None]] | None = None,
     ) -> None:
         self._plan_of = plan_of or settings.plan_of
+        self._run_of = run_of
         self._store = store
         self._artifacts = artifacts
         self._inputs = inputs
@@ -178,11 +181,16 @@ class Generation:
             new = provider.id not in {DRAFT, *refused} and (provider.id, offer.model) not in tried
             if priced and new:
                 now = self._clock.now()
-                limits = self._caps.limits(job.principal, now)
+                limits = (*self._caps.limits(job.principal, now), *await self._limits_of(job))
                 return Alternative(
                     self._submission(job.id, job.request, item, now), _reserved(job.id, item, now), limits
                 )
         return None
+
+    async def _limits_of(self, job: Job) -> tuple[Limit, ...]:
+        """Return the caps of the run that a job was started in."""
+        run = await self._run_of(job.run_id) if self._run_of is not None and job.run_id is not None else None
+        return () if run is None else self._caps.in_run(of_run(run), run.principal)
 
     async def _with_inputs(self, request: AnyRequest, terms: Terms, addresses: bool) -> AnyRequest:
         """Keep all inputs; their web addresses are noted only where the offer goes by them, since some hold a key."""
