@@ -20,16 +20,20 @@ def refused(what: Task) -> InvalidRequest:
 
 
 @pytest.mark.parametrize(
-    "fields",
+    ("most", "more"),
     [
-        {"agent": "image", "session_id": "ses_1"},
-        {"workflow": "brand_kit", "tier": "premium"},
-        {"context": {"words": "a" * (MOST_CONTEXT - 20)}},
-        {"text": "a" * MOST_TASK},
+        ({"text": "a" * MOST_TASK}, {"text": "a" * (MOST_TASK + 1)}),
+        ({"context": {"words": "a" * (MOST_CONTEXT - 13)}}, {"context": {"words": "a" * (MOST_CONTEXT - 12)}}),
+        ({"agent": "image", "session_id": "ses_1"}, {"agent": "image", "workflow": "brand_kit"}),
+        ({"workflow": "brand_kit", "tier": "premium"}, {"workflow": "brand_kit", "tier": "best"}),
     ],
+    ids=["letters", "bytes", "agent", "tier"],
 )
-def test_a_task_within_its_bounds_is_taken(fields: dict[str, Any]) -> None:
-    check(task(**fields))
+def test_a_task_within_its_bounds_is_taken_and_what_is_beyond_them_is_not(
+    most: dict[str, Any], more: dict[str, Any]
+) -> None:
+    check(task(**most))
+    refused(task(**more))
 
 
 @pytest.mark.parametrize("text", ["", " \n\t"])
