@@ -465,19 +465,3 @@ async def test_a_conversation_that_is_broken_off_calls_for_another_process(
         async with living(rig, stuck([]), linger=linger):
             await in_state(rig, run, RunState.RUNNING)
     assert (linger.left, linger.settled) == (times, 1)
-
-
-async def test_what_goes_on_beside_is_ended_with_the_process(tmp_path: Path) -> None:
-    events: list[str] = []
-
-    async def beside() -> None:
-        events.append("begun")
-        try:
-            await anyio.sleep_forever()
-        finally:
-            events.append("ended")
-
-    async with rig_in(tmp_path, SystemClock()) as rig, living(rig, ending(rig), others=[beside]):
-        await anyio.wait_all_tasks_blocked()
-        assert events == ["begun"]
-    assert events == ["begun", "ended"]
