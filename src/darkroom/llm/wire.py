@@ -1,6 +1,5 @@
 """What the two wire formats have in common: one HTTP call a request, and answers read tolerantly."""
 
-import json
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
@@ -192,15 +191,6 @@ def arguments(value: object) -> str | Json:
     if isinstance(value, dict):
         return cast("Json", value)
     return value if isinstance(value, str) and value.strip() else "{}"
-
-
-def sent_arguments(part: ToolCallPart) -> Json:
-    """Return the arguments of an earlier call as data; what was no object goes back as the words it was."""
-    try:
-        data: object = json.loads(part.args_as_json_str())
-    except ValueError:
-        data = None
-    return cast("Json", data) if isinstance(data, dict) else {"arguments": part.args_as_json_str()}
 
 
 def count(value: object) -> int | None:
