@@ -1,7 +1,7 @@
 """The caller's own model thinks: with tools of its own or in words, at once or with a later call."""
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from helpers_llm import World, calls, says
@@ -29,7 +29,7 @@ class Client:
             raise answer
         if isinstance(answer, str):
             answer = SampleBlock(text=answer)
-        blocks: tuple[SampleBlock, ...] = answer if isinstance(answer, tuple) else (answer,)
+        blocks = cast("tuple[SampleBlock, ...]", answer if isinstance(answer, tuple) else (answer,))
         return SampleResponse(content=blocks, model="their-model", stop_reason="endTurn")
 
 

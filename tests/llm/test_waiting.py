@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 from helpers_llm import OWNER, World, calls, results, says
 
+from darkroom.domain.job import State
 from darkroom.domain.run import Awaits, Run, RunState
 from darkroom.llm.limits import LOOK_S
 from darkroom.llm.loop import Loop
 from factories import NOW
-from helpers_services import succeed
+from helpers_services import run_until, succeed
 
 FOX, DOG = ("generate_image", {"prompt": "a fox"}), ("generate_image", {"prompt": "a dog"})
 
@@ -124,6 +125,15 @@ async def test_several_questions_and_jobs_of_one_answer_are_waited_for_in_turn(p
     assert "succeeded" in told["m1"]
     assert told["m1"] == told["m4"]
     assert len(model.asked) == 3
+
+
+async def test_a_job_of_which_nobody_knows_when_it_ends_is_told_as_it_is(paid: World) -> None:
+    run = paid.start()
+    model = paid.says(calls(FOX), wait_for(paid, run), wait_for(paid, run), says("Nobody knows."))
+    waiting = await paid.think(run)
+    await run_until(paid.app, waiting.waiting_for[0], State.SUBMIT_UNKNOWN)
+    assert (await paid.think(run)).output == "Nobody knows."
+    assert [results(asked)[0]["jobs"][0]["status"] for asked in model.asked[2:]] == ["submit_unknown"] * 2
 
 
 # Cancelling

@@ -58,12 +58,12 @@ class WireModel(Model[Any]):
     @abstractmethod
     def headers(credential: Mapping[str, str]) -> dict[str, str]:
         """Return the headers that carry the credential."""
-        raise NotImplementedError
+        ...
 
     @abstractmethod
     def body(self, messages: Sequence[ModelMessage], params: ModelRequestParameters, max_tokens: int) -> Json:
         """Return what is sent."""
-        raise NotImplementedError
+        ...
 
     @abstractmethod
     def read(self, answer: Answer, data: Json, messages: Sequence[ModelMessage]) -> ModelResponse:
@@ -73,7 +73,7 @@ class WireModel(Model[Any]):
             UnexpectedAnswer: If it has none of the known shapes.
             ProviderError: If it is an error though its status says success.
         """
-        raise NotImplementedError
+        ...
 
     async def request(
         self,
