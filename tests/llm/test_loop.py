@@ -170,6 +170,28 @@ async def test_a_result_that_never_fits_fails_the_run(free: World) -> None:
     assert len(model.asked) == 3
 
 
+@pytest.mark.parametrize(
+    "returns",
+    [
+        {"type": "array"},
+        {"type": "objekt"},
+        {"type": "object", "properties": {"a": {"anyOf": [{"$ref": "https://example.test/schema"}]}}},
+    ],
+)
+async def test_a_form_that_cannot_be_is_refused_before_anybody_is_asked(free: World, returns: dict[str, Any]) -> None:
+    model = free.says(says("x"))
+    run = await free.think(free.start(work={"returns": returns}))
+    assert (run.error or {})["field"] == "returns"
+    assert (model.asked, run.turn) == ([], 0)
+
+
+async def test_a_form_may_point_into_itself(free: World) -> None:
+    scenes = {"$ref": "#/$defs/scenes"}
+    returns = {"type": "object", "properties": {"scenes": scenes}, "$defs": {"scenes": {"type": "array"}}}
+    free.says(calls(("final_result", {"scenes": [1]})))
+    assert (await free.think(free.start(work={"returns": returns}))).data == {"scenes": [1]}
+
+
 # Who thinks
 
 

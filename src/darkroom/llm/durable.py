@@ -186,11 +186,7 @@ def last_words(answers: Sequence[ModelResponse]) -> str | None:
 
 def call_of(part: ToolCallPart) -> str:
     """Return a tool call as it is compared: its tool and arguments, whatever their order."""
-    try:
-        data = json.loads(part.args_as_json_str())
-    except ValueError:
-        data = part.args_as_json_str()
-    return f"{part.tool_name} {json.dumps(data, sort_keys=True)}"
+    return f"{part.tool_name} {json.dumps(part.args_as_dict(), sort_keys=True)}"
 
 
 def _in_circles(answers: Sequence[ModelResponse]) -> str | None:

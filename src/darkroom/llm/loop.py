@@ -14,7 +14,9 @@ from darkroom.llm.kit import LoopKit
 
 def _load() -> Any:
     os.environ.setdefault("PYDANTIC_AI_NO_BANNER", "1")  # else it advertises on stderr
-    return import_module("darkroom.llm.thinking")
+    thinking = import_module("darkroom.llm.thinking")
+    thinking.as_json([])  # builds what checks conversations, which takes half a second
+    return thinking
 
 
 class Loop:

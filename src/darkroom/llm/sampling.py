@@ -29,7 +29,6 @@ from darkroom.llm.wire import (
     fresh_ids,
     instructions_of,
     request_parts,
-    sent_arguments,
     texts_of,
     words_of,
 )
@@ -155,7 +154,7 @@ def _said(message: ModelResponse) -> list[SampleBlock]:
             blocks.append(SampleBlock(text=part.content))
         elif isinstance(part, ToolCallPart):
             blocks.append(
-                SampleBlock(type="tool_use", id=part.tool_call_id, name=part.tool_name, input=sent_arguments(part))
+                SampleBlock(type="tool_use", id=part.tool_call_id, name=part.tool_name, input=part.args_as_dict())
             )
     return blocks
 

@@ -2,14 +2,20 @@
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn, cast
 
 import anyio.to_thread
 import jsonschema
 from pydantic import JsonValue
 from pydantic_ai import Agent, DeferredToolRequests, DeferredToolResults, StructuredDict, capture_run_messages
-from pydantic_ai.exceptions import ContentFilterError, ModelRetry, OutputTokenLimitExceeded, UnexpectedModelBehavior
+from pydantic_ai.exceptions import (
+    ContentFilterError,
+    ModelRetry,
+    OutputTokenLimitExceeded,
+    UnexpectedModelBehavior,
+    UserError,
+)
 from pydantic_ai.messages import ModelMessage, ToolCallPart
 from pydantic_ai.models import Model
 from pydantic_ai.usage import UsageLimits
@@ -17,14 +23,22 @@ from pydantic_ai.usage import UsageLimits
 from darkroom.catalog.agents import Agent as Persona
 from darkroom.domain.run import Awaits, Mode, Question, Run
 from darkroom.domain.sampling import Sampler
-from darkroom.errors import ContentBlocked, DarkroomError, NotConfigured, ProviderFailed, TimedOut, UnexpectedAnswer
+from darkroom.errors import (
+    ContentBlocked,
+    DarkroomError,
+    InvalidRequest,
+    NotConfigured,
+    ProviderFailed,
+    TimedOut,
+    UnexpectedAnswer,
+)
 from darkroom.llm.book import Book, Lost, Saved, Stopped
 from darkroom.llm.durable import DurableModel, as_json, from_json
 from darkroom.llm.kit import LoopKit
 from darkroom.llm.limits import ANSWER_TOKENS, LOOK_S, RETRIES
 from darkroom.llm.prompts import keeps_answers, opening
 from darkroom.llm.sampling import SamplingModel
-from darkroom.llm.tools import ASK_USER, WAIT_FOR_JOBS, Hands
+from darkroom.llm.tools import ASK_USER, WAIT_FOR_JOBS, Hands, at_rest
 from darkroom.llm.wire_anthropic import AnthropicModel
 from darkroom.llm.wire_openai import OpenAIModel
 from darkroom.services.chat_models import ChatChoice
@@ -103,8 +117,10 @@ class _Stretch:
         history = await self._talk()
         results = await self._results()
         with capture_run_messages() as talk:
-            hands = Hands(book, talk)
-            agent = await anyio.to_thread.run_sync(self._made, hands)
+            try:
+                agent = await anyio.to_thread.run_sync(self._made, Hands(book, talk))
+            except InvalidRequest as exc:
+                await book.fail(exc)
             try:
                 done = await agent.run(
                     None,
@@ -134,7 +150,7 @@ class _Stretch:
     def _made(self, hands: Hands) -> Agent[None, Any]:
         """Return the library's agent: our tools, and the form of the result."""
         returns = cast("dict[str, Any] | None", self._book.run.work.get("returns"))
-        form: Any = str if returns is None else StructuredDict(dict(returns), name=returns.get("title") or "Result")
+        form: Any = str if returns is None else _form(returns)
         agent: Agent[None, Any] = Agent(
             None,
             output_type=[form, DeferredToolRequests],
@@ -235,9 +251,39 @@ class _Stretch:
         return None
 
     async def _pending(self, deferred: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+        book = self._book
         wanted = [job for item in deferred if item["tool"] == WAIT_FOR_JOBS for job in item["job_ids"]]
         ended = await self._kit.runs.ended(wanted) if wanted else frozenset[str]()
-        return tuple(dict.fromkeys(job for job in wanted if job not in ended))
+        jobs = await self._kit.jobs.get([job for job in dict.fromkeys(wanted) if job not in ended], book.run.principal)
+        return tuple(job.id for job in jobs if not at_rest(job))
+
+
+def _form(returns: dict[str, Any]) -> Any:
+    """Return the type of a result as data.
+
+    Raises:
+        InvalidRequest: If the schema is none of an object, or points elsewhere: nothing is fetched for it.
+    """
+    wrong = "The form of the result is no JSON Schema of an object"
+    try:
+        jsonschema.Draft202012Validator.check_schema(returns)
+        form = StructuredDict(dict(returns), name=str(returns.get("title") or "Result"))
+    except (jsonschema.SchemaError, UserError) as exc:
+        raise InvalidRequest(f"{wrong}.", field="returns") from exc
+    if any(not ref.startswith("#") for ref in _refs(returns)):
+        raise InvalidRequest(f"{wrong} by itself: it points to another.", field="returns")
+    return form
+
+
+def _refs(schema: object) -> Iterator[str]:
+    if isinstance(schema, dict):
+        for key, value in cast("dict[str, object]", schema).items():
+            if key in ("$ref", "$dynamicRef") and isinstance(value, str):
+                yield value
+            yield from _refs(value)
+    elif isinstance(schema, list):
+        for item in cast("list[object]", schema):
+            yield from _refs(item)
 
 
 def _explained(exc: UnexpectedModelBehavior) -> DarkroomError:

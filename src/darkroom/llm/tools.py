@@ -31,6 +31,7 @@ from darkroom.llm.results import (
 from darkroom.services.caps import Terms
 from darkroom.services.estimates import Ask, kind_of
 from darkroom.services.generation import Started, invalid
+from darkroom.services.jobs import STILL
 
 P = ParamSpec("P")
 Method = Callable[Concatenate["Hands", P], Awaitable[str]]
@@ -60,6 +61,11 @@ def _tool(method: Method[P]) -> Method[P]:
             return error_text(exc)
 
     return called
+
+
+def at_rest(job: Job) -> bool:
+    """Return whether waiting for a job brings nothing: it has ended, or nobody knows when it will."""
+    return job.ended or job.state in STILL
 
 
 class Hands:
@@ -270,7 +276,7 @@ class Hands:
         if not job_ids:
             raise InvalidRequest("job_ids is empty.", field="job_ids", hint="Name the jobs that you started.")
         jobs = await self._kit.jobs.get(job_ids, self.book.run.principal)
-        if all(job.ended for job in jobs):
+        if all(at_rest(job) for job in jobs):
             return await self.summaries(job_ids)
         raise CallDeferred
 

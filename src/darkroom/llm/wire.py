@@ -1,6 +1,5 @@
 """What the two wire formats have in common: one HTTP call a request, and answers read tolerantly."""
 
-import json
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
@@ -59,12 +58,12 @@ class WireModel(Model[Any]):
     @abstractmethod
     def headers(credential: Mapping[str, str]) -> dict[str, str]:
         """Return the headers that carry the credential."""
-        raise NotImplementedError
+        ...
 
     @abstractmethod
     def body(self, messages: Sequence[ModelMessage], params: ModelRequestParameters, max_tokens: int) -> Json:
         """Return what is sent."""
-        raise NotImplementedError
+        ...
 
     @abstractmethod
     def read(self, answer: Answer, data: Json, messages: Sequence[ModelMessage]) -> ModelResponse:
@@ -74,7 +73,7 @@ class WireModel(Model[Any]):
             UnexpectedAnswer: If it has none of the known shapes.
             ProviderError: If it is an error though its status says success.
         """
-        raise NotImplementedError
+        ...
 
     async def request(
         self,
@@ -192,15 +191,6 @@ def arguments(value: object) -> str | Json:
     if isinstance(value, dict):
         return cast("Json", value)
     return value if isinstance(value, str) and value.strip() else "{}"
-
-
-def sent_arguments(part: ToolCallPart) -> Json:
-    """Return the arguments of an earlier call as data; what was no object goes back as the words it was."""
-    try:
-        data: object = json.loads(part.args_as_json_str())
-    except ValueError:
-        data = None
-    return cast("Json", data) if isinstance(data, dict) else {"arguments": part.args_as_json_str()}
 
 
 def count(value: object) -> int | None:

@@ -26,7 +26,6 @@ from darkroom.llm.wire import (
     fresh_ids,
     instructions_of,
     request_parts,
-    sent_arguments,
     words_of,
 )
 from darkroom.net.answer import Answer
@@ -92,7 +91,7 @@ class AnthropicModel(WireModel):
                 blocks.append({"type": "text", "text": part.content})
             elif isinstance(part, ToolCallPart):
                 block = {"type": "tool_use", "id": part.tool_call_id, "name": part.tool_name}
-                blocks.append(block | {"input": sent_arguments(part)})
+                blocks.append(block | {"input": part.args_as_dict()})
             elif isinstance(part, ThinkingPart) and part.signature and part.provider_name == self.system:
                 if part.id == REDACTED:
                     blocks.append({"type": REDACTED, "data": part.signature})
