@@ -138,14 +138,7 @@ class App:
             models=self.chat_models,
         )
         self.loop = Loop(self._loop_kit())
-        self.courier = Callbacks(
-            outbox=self.store.runs,
-            jobs=self.store,
-            http=ListedHttp(self.client, Listing(settings.callback_hosts)),
-            clock=self.clock,
-            bus=self.bus,
-            secret=lambda: secret.get_secret_value() if (secret := settings.callback_secret) else None,
-        )
+        self.courier = self._courier()
         self._accounts: Accounts | None = None
         self.embedded: Embedded | None = None
         self.presence: Presence | None = None
@@ -156,6 +149,17 @@ class App:
         self._opening = anyio.Lock()
         self.closed = anyio.Event()
         """Set once everything is given back."""
+
+    def _courier(self) -> Callbacks:
+        secret = self.settings.callback_secret
+        return Callbacks(
+            outbox=self.store.runs,
+            jobs=self.store,
+            http=ListedHttp(self.client, Listing(self.settings.callback_hosts)),
+            clock=self.clock,
+            bus=self.bus,
+            secret=lambda: secret.get_secret_value() if secret else None,
+        )
 
     def _loop_kit(self) -> LoopKit:
         return LoopKit(

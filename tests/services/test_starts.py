@@ -89,7 +89,7 @@ async def test_the_second_job_of_a_run_is_refused_by_what_the_first_one_left_of_
         await paid.starts.job(run, "generate_image", FOX, "two")
     assert caught.value.message == (
         "This may cost $0.04; of the cap of this run of $0.07 only $0.03 is left "
-        "($0.04 used, $0.04 of it by jobs that are not done)."
+        "($0.04 used, $0.04 of it by work that is not done)."
     )
     assert await jobs(paid) == 1
     assert await paid.starts.job(run, "generate_image", FOX, "one") == first
