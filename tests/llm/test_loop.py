@@ -174,7 +174,7 @@ async def test_a_result_that_never_fits_fails_the_run(free: World) -> None:
     "returns",
     [
         {"type": "array"},
-        {"type": "objekt"},
+        {"type": "obj"},
         {"type": "object", "properties": {"a": {"anyOf": [{"$ref": "https://example.test/schema"}]}}},
     ],
 )
