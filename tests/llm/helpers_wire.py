@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from net.helpers_net import Reply, Server, serving
 from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, SystemPromptPart, UserPromptPart
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.tools import ToolDefinition
@@ -17,6 +16,7 @@ from darkroom.net.client import ShardedClient
 from darkroom.net.provider import ProviderHttp
 from darkroom.services.chat_models import ChatChoice
 from factories import FakeClock
+from helpers_net import Reply, Server, serving
 
 KEY = "sk-proj-0123456789abcdef0123456789"
 SCHEMA: dict[str, Any] = {"type": "object", "properties": {"prompt": {"type": "string"}}, "required": ["prompt"]}

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from helpers_llm import World, world
 from helpers_wire import KEY
-from net.helpers_net import Reply, Seen, Server, serving
 
 from darkroom.catalog.accounts import Accounts
 from darkroom.catalog.providers import Providers
@@ -15,6 +14,7 @@ from darkroom.net.client import ShardedClient
 from darkroom.net.provider import ProviderHttp
 from darkroom.services.chat_models import ChatModels
 from darkroom.settings import Settings
+from helpers_net import Reply, Seen, Server, serving
 
 SHIPPED = Providers()
 SHIPPED.variables()

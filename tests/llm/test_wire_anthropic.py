@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from helpers_wire import KEY, SHIPPED, Wire, asked, wired
-from net.helpers_net import Reply
 from pydantic_ai.messages import (
     ModelRequest,
     ModelResponse,
@@ -32,6 +31,7 @@ from darkroom.errors import (
 )
 from darkroom.llm.wire import ESTIMATED
 from darkroom.llm.wire_anthropic import VERSION, AnthropicModel
+from helpers_net import Reply
 
 MODEL = "claude-sonnet-5-5"
 THOUGHTS = [

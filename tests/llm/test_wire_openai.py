@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from helpers_wire import BARE, KEY, SHIPPED, Wire, asked, wired
-from net.helpers_net import Reply
 from pydantic_ai.exceptions import UserError
 from pydantic_ai.messages import (
     ImageUrl,
@@ -36,6 +35,7 @@ from darkroom.errors import (
 )
 from darkroom.llm.wire import ESTIMATED, TOLD_COST
 from darkroom.llm.wire_openai import OpenAIModel
+from helpers_net import Reply
 
 USAGE = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}
 
