@@ -51,7 +51,8 @@ async def test_a_real_model_answers_and_its_tokens_are_counted(address: str) -> 
             run: dict[str, Any] = answer.structured_content or {}
             while "check_after_s" in run:
                 answer = await client.call_tool("check_job", {"job_id": run["run_id"], "wait": 45})
-                run = (answer.structured_content or {})["jobs"][0]
+                content: dict[str, Any] = answer.structured_content or {}
+                run = content["jobs"][0]
     assert run["status"] == "succeeded", run
     assert run["output"].strip()
     assert run["token_usage"]["output"] > 0

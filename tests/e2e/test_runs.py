@@ -129,7 +129,7 @@ class Model:
 
     asked: list[Json] = field(default_factory=list[Json])
     lock: threading.Lock = field(default_factory=threading.Lock)
-    on: Callable[[int], None] = lambda number: None
+    on: Callable[[int], object] = lambda number: None
 
     def answer(self, request: Json) -> Json:
         with self.lock:
