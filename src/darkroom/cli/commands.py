@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from darkroom import __version__
-from darkroom.cli import db, doctor, generate, jobs, models, money, skills, worker
+from darkroom.cli import agent, db, doctor, generate, jobs, models, money, session, skills, worker, workflow
 from darkroom.cli.console import out
 
 cli = typer.Typer(
@@ -25,6 +25,9 @@ cli.command()(models.providers)
 cli.command()(skills.skills)
 cli.add_typer(skills.group, name="skill")
 cli.command()(skills.agents)
+cli.add_typer(agent.group, name="agent")
+cli.add_typer(session.group, name="session")
+cli.add_typer(workflow.group, name="workflow")
 cli.add_typer(db.group, name="db")
 cli.command()(doctor.doctor)
 cli.command(hidden=True)(worker.worker)

@@ -34,8 +34,29 @@ def load_settings() -> Settings:
         fail(str(exc), EXIT_USAGE)
 
 
-def run(work: Callable[[App], Awaitable[T]], *, advance: bool = False) -> T:
-    """Run async work in a program; a refusal is printed in words and ends with exit code 1."""
+def ask(work: Callable[[App], T]) -> T:
+    """Ask a program that is not running: knowledge needs neither jobs nor network."""
+    try:
+        return work(App(load_settings()))
+    except DarkroomError as exc:
+        fail(error_text(exc))
+
+
+def jobs_go_on() -> str:
+    """Say what becomes of jobs when a command is broken off."""
+    return "Interrupted. Jobs already stored go on when darkroom runs again."
+
+
+def run(
+    work: Callable[[App], Awaitable[T]], *, advance: bool = False, interrupted: Callable[[], str] = jobs_go_on
+) -> T:
+    """Run async work in a program; a refusal is printed in words and ends with exit code 1.
+
+    Args:
+        work: What is to be done.
+        advance: Whether jobs and runs are moved forward meanwhile.
+        interrupted: What is said after Ctrl-C.
+    """
     app = App(load_settings())
 
     async def inside() -> T:
@@ -51,7 +72,7 @@ def run(work: Callable[[App], Awaitable[T]], *, advance: bool = False) -> T:
         if isinstance(cause, SystemExit):
             raise cause from None
         if isinstance(cause, KeyboardInterrupt):
-            fail("Interrupted. Jobs already stored go on when darkroom runs again.", EXIT_INTERRUPTED)
+            fail(interrupted(), EXIT_INTERRUPTED)
         raise
 
 

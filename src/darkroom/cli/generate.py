@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from darkroom.app import App
 from darkroom.cli.console import EXIT_FAILED, EXIT_USAGE, err, fail, out, run
-from darkroom.domain.job import Job, State
+from darkroom.cli.following import LONGEST_S, follow
+from darkroom.domain.job import State
 from darkroom.domain.money import parse_usd
 from darkroom.domain.request import ImageRequest, VideoRequest
 from darkroom.errors import DarkroomError
@@ -19,7 +19,6 @@ from darkroom.services.caps import Terms
 from darkroom.services.routes import Proposal
 
 group = typer.Typer(no_args_is_help=True, help="Make a picture or a clip and wait for it.")
-LONGEST_S = 24 * 3600.0
 
 Prompt = Annotated[str, typer.Argument(help="What to make.")]
 Model = Annotated[str | None, typer.Option(help="Model id or alias.")]
@@ -150,23 +149,6 @@ def _generate(
             raise SystemExit(EXIT_FAILED)
 
     run(work, advance=True)
-
-
-async def follow(app: App, job: Job, seconds: float) -> Job:
-    """Wait for a job behind a progress bar."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-    with Progress(*columns, TimeElapsedColumn(), console=err, transient=True) as bar:
-        task = bar.add_task(f"{job.kind} {job.state}", total=1.0)
-
-        async def tell(jobs: Sequence[Job]) -> None:
-            news = await app.jobs.progress(jobs[0])
-            note = f": {news.message}" if news and news.message else ""
-            fraction = news.fraction if news and news.fraction is not None else None
-            bar.update(task, description=f"{jobs[0].kind} {jobs[0].state}{note}", completed=fraction)
-
-        done = (await app.jobs.wait([job.id], job.principal, seconds, tell))[0]
-    await app.jobs.delivered(done)
-    return done
 
 
 def _show(view: dict[str, Any], as_json: bool) -> None:

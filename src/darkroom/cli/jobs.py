@@ -8,22 +8,25 @@ from rich.markup import escape
 from rich.table import Table
 
 from darkroom.app import App
-from darkroom.cli.console import EXIT_FAILED, EXIT_USAGE, err, fail, out, run
-from darkroom.cli.generate import follow
+from darkroom.cli.console import EXIT_FAILED, EXIT_USAGE, err, fail, jobs_go_on, out, run
+from darkroom.cli.following import follow, follow_run, look
+from darkroom.cli.running import STOP_WAIT_S, Shown, broken_off, show, shown, stand
 from darkroom.domain.job import Job, State
 from darkroom.domain.money import parse_usd, show_usd
-from darkroom.domain.run import Callback, Delivery
+from darkroom.domain.run import Callback, Delivery, RunState
 from darkroom.server.callback_views import callback_view
 from darkroom.server.money_texts import usd
 from darkroom.server.money_views import NO_COST
 from darkroom.server.views import job_text, job_view
+from darkroom.services.runs import RUN
 
 LOCAL = "local"
 WIDTHS = {"job": 20, "made": 11, "kind": 5, "provider": 8, "state": 9, "cost": 9, "prompt": 8}
 TOLD = {Delivery.DELIVERED: "green", Delivery.FAILED: "red", Delivery.WAITING: "dim"}
 COLOURS = {State.SUCCEEDED: "green", State.FAILED: "red", State.SUBMIT_UNKNOWN: "red", State.CANCELLED: "dim"}
 AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
-Ids = Annotated[list[str], typer.Argument(help="One or more job ids.")]
+Ids = Annotated[list[str], typer.Argument(metavar="IDS", help="One or more ids of jobs and runs.")]
+Found = Shown | tuple[Job, dict[str, Any]]
 
 
 group = typer.Typer(invoke_without_command=True, help="List your jobs, or say what became of a lost one.")
@@ -143,40 +146,66 @@ def _told(found: list[Callback]) -> Table:
 
 
 def check(
-    job_ids: Ids,
+    ids: Ids,
     wait: Annotated[
-        float, typer.Option(min=0, help="Wait that many seconds for the end, and move the jobs forward.")
+        float, typer.Option(min=0, help="Wait that many seconds for the end, and move them forward meanwhile.")
     ] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Show how jobs stand; with --wait, finish them."""
+    """Show how jobs and runs stand; with --wait, finish them."""
+    names = [name.strip() for name in ids]
 
-    async def work(app: App) -> list[tuple[Job, dict[str, Any]]]:
-        found = await app.jobs.get(job_ids, LOCAL)
-        if wait > 0:
-            found = [await follow(app, job, wait) for job in found]
-        return [(job, await _view(app, job)) for job in found]
+    async def work(app: App) -> list[Found]:
+        await app.runs.things(names, LOCAL)  # all of them are known before any is waited for
+        return [await _checked(app, name, wait) for name in names]
 
-    found = run(work, advance=wait > 0)
-    for _, view in found:
-        if as_json:
-            out.print_json(data=view)
-        else:
-            out.print(job_text(view), markup=False)
-    if any(job.state is State.FAILED for job, _ in found):
+    found = run(work, advance=wait > 0, interrupted=lambda: broken_off(names[0]) if wait else jobs_go_on())
+    for item in found:
+        _print(item, as_json=as_json)
+    if any(_state(item) in (State.FAILED, RunState.FAILED) for item in found):
         raise SystemExit(EXIT_FAILED)
 
 
-def cancel(job_ids: Ids) -> None:
-    """Stop jobs, as far as their providers allow."""
+async def _checked(app: App, name: str, wait: float) -> Found:
+    if name.startswith(RUN):
+        return await shown(app, await (follow_run(app, name, wait) if wait > 0 else look(app, name)))
+    [job] = await app.jobs.get([name], LOCAL)
+    job = await follow(app, job, wait) if wait > 0 else job
+    return job, await _view(app, job)
 
-    async def work(app: App) -> list[dict[str, Any]]:
-        stopped = [await app.jobs.cancel(job_id, LOCAL) for job_id in job_ids]
-        after = await app.jobs.wait([job.id for job in stopped], LOCAL, 3.0)
-        return [await _view(app, job) for job in after]
 
-    for view in run(work, advance=True):
-        out.print(job_text(view), markup=False)
+def _state(item: Found) -> State | RunState:
+    return item.seen.run.state if isinstance(item, Shown) else item[0].state
+
+
+def _print(item: Found, *, as_json: bool) -> None:
+    if isinstance(item, Shown):
+        show(item, as_json=as_json)
+    elif as_json:
+        out.print_json(data=item[1])
+    else:
+        out.print(job_text(item[1]), markup=False)
+
+
+def cancel(ids: Ids) -> None:
+    """Stop jobs and runs, as far as their providers allow."""
+    names = [name.strip() for name in ids]
+
+    async def work(app: App) -> list[str]:
+        await app.runs.things(names, LOCAL)  # all of them are known before any is stopped
+        await app.runs.stop(names, LOCAL)
+        await app.runs.wait(names, LOCAL, STOP_WAIT_S)
+        return [await _stood(app, name) for name in names]
+
+    for text in run(work, advance=True):
+        out.print(text, markup=False)
+
+
+async def _stood(app: App, name: str) -> str:
+    if name.startswith(RUN):
+        return stand(await shown(app, await look(app, name)))
+    [job] = await app.jobs.get([name], LOCAL)
+    return job_text(await _view(app, job))
 
 
 async def _view(app: App, job: Job) -> dict[str, Any]:

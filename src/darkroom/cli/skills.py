@@ -1,8 +1,7 @@
 """`darkroom skills`, `skill show`, `skill invoke`, `skill validate` and `agents`."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, Any, cast
 
 import typer
 from rich.markdown import Markdown
@@ -12,25 +11,14 @@ from rich.table import Table
 from darkroom.app import App
 from darkroom.catalog.documents import DocumentError
 from darkroom.catalog.skills import FILE, Skill, read_skill
-from darkroom.cli.console import EXIT_FAILED, EXIT_USAGE, err, fail, load_settings, out
-from darkroom.errors import DarkroomError
+from darkroom.cli.console import EXIT_FAILED, EXIT_USAGE, ask, err, fail, out
 from darkroom.server import skill_views as views
 from darkroom.server.tools import TOOLS
-from darkroom.server.views import error_text
 from darkroom.services.brainstorm import brainstorm
 
-T = TypeVar("T")
 AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 Name = Annotated[str, typer.Argument(help="A skill by name, in any spelling.")]
 group = typer.Typer(no_args_is_help=True, help="Show, use or check one skill.")
-
-
-def _ask(work: Callable[[App], T]) -> T:
-    """Ask a program that is not running: knowledge needs neither jobs nor network."""
-    try:
-        return work(App(load_settings()))
-    except DarkroomError as exc:
-        fail(error_text(exc))
 
 
 def skills(
@@ -45,7 +33,7 @@ def skills(
         found = app.skills.select(category=category, search=wanted)
         return [views.skill_row(skill) for skill in found], list(app.skills.problems)
 
-    rows, problems = _ask(work)
+    rows, problems = ask(work)
     if as_json:
         out.print_json(data=rows)
     elif rows:
@@ -66,10 +54,10 @@ def agents(
     """List the agents, say who fits a task, or show one."""
     task = " ".join(words or ())
     if show is not None:
-        details = _ask(lambda app: views.agent_details(found := app.agents.find(show), app.agents.needs(found)))
+        details = ask(lambda app: views.agent_details(found := app.agents.find(show), app.agents.needs(found)))
         out.print_json(data=details) if as_json else out.print(_agent(details))
     elif task and layer is None and tier is None:
-        best = _ask(lambda app: [views.recommendation_view(item) for item in app.agents.recommend(task)])
+        best = ask(lambda app: [views.recommendation_view(item) for item in app.agents.recommend(task)])
         if as_json:
             out.print_json(data=best)
         elif best:
@@ -77,7 +65,7 @@ def agents(
         else:
             err.print("No agent fits; darkroom agents lists all.")
     else:
-        rows = _ask(
+        rows = ask(
             lambda app: [
                 views.agent_row(item) for item in app.agents.select(layer=layer, tier=tier, search=task or None)
             ]
@@ -122,7 +110,7 @@ def _line(item: dict[str, Any]) -> str:
 @group.command()
 def show(name: Name, as_json: AsJson = False) -> None:
     """Print a skill as it stands in its file."""
-    skill = _ask(lambda app: app.skills.get(name))
+    skill = ask(lambda app: app.skills.get(name))
     if as_json:
         out.print_json(data=views.skill_details(skill))
         return
@@ -146,7 +134,7 @@ def invoke(
             return views.brainstorm_view(brainstorm({"task_type": task_type}, context, request, name))
         return views.invocation_view(app.skills.invoke(app.skills.get(name), request, context))
 
-    view = _ask(work)
+    view = ask(work)
     out.print_json(data=view) if as_json else out.print(views.skill_text(view), markup=False)
 
 
