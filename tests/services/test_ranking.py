@@ -1,5 +1,8 @@
 """Ranking of descriptions by what somebody wants."""
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 from darkroom.services.ranking import Ranking, contains, stem, tokens
 
 DESCRIBED = {
@@ -17,6 +20,19 @@ def ids(wanted: str) -> list[str]:
 def test_endings_and_common_words_do_not_count() -> None:
     assert tokens("I want the letters that we are writing") == (stem("letters"), stem("writing"))
     assert ids("writing a letter") == ["mail"]
+
+
+def test_threads_do_not_mix_the_words_that_they_take_apart() -> None:
+    words = [f"{first}{end}" for first in ("paint", "reli", "hop", "nation") for end in ("ing", "ers", "ed", "al", "s")]
+    expected = list(map(stem.__wrapped__, words))
+    often = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(stem.__wrapped__, words * 200))
+    finally:
+        sys.setswitchinterval(often)
+    assert found == expected * 200
 
 
 def test_a_word_weighs_by_where_it_stands() -> None:

@@ -2,6 +2,7 @@
 
 import math
 import re
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,15 @@ MATCH, CASE, TEXT, ASKED, BODY = 3.0, 1.6, 1.2, 0.5, 0.4
 _WORD = re.compile(r"[^\W_]+(?:'[a-z]+)?")
 
 
+class _Here(threading.local):
+    """What each thread has of its own: a stemmer keeps the word it works on, and two threads would mix theirs."""
+
+    stem: Callable[[str], str]
+
+
+_HERE = _Here()
+
+
 @dataclass(frozen=True, slots=True)
 class Ranked:
     """One description, how well it fits (0 to 1), and the wanted words that it was found by, the strongest first."""
@@ -37,7 +47,9 @@ class Ranked:
 @lru_cache(maxsize=20_000)
 def stem(word: str) -> str:
     """Return a word without its ending (Porter's second stemmer for English)."""
-    return _stemmer()(word)
+    if not hasattr(_HERE, "stem"):
+        _HERE.stem = _stemmer()
+    return _HERE.stem(word)
 
 
 @lru_cache(maxsize=1)
@@ -45,7 +57,6 @@ def _common() -> frozenset[str]:
     return frozenset(resource_text("common_words.txt").split())
 
 
-@lru_cache(maxsize=1)
 def _stemmer() -> Callable[[str], str]:
     import snowballstemmer  # pyright: ignore[reportMissingTypeStubs] because it has none; needed on first use only
 
