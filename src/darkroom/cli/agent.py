@@ -10,8 +10,7 @@ from rich.table import Table
 from darkroom.app import App
 from darkroom.cli.console import EXIT_USAGE, err, fail, out, run
 from darkroom.cli.following import LOCAL, look
-from darkroom.cli.running import (
-    STOP_WAIT_S,
+from darkroom.cli.run_options import (
     Again,
     AsJson,
     Context,
@@ -19,17 +18,13 @@ from darkroom.cli.running import (
     MaxCost,
     Model,
     RunId,
-    Shown,
     Tier,
     Wait,
-    carry_out,
     context_of,
-    duration,
-    shown,
-    stand,
     terms_of,
     workflow_of,
 )
+from darkroom.cli.running import Shown, carry_out, duration, shown, stand, stop
 from darkroom.cli.running import show as show_run
 from darkroom.domain.names import did_you_mean
 from darkroom.domain.request import clip
@@ -37,6 +32,7 @@ from darkroom.domain.run import Run, RunState
 from darkroom.server.run_resources import read_run
 from darkroom.server.run_views import run_view
 from darkroom.services.caps import Terms
+from darkroom.services.runs import RUN
 from darkroom.services.tasks import Task
 
 EARLIER = "An equal run goes on or is just done; this is it (--again forces a new one)."
@@ -109,21 +105,16 @@ def cancel(run_id: RunId, as_json: AsJson = False) -> None:
     """Stop a run and what it started, as far as providers allow."""
 
     async def work(app: App) -> Shown:
-        return await stopped(app, run_id.strip())
+        return await shown(app, await look(app, run_id.strip()))
 
-    found = run(work, advance=True)
+    found = stop([_run(run_id)], work)
     show_run(found, as_json=True) if as_json else out.print(stand(found), markup=False)
 
 
-async def stopped(app: App, run_id: str) -> Shown:
-    """Stop a run, and return how it then stands.
-
-    Raises:
-        UnknownJob: If there is none of that id.
-    """
-    await app.runs.cancel(run_id, LOCAL)
-    await app.runs.wait([run_id], LOCAL, STOP_WAIT_S)
-    return await shown(app, await look(app, run_id))
+def _run(name: str) -> str:
+    if not name.strip().startswith(RUN):
+        fail(f"{clip(name)!r} is no run: their ids begin with {RUN}; darkroom cancel stops jobs.", EXIT_USAGE)
+    return name.strip()
 
 
 @group.command("list")

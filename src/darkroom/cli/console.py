@@ -1,5 +1,6 @@
 """What every command shares: consoles, errors in words, a running program."""
 
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import NoReturn, TypeVar, cast
@@ -8,6 +9,7 @@ import anyio
 from rich.console import Console
 
 from darkroom.app import App
+from darkroom.cli.words import as_commands
 from darkroom.errors import DarkroomError
 from darkroom.server.views import error_text
 from darkroom.settings import Settings, SettingsError
@@ -26,6 +28,11 @@ def fail(text: str, code: int = EXIT_FAILED) -> NoReturn:
     raise SystemExit(code)
 
 
+def somebody() -> bool:
+    """Return whether a person sits at the keyboard who can be asked."""
+    return sys.stdin.isatty()
+
+
 def load_settings() -> Settings:
     """Return the settings, or end the program with the reason."""
     try:
@@ -39,7 +46,7 @@ def ask(work: Callable[[App], T]) -> T:
     try:
         return work(App(load_settings()))
     except DarkroomError as exc:
-        fail(error_text(exc))
+        fail(as_commands(error_text(exc)))
 
 
 def jobs_go_on() -> str:
@@ -68,7 +75,7 @@ def run(
     except BaseException as exc:  # because task groups wrap what happened inside them
         cause = _single(exc)
         if isinstance(cause, DarkroomError):
-            fail(error_text(cause))
+            fail(as_commands(error_text(cause)))
         if isinstance(cause, SystemExit):
             raise cause from None
         if isinstance(cause, KeyboardInterrupt):

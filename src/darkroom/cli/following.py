@@ -16,6 +16,7 @@ from rich.text import Text
 from darkroom.app import App
 from darkroom.cli.console import err
 from darkroom.domain.job import Job
+from darkroom.domain.request import clip
 from darkroom.domain.run import Awaits, Run, RunKind
 from darkroom.domain.workflow import overview
 from darkroom.services.runs import rests
@@ -26,7 +27,8 @@ LOOK_S = 0.5
 """How often a run is looked at when nothing says that it moved."""
 CALM_S = 0.05
 """Between two looks, however much moves."""
-BAR = 20
+BAR, NAME = 20, 24
+"""Columns of a bar, and at most of a name."""
 MARKS = {
     "succeeded": ("✓", "green"),
     "failed": ("✗", "red"),
@@ -94,9 +96,9 @@ async def follow_run(app: App, run_id: str, seconds: float) -> Seen:
     """
     end = app.clock.monotonic() + seconds
     seen = await look(app, run_id)
-    with _screen(keep=seen.run.kind is RunKind.WORKFLOW) as screen:
+    with screen(keep=seen.run.kind is RunKind.WORKFLOW) as shown:
         while True:
-            screen.show(seen.lines)
+            shown.show(seen.lines)
             left = end - app.clock.monotonic()
             if seen.settled or left <= 0:
                 return seen
@@ -155,7 +157,7 @@ def _parts(run: Run, inside: Sequence[Run], jobs: Sequence[Job], told: Mapping[s
     return [*agents, *(Line(job.kind.value, job.state.value, "", told[job.id]) for job in jobs)]
 
 
-class _Screen:
+class Screen:
     """Shows lines that are painted anew at every change."""
 
     def __init__(self, live: Live | None) -> None:
@@ -176,12 +178,13 @@ class _Screen:
 
     def _painted(self, lines: Sequence[Line]) -> Table:
         table = Table.grid(padding=(0, 1))
-        for ratio in (None, None, None, 1):
-            table.add_column(no_wrap=True, overflow="ellipsis", ratio=ratio)
+        for whole in (True, True, True, False):  # what is too long is taken from the last one
+            table.add_column(no_wrap=whole)
         for line in lines:
             mark, colour = MARKS.get(line.status, ("", "default"))
             sign: RenderableType = Text(mark, style=colour) if mark else self._spinner
-            table.add_row(sign, Text(line.name), self._bar(line), Text(line.words, style=colour))
+            words = Text(line.words, style=colour, no_wrap=True, overflow="ellipsis")
+            table.add_row(sign, Text(clip(line.name, NAME)), self._bar(line), words)
         return table
 
     def _bar(self, line: Line) -> RenderableType:
@@ -192,10 +195,10 @@ class _Screen:
 
 
 @contextmanager
-def _screen(*, keep: bool) -> Generator[_Screen]:
+def screen(*, keep: bool) -> Generator[Screen]:
     """Take the terminal for live lines; `keep`: the last ones stay."""
     if not err.is_terminal:
-        yield _Screen(None)
+        yield Screen(None)
         return
     with Live(console=err, refresh_per_second=8, transient=not keep) as live:
-        yield _Screen(live)
+        yield Screen(live)

@@ -10,7 +10,8 @@ from rich.table import Table
 from darkroom.app import App
 from darkroom.cli.console import EXIT_FAILED, EXIT_USAGE, err, fail, jobs_go_on, out, run
 from darkroom.cli.following import follow, follow_run, look
-from darkroom.cli.running import STOP_WAIT_S, Shown, broken_off, show, shown, stand
+from darkroom.cli.running import Shown, broken_off, show, shown, stand, stop
+from darkroom.cli.words import as_commands
 from darkroom.domain.job import Job, State
 from darkroom.domain.money import parse_usd, show_usd
 from darkroom.domain.run import Callback, Delivery, RunState
@@ -184,7 +185,7 @@ def _print(item: Found, *, as_json: bool) -> None:
     elif as_json:
         out.print_json(data=item[1])
     else:
-        out.print(job_text(item[1]), markup=False)
+        out.print(as_commands(job_text(item[1])), markup=False)
 
 
 def cancel(ids: Ids) -> None:
@@ -192,12 +193,9 @@ def cancel(ids: Ids) -> None:
     names = [name.strip() for name in ids]
 
     async def work(app: App) -> list[str]:
-        await app.runs.things(names, LOCAL)  # all of them are known before any is stopped
-        await app.runs.stop(names, LOCAL)
-        await app.runs.wait(names, LOCAL, STOP_WAIT_S)
         return [await _stood(app, name) for name in names]
 
-    for text in run(work, advance=True):
+    for text in stop(names, work):
         out.print(text, markup=False)
 
 
@@ -205,7 +203,7 @@ async def _stood(app: App, name: str) -> str:
     if name.startswith(RUN):
         return stand(await shown(app, await look(app, name)))
     [job] = await app.jobs.get([name], LOCAL)
-    return job_text(await _view(app, job))
+    return as_commands(job_text(await _view(app, job)))
 
 
 async def _view(app: App, job: Job) -> dict[str, Any]:

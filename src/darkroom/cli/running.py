@@ -1,44 +1,20 @@
-"""What `agent run`, `agent answer`, `workflow run` and `check` share: options, following a run, showing it."""
+"""What `agent run`, `agent answer`, `workflow run` and `check` share: following a run, asking, showing it."""
 
-import json
-import sys
-import tomllib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
-from typing import Annotated, Any, cast
-
-import typer
-from pydantic import JsonValue
+from typing import Any, TypeVar
 
 from darkroom.app import App
-from darkroom.cli.console import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, err, fail, out, run
+from darkroom.cli.console import EXIT_FAILED, EXIT_INTERRUPTED, err, fail, out, run, somebody
 from darkroom.cli.following import LOCAL, LONGEST_S, Seen, follow_run, look
+from darkroom.cli.words import as_commands
 from darkroom.domain.job import Job
-from darkroom.domain.money import parse_usd, show_usd, to_micro
-from darkroom.domain.request import clip
+from darkroom.domain.money import show_usd, to_micro
 from darkroom.domain.run import Awaits, Run, RunState
-from darkroom.errors import DarkroomError
 from darkroom.server.run_views import result_jobs, run_view
-from darkroom.server.views import error_text
-from darkroom.services.caps import Terms
 
-Context = Annotated[
-    list[str] | None, typer.Option("--context", "-c", help="What is known, as name=value; as often as you like.")
-]
-ContextFile = Annotated[Path | None, typer.Option("--context-file", help="What is known, as a JSON object in a file.")]
-Tier = Annotated[str | None, typer.Option(help="Language model: economy, standard or premium.")]
-Model = Annotated[str | None, typer.Option(help="Language model by name; off hands the work to you, as a brief.")]
-MaxCost = Annotated[str | None, typer.Option("--max-cost", help="Most that all of it may cost, in US dollars.")]
-Wait = Annotated[
-    float | None, typer.Option(min=0, help="Seconds to wait; until it ends where left out, 0 = only start it.")
-]
-Again = Annotated[bool, typer.Option("--again", help="Force a new run where an equal one goes on or is just done.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
-RunId = Annotated[str, typer.Argument(metavar="RUN", help="The id of a run; darkroom agent list shows yours.")]
-
-
+T = TypeVar("T")
 STOP_WAIT_S = 3.0
 """How long to wait for providers to confirm a stop."""
 
@@ -51,80 +27,6 @@ class Shown:
     view: dict[str, Any]
     brief: str | None
     paths: tuple[str, ...]
-
-
-# ---------------------------------------------------------------------- options
-
-
-def context_of(pairs: Sequence[str] | None, file: Path | None) -> dict[str, JsonValue]:
-    """Return what is known: the file's object with the pairs laid over it; numbers, lists and such are read as JSON."""
-    found = _object(file) if file is not None else {}
-    for pair in pairs or ():
-        name, sign, text = pair.partition("=")
-        if not sign or not name.strip():
-            fail(f"--context takes name=value, not {clip(pair)!r}.", EXIT_USAGE)
-        try:
-            found[name.strip()] = json.loads(text)
-        except ValueError:
-            found[name.strip()] = text.strip()
-    return found
-
-
-def _object(file: Path) -> dict[str, JsonValue]:
-    data = _parsed(_read(file), str(file), toml=False)
-    if not isinstance(data, dict):
-        fail(f"{file} must hold a JSON object, such as {{'product': 'a lamp'}}.", EXIT_USAGE)
-    return cast("dict[str, JsonValue]", data)
-
-
-def workflow_of(name: str) -> str | dict[str, Any]:
-    """Return a workflow's name as it is, or the workflow that a file (JSON or TOML) or stdin (`-`) holds."""
-    if name == "-":
-        return _flow(sys.stdin.read(), "stdin", "workflow", toml=False)
-    path = Path(name).expanduser()
-    if path.suffix.lower() not in (".json", ".toml"):
-        return name
-    return _flow(_read(path), str(path), _plain(path.stem), toml=path.suffix.lower() == ".toml")
-
-
-def _flow(text: str, where: str, name: str, *, toml: bool) -> dict[str, Any]:
-    data = _parsed(text, where, toml=toml)
-    if not isinstance(data, dict):
-        fail(f"{where} holds no workflow: it must be an object with steps.", EXIT_USAGE)
-    return {"name": name, **cast("dict[str, Any]", data)}
-
-
-def _plain(stem: str) -> str:
-    """Return a file's name as that of a workflow."""
-    name = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in stem.lower())[:40]
-    return name if name[:1].isalpha() else "workflow"
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.expanduser().read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        fail(f"There is no file {path}.", EXIT_USAGE)
-    except (OSError, UnicodeDecodeError) as exc:
-        fail(f"{path} cannot be read: {exc}.", EXIT_USAGE)
-
-
-def _parsed(text: str, where: str, *, toml: bool) -> Any:
-    try:
-        return tomllib.loads(text) if toml else json.loads(text)
-    except (ValueError, RecursionError) as exc:
-        fail(f"{where} is no {'TOML' if toml else 'JSON'}: {exc}.", EXIT_USAGE)
-
-
-def terms_of(max_cost: str | None, *, again: bool) -> Terms:
-    """Return what the command says about itself."""
-    try:
-        return Terms(max_cost=None if max_cost is None else parse_usd(max_cost, "--max-cost"), again=again)
-    except DarkroomError as exc:
-        fail(error_text(exc), EXIT_USAGE)
-
-
-# ---------------------------------------------------------------------- carrying out
 
 
 def carry_out(begin: Callable[[App], Awaitable[Run]], wait: float | None, *, as_json: bool) -> None:
@@ -148,7 +50,7 @@ def carry_out(begin: Callable[[App], Awaitable[Run]], wait: float | None, *, as_
         return "Interrupted before anything was stored." if run_id is None else broken_off(run_id)
 
     found = run(work, advance=seconds > 0, interrupted=interrupted)
-    while found.seen.asks is not None and not as_json and seconds > 0 and sys.stdin.isatty():
+    while found.seen.asks is not None and not as_json and seconds > 0 and somebody():
         _answer(found.seen.asks, found.seen.run.id)
         found = run(work, advance=True, interrupted=interrupted)
     show(found, as_json=as_json)
@@ -172,7 +74,7 @@ def _answer(asking: Run, outer: str) -> None:
         while not text.strip():
             text = err.input("> ")
     except (EOFError, KeyboardInterrupt):
-        fail(f"\n{outer} waits for the answer. {_how_to_answer(asking)}", EXIT_INTERRUPTED)
+        fail(f"\n{outer} is kept, and waits. {_how_to_answer(asking)}", EXIT_INTERRUPTED)
 
     async def work(app: App) -> Run:
         return await app.runs.answer(asking.id, text, LOCAL)
@@ -180,7 +82,23 @@ def _answer(asking: Run, outer: str) -> None:
     run(work)
 
 
-# ---------------------------------------------------------------------- showing
+def stop(names: Sequence[str], told: Callable[[App], Awaitable[T]]) -> T:
+    """Stop jobs and runs, and return what `told` says of them after their providers had a moment to confirm it.
+
+    The stop is stored before anything is moved forward, so that nothing which is still queued is sent for it.
+    """
+
+    async def note(app: App) -> bool:
+        await app.runs.things(names, LOCAL)  # all of them are known before any is stopped
+        await app.runs.stop(names, LOCAL)
+        return all(thing.ended for thing in await app.runs.things(names, LOCAL))
+
+    async def look_at(app: App) -> T:
+        await app.runs.wait(names, LOCAL, STOP_WAIT_S)
+        return await told(app)
+
+    ended = run(note)
+    return run(look_at, advance=not ended)
 
 
 async def shown(app: App, seen: Seen) -> Shown:
@@ -216,7 +134,7 @@ def show(found: Shown, *, as_json: bool) -> None:
     for warning in done.warnings:
         err.print(f"note: {warning}", style="yellow", markup=False)
     if done.error:
-        err.print(str(done.error.get("message", "It failed.")), style="red", markup=False)
+        err.print(as_commands(str(done.error.get("message", "It failed."))), style="red", markup=False)
     err.print(stand(found), style="dim", markup=False)
 
 
@@ -259,6 +177,8 @@ def duration(ms: int) -> str:
 def way(seen: Seen) -> str:
     """Return in a sentence what to do now, as commands."""
     done = seen.run
+    if done.cancel_requested_at is not None and not done.ended:
+        return f"The stop is noted; darkroom check {done.id} --wait 60 says how it ended."
     more = f" To go on: darkroom agent run --session {done.session_id} TASK" if done.session_id else ""
     if seen.asks is not None:
         return _how_to_answer(seen.asks)
@@ -270,7 +190,7 @@ def way(seen: Seen) -> str:
         case RunState.SUCCEEDED:
             return more.strip()
         case RunState.FAILED:
-            hint = str((done.error or {}).get("hint") or "Change what was wrong and run it again.")
+            hint = as_commands(str((done.error or {}).get("hint") or "Change what was wrong and run it again."))
             return hint if hint.endswith((".", "!", "?")) else f"{hint}."
         case RunState.CANCELLED:
             return f"What it made by then is kept: darkroom agent show {done.id}"

@@ -1,6 +1,5 @@
 """`darkroom session list`, `show` and `delete`."""
 
-import sys
 from typing import Annotated, Any
 
 import typer
@@ -9,9 +8,9 @@ from rich.table import Table
 
 from darkroom.app import App
 from darkroom.cli.agent import moment
-from darkroom.cli.console import EXIT_FAILED, EXIT_USAGE, err, fail, out, run
+from darkroom.cli.console import EXIT_FAILED, EXIT_USAGE, err, fail, out, run, somebody
 from darkroom.cli.following import LOCAL
-from darkroom.cli.running import AsJson
+from darkroom.cli.run_options import AsJson
 from darkroom.domain.run import Session
 from darkroom.server.run_views import session_row, session_view
 
@@ -99,7 +98,7 @@ def delete(
 
     found = run(look)
     if not yes:
-        if not sys.stdin.isatty():
+        if not somebody():
             fail("Nothing was deleted: say --yes where nobody can be asked.", EXIT_USAGE)
         err.print(f"{found.title or found.id}: {len(found.history)} messages.", markup=False)
         if not typer.confirm("Forget this conversation for ever?", err=True):

@@ -12,7 +12,7 @@ from rich.table import Table
 from darkroom.app import App
 from darkroom.cli.agent import start_task
 from darkroom.cli.console import EXIT_USAGE, ask, err, fail, out
-from darkroom.cli.running import (
+from darkroom.cli.run_options import (
     Again,
     AsJson,
     Context,
@@ -28,6 +28,7 @@ from darkroom.cli.running import (
 from darkroom.domain.request import clip
 from darkroom.domain.workflow import Step, Workflow
 from darkroom.domain.workflow_check import sorted_steps
+from darkroom.server.money_texts import several
 from darkroom.server.run_views import workflow_row
 from darkroom.server.views import without_none
 from darkroom.services.tasks import Task
@@ -242,4 +243,5 @@ def check(
     steps = ", ".join(sorted_steps(flow))
     needed = [name for name, item in flow.inputs.items() if item.required]
     asks = f"; asks for {', '.join(needed)}" if needed else ""
-    out.print(f"{file}: good. {flow.name} has {len(flow.steps)} steps: {steps}{asks}.", markup=False)
+    where = "stdin" if str(file) == "-" else file
+    out.print(f"{where}: good. {flow.name} has {several(len(flow.steps), 'step')}: {steps}{asks}.", markup=False)
