@@ -219,7 +219,7 @@ def test_a_question_is_printed_with_how_to_answer_it(run: Cli, run_json: RunJson
     assert "DELIVER" in answered.stdout
     assert "for students" in run("agent", "show", "run_asks").stdout
     again = run("agent", "answer", "run_asks", "for all", code=1)
-    assert "run_asks asks nothing: it has succeeded" in again.stderr
+    assert "run_asks asks nothing: it has ended (succeeded)" in again.stderr
 
 
 @pytest.fixture
