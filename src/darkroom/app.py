@@ -1,6 +1,7 @@
 """The composition root: the only file that knows all parts."""
 
 import contextlib
+import hmac
 import logging
 import os
 import secrets
@@ -28,7 +29,7 @@ from darkroom.clock import Clock, SystemClock
 from darkroom.domain.job import Event, Job, LedgerRow
 from darkroom.domain.names import did_you_mean
 from darkroom.domain.request import clip
-from darkroom.domain.run import Awaits, Mode, Run
+from darkroom.domain.run import Awaits, Mode, Run, RunState
 from darkroom.domain.sampling import Sampler
 from darkroom.errors import StorageError, StorageUnwritable
 from darkroom.events import Bus
@@ -66,6 +67,7 @@ from darkroom.services.starts import Starts
 from darkroom.services.usage import UsageBook
 from darkroom.services.workflows import WorkflowLibrary
 from darkroom.settings import LATER, PREFIX, Settings, known_variables, secrets_of, set_variables
+from darkroom.store.run_base import RunChange
 from darkroom.store.sqlite import SqliteStore
 
 log = logging.getLogger(__name__)
@@ -301,7 +303,12 @@ class App:
             clock=self.clock,
         )
         steps = WorkflowRuns(runs=self.store.runs, jobs=self.store, starts=self.starts, clock=self.clock)
-        thinkers: dict[Mode, Thinker] = {Mode.HAND_OFF: handing, Mode.STEPS: steps, Mode.LOOP: self.loop}
+        thinkers: dict[Mode, Thinker] = {
+            Mode.HAND_OFF: handing,
+            Mode.STEPS: steps,
+            Mode.LOOP: self.loop,
+            Mode.CLIENT: self.loop,  # which puts it by until its client calls
+        }
         return RunScheduler(store=self.store.runs, thinkers=thinkers, bus=self.bus, clock=self.clock, owner=owner)
 
     async def sampled(self, run: Run, sampler: Sampler) -> Run:
@@ -314,8 +321,31 @@ class App:
         owner = self.presence.id if self.presence else ""
         taken = await self.store.runs.take(run.id, owner, Awaits.CLIENT, self.clock.now())
         if taken is not None:
-            await self.loop.think(taken, owner, sampler=sampler)
+            try:
+                await self.loop.think(taken, owner, sampler=sampler)
+            except BaseException:  # most of all a call that its client broke off
+                with anyio.CancelScope(shield=True):
+                    await self._put_by(run.id, owner)
+                raise
         return await self.runs.get(run.id, run.principal)
+
+    async def _put_by(self, run_id: str, owner: str) -> None:
+        """Let a run wait for its client again."""
+        run = await self.store.runs.get(run_id)
+        if run is not None and run.owner == owner:
+            change = RunChange(
+                self.clock.now(), target=RunState.WAITING, awaits=Awaits.CLIENT, work={**run.work, "asking": False}
+            )
+            await self.store.runs.save(run, owner, change)
+
+    async def secret(self, purpose: str) -> bytes:
+        """Return 32 secret bytes that this installation keeps for a purpose.
+
+        Raises:
+            StorageError: If they cannot be kept.
+        """
+        key = await anyio.to_thread.run_sync(_account_key, self.settings.home)
+        return hmac.digest(key, purpose.encode(), "sha256")
 
     def brief_text(self, brief: dict[str, Any]) -> str:
         """Return a brief in words."""
