@@ -1,6 +1,7 @@
 """The composition root: the only file that knows all parts."""
 
 import contextlib
+import hmac
 import logging
 import os
 import secrets
@@ -311,7 +312,7 @@ class App:
             Mode.HAND_OFF: handing,
             Mode.STEPS: steps,
             Mode.LOOP: self.loop,
-            Mode.CLIENT: self.loop,  # answered, or left by a process that ended: put by until the client calls again
+            Mode.CLIENT: self.loop,  # which puts it by until its client calls
         }
         return RunScheduler(store=self.store.runs, thinkers=thinkers, bus=self.bus, clock=self.clock, owner=owner)
 
@@ -327,21 +328,31 @@ class App:
         if taken is not None:
             try:
                 await self.loop.think(taken, owner, sampler=sampler)
-            except BaseException:  # the caller hung up, mostly
+            except BaseException:  # most of all a call that its client broke off
                 with anyio.CancelScope(shield=True):
                     await self._put_by(taken.id, owner)
                 raise
         return await self.runs.get(run.id, run.principal)
 
     async def _put_by(self, run_id: str, owner: str) -> None:
-        """Give a run back whose client went away: nobody else may take what this process holds."""
+        """Let a run wait for its client again: nobody else may take what this process holds."""
         try:
             run = await self.store.runs.get(run_id)
             if run is not None and run.owner == owner:
-                change = RunChange(self.clock.now(), target=RunState.WAITING, awaits=Awaits.CLIENT)
+                work = {**run.work, "asking": False}
+                change = RunChange(self.clock.now(), target=RunState.WAITING, awaits=Awaits.CLIENT, work=work)
                 await self.store.runs.save(run, owner, change)
         except StorageError as exc:
             log.warning("run %s could not be given back: %s", run_id, exc.message)
+
+    async def secret(self, purpose: str) -> bytes:
+        """Return 32 secret bytes that this installation keeps for a purpose.
+
+        Raises:
+            StorageError: If they cannot be kept.
+        """
+        key = await anyio.to_thread.run_sync(_account_key, self.settings.home)
+        return hmac.digest(key, purpose.encode(), "sha256")
 
     def brief_text(self, brief: dict[str, Any]) -> str:
         """Return a brief in words."""

@@ -81,6 +81,7 @@ async def test_a_host_gets_a_picture_over_stdio_in_both_eras(mode: Literal["2026
         "cancel_job",
         "retry_job",
         "estimate_credits",
+        "run_agent",
         "invoke_skill",
     ]
     assert made["status"] == "succeeded"

@@ -73,11 +73,11 @@ class QuickDraft:
 
 
 @asynccontextmanager
-async def connected(app: App, era: str) -> AsyncGenerator[Client]:
-    """Connect a client to the program, in memory."""
+async def connected(app: App, era: str, **abilities: Any) -> AsyncGenerator[Client]:
+    """Connect a client to the program, in memory; `abilities` are the callbacks that make it answer questions."""
     with anyio.fail_after(LIMIT_S):
         server = await anyio.to_thread.run_sync(DarkroomServer, app.running)  # which reads files
-        async with Client(server, mode=era) as client:
+        async with Client(server, mode=era, **abilities) as client:
             yield client
 
 

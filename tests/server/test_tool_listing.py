@@ -14,8 +14,18 @@ from darkroom.server.build import DarkroomServer
 
 pytestmark = pytest.mark.anyio
 SNAPSHOTS = sorted((Path(__file__).parent / "snapshots").glob("*.json"))
-NAMES = ["generate_image", "generate_video", "check_job", "cancel_job", "retry_job", "estimate_credits", "invoke_skill"]
-MOST_BYTES = 7_100
+NAMES = [
+    "generate_image",
+    "generate_video",
+    "check_job",
+    "cancel_job",
+    "retry_job",
+    "estimate_credits",
+    "run_agent",
+    "invoke_skill",
+]
+MOST_BYTES = 8_000
+"""Of compact JSON: under 2,000 tokens (o200k) at the four bytes and more that a token of such a listing has."""
 
 
 async def listing(client: Client) -> list[dict[str, Any]]:
@@ -62,6 +72,13 @@ async def test_the_whole_listing_stays_small(client: Client) -> None:
     assert len(text.encode()) <= MOST_BYTES
 
 
+async def test_a_tool_that_goes_on_is_published_with_what_starts_it(client: Client) -> None:
+    (tool,) = [item for item in await listing(client) if item["name"] == "run_agent"]
+    assert tool["inputSchema"]["required"] == ["task"]
+    result = await client.call_tool("run_agent", {"run_id": "run_nothing"})
+    assert "no run 'run_nothing'" in str(result.content)
+
+
 async def test_the_server_says_how_to_wait(app: App) -> None:
     async with connected(app, "legacy") as client:  # the stateless era has no moment to say it
         assert "check_job" in str(client.instructions)
@@ -69,9 +86,10 @@ async def test_the_server_says_how_to_wait(app: App) -> None:
 
 async def test_resources_and_their_templates_are_listed(client: Client) -> None:
     found = {str(item.uri) for item in (await client.list_resources()).resources}
-    assert "darkroom://jobs" in found
+    assert {"darkroom://jobs", "darkroom://sessions"} <= found
     templates = {item.uri_template for item in (await client.list_resource_templates()).resource_templates}
     assert {"darkroom://jobs/{job_id}", "darkroom://outputs/{output_id}/thumbnail"} <= templates
+    assert {"darkroom://runs/{run_id}", "darkroom://sessions/{session_id}{?before}"} <= templates
 
 
 async def test_an_unknown_tool_is_answered_with_the_nearest(client: Client) -> None:

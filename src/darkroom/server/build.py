@@ -10,6 +10,7 @@ from mcp.server import CacheHint, MCPServer
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
+from mcp.server.request_state import RequestStateSecurity
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
     INVALID_PARAMS,
@@ -40,6 +41,7 @@ from darkroom.server.knowledge import Knowledge
 from darkroom.server.prompts import prompt, prompts
 from darkroom.server.resources import RESOURCES, TEMPLATES, Reader, UnknownResource
 from darkroom.server.schema import parse, published
+from darkroom.server.sealing import KeptSeal
 from darkroom.server.tools import TOOLS
 from darkroom.server.views import error_text
 
@@ -71,6 +73,7 @@ class DarkroomServer(MCPServer[Program]):
                 self._program = program
                 yield program
 
+        seal = KeptSeal(lambda purpose: self.program.secret(purpose))
         super().__init__(
             name="darkroom",
             title="darkroom",
@@ -79,7 +82,9 @@ class DarkroomServer(MCPServer[Program]):
             lifespan=lifespan,
             log_level="WARNING",
             cache_hints={"tools/list": CacheHint(ttl_ms=60_000, scope="public")},
+            request_state_security=RequestStateSecurity(codec=seal),
         )
+        self.middleware.insert(0, seal)
         self.completion()(self._complete)
 
     async def _complete(

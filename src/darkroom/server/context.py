@@ -126,6 +126,14 @@ class Program(Protocol):
         """Return the moves of a run and the ledger rows of its own calls."""
         ...
 
+    async def secret(self, purpose: str) -> bytes:
+        """Return 32 secret bytes that this installation keeps for a purpose.
+
+        Raises:
+            StorageError: If they cannot be kept.
+        """
+        ...
+
     async def ready(self) -> None:
         """Return once jobs can be stored and advanced.
 

@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
+import anyio.to_thread
 from mcp_types import CallToolResult, ContentBlock, TextContent
 
 from darkroom.domain.job import Job
-from darkroom.domain.run import Run
+from darkroom.domain.run import Mode, Run
 from darkroom.server.context import ToolCall
 from darkroom.server.files import THUMBNAILS, files_of
 from darkroom.server.run_views import result_jobs, run_text, run_view
+from darkroom.services.intents import read, reply
 
 
 async def run_answer(run: Run, call: ToolCall) -> CallToolResult:
@@ -42,10 +44,18 @@ async def shown_run(run: Run, call: ToolCall, thumbnails: int) -> tuple[dict[str
     """Return a run's view with thumbnails and links; remember that it was shown."""
     program = call.program
     jobs = await program.runs.jobs_of(run)
+    if run.mode is Mode.HAND_OFF and run.actions and len(jobs) == 1:
+        run = await anyio.to_thread.run_sync(_said_anew, run, jobs[0])
     view = run_view(run, now=program.clock.now(), cost=await program.runs.cost(run), jobs=jobs)
     blocks = await _files(result_jobs(run, jobs), call, thumbnails, first=run.delivered_at is None) if run.ended else []
     await program.runs.delivered(run)
     return view, blocks
+
+
+def _said_anew(run: Run, job: Job) -> Run:
+    """Return a run that did nothing but start a job, with what is to be said of that job now; may read files."""
+    intent = read(run.task)
+    return run if intent is None else run.model_copy(update={"output": reply(intent, job)})
 
 
 async def _files(jobs: Sequence[Job], call: ToolCall, thumbnails: int, *, first: bool) -> list[ContentBlock]:

@@ -6,6 +6,7 @@ from mcp_types import Resource, ResourceTemplate
 
 from darkroom.domain.request import clip
 from darkroom.errors import InvalidRequest
+from darkroom.server.callback_views import callback_view
 from darkroom.server.context import Program
 from darkroom.server.run_views import run_record, session_row, session_view
 
@@ -53,6 +54,7 @@ async def read_run(program: Program, principal: str, run_id: str) -> dict[str, A
     """
     run = await program.runs.get(run_id, principal)
     history, ledger = await program.run_history(run)
+    callback = await program.callbacks.of(run.id, principal)
     return run_record(
         run,
         now=program.clock.now(),
@@ -61,6 +63,7 @@ async def read_run(program: Program, principal: str, run_id: str) -> dict[str, A
         inside=await program.runs.inside(run),
         history=history,
         ledger=ledger,
+        callback=callback and callback_view(callback),
     )
 
 

@@ -7,9 +7,10 @@ from typing import Any
 from darkroom.domain.job import Job, LedgerRow
 from darkroom.domain.money import json_usd, show_usd
 from darkroom.domain.request import clip
-from darkroom.domain.run import Awaits, Mode, Run, RunKind, RunState, Session
+from darkroom.domain.run import Awaits, Run, RunKind, RunState, Session
 from darkroom.domain.workflow import Workflow, overview
 from darkroom.server.views import output_view, without_none
+from darkroom.services.jobs import at_rest
 from darkroom.store.run_base import RunCost
 
 RUN_SCHEMA: dict[str, Any] = {
@@ -19,7 +20,6 @@ RUN_SCHEMA: dict[str, Any] = {
         "status": {"type": "string"},
         "output": {"type": "string"},
         "brief": {"type": "object"},
-        "actions": {"type": "array"},
         "question": {"type": "string"},
         "cost": {"type": "object"},
         "error": {"type": "object"},
@@ -53,7 +53,7 @@ def run_view(run: Run, *, now: int, cost: RunCost | None = None, jobs: Sequence[
             "message": _message(run, steps) if waiting else None,
             "output": clip(run.output, SHOWN) if run.output else None,
             "data": run.data if run.data and len(json.dumps(run.data, default=str)) <= DATA else None,
-            "inputs": run.work.get("inputs") if run.kind is RunKind.WORKFLOW else None,
+            "inputs": without_none(run.work.get("inputs") or {}) if run.kind is RunKind.WORKFLOW else None,
             "brief": run.brief,
             "steps": [without_none({key: row.get(key) for key in ("step", "kind", "status")}) for row in steps],
             "actions": [
@@ -68,7 +68,7 @@ def run_view(run: Run, *, now: int, cost: RunCost | None = None, jobs: Sequence[
             "error": run.error,
             "warnings": list(run.warnings),
             "check_after_s": 5 if waiting else None,
-            "next": next_step(run),
+            "next": next_step(run, [job.id for job in jobs if not at_rest(job)]),
         }
     )
 
@@ -126,14 +126,16 @@ def _message(run: Run, steps: Sequence[Mapping[str, Any]]) -> str | None:
     return f"Turn {run.turn}." if run.turn else None
 
 
-def next_step(run: Run) -> str:
-    """Return in one sentence what to do now."""
+def next_step(run: Run, going: Sequence[str] = ()) -> str:
+    """Return in one sentence what to do now; `going` are its jobs that have not ended."""
     again = f" run_agent(session_id='{run.session_id}', task=...) goes on from it." if run.session_id else ""
     match run.state:
         case RunState.SUCCEEDED if run.brief is not None:
             return "Carry out the brief yourself, now: answer or ask its questions, then make its next calls."
-        case RunState.SUCCEEDED if run.actions and not run.output:
-            return f"Show the files of its jobs.{again}"
+        case RunState.SUCCEEDED if going:
+            return f"Call check_job(job_id='{','.join(going[:20])}', wait=25) for its files.{again}"
+        case RunState.SUCCEEDED if run.actions:
+            return f"Show the output and the files to the user.{again}"
         case RunState.SUCCEEDED:
             return f"Show the output to the user.{again}"
         case RunState.FAILED:
@@ -156,12 +158,14 @@ def run_text(view: Mapping[str, Any], brief_text: str | None = None) -> str:
     cost = view.get("cost", {}).get("actual_usd")
     paths = [str(item["path"]) for item in view.get("outputs", ())]
     error = view.get("error", {}).get("message")
+    jobs = [item["job_id"] for item in view.get("actions", ()) if "job_id" in item]
     parts = [
         f"{head}." if not cost else f"{head}. It cost {show_usd(round(cost * 1_000_000))} so far.",
         f"Question: {view['question']}" if "question" in view else None,
         view.get("output"),
         brief_text,
         ", ".join(paths) or None,
+        f"Jobs: {', '.join(jobs[:FILES])}{' ...' if len(jobs) > FILES else ''}" if jobs else None,
         error,
         view.get("message"),
         " ".join(view.get("warnings", ())) or None,
@@ -246,11 +250,6 @@ def session_view(session: Session, *, before: int | None = None, page: int = 50)
             "older": f"darkroom://sessions/{session.id}?before={start}" if start else None,
         }
     )
-
-
-def is_hand_off(run: Run) -> bool:
-    """Return whether a run hands its work to the caller."""
-    return run.mode is Mode.HAND_OFF and run.brief is not None
 
 
 def workflow_row(flow: Workflow) -> dict[str, Any]:

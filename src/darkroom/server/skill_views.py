@@ -16,7 +16,6 @@ SKILL_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
         "skill": {"type": "string"},
-        "agent": {"type": "string"},
         "prompt": {"type": "string"},
         "questions": {"type": "array"},
         "next_calls": {"type": "array"},

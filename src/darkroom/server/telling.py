@@ -32,6 +32,11 @@ class Teller:
         self._last_value = value
         await self._call.report(value, 100.0, "; ".join(message for _, message in told[:3]))
 
+    async def say(self, words: str) -> None:
+        """Report something that is no news of a job or run."""
+        self._last_value += 0.01
+        await self._call.report(self._last_value, 100.0, words)
+
     async def _one(self, thing: Thing) -> tuple[float, str]:
         """Return how far one is, from 0 to 1, and in words."""
         if not isinstance(thing, Job):

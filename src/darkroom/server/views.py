@@ -28,10 +28,8 @@ JOB_SCHEMA: dict[str, Any] = {
         "outputs": {"type": "array"},
         "cost": {"type": "object"},
         "error": {"type": "object"},
-        "check_after_s": {"type": "number"},
         "next": {"type": "string"},
     },
-    "required": ["status"],
 }
 JOBS_SCHEMA: dict[str, Any] = {"type": "object", "properties": {"jobs": {"type": "array"}}}
 

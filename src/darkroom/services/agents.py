@@ -77,7 +77,11 @@ class AgentCatalogue:
         near = did_you_mean(name, self._agents())
         best = self.recommend(name, limit=1)
         other = f" {best[0].agent.id} may be whom you want." if best and not near else ""
-        raise InvalidRequest(f"There is no agent {clip(name)!r}.{near}{other}", field="agent")
+        raise InvalidRequest(
+            f"There is no agent {clip(name)!r}.{near}{other}",
+            field="agent",
+            hint="Nothing was stored. run_agent(task=..., agent='?') ranks those that fit.",
+        )
 
     def tiers(self) -> dict[Tier, list[str]]:
         """Return the ids of the agents of each tier."""

@@ -42,7 +42,7 @@ class EstimateCreditsArgs(ToolArgs):
     usage: Annotated[Options | None, Field(description="month: {videos: 10, images: 100}")] = None
     plan: str | None = None
     since: Annotated[str | None, Field(description="spent: today, week, month, 7d, 2026-11")] = None
-    offset: Annotated[int | None, Field(description="of offers to skip")] = None
+    offset: int | None = None
 
 
 async def run(args: EstimateCreditsArgs, call: ToolCall) -> CallToolResult:

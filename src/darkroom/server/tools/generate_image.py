@@ -58,6 +58,6 @@ TOOL = Tool(
     "Without keys: a labelled draft. A repeated call returns the first job.",
     args=GenerateImageArgs,
     output=JOB_SCHEMA,
-    annotations=ToolAnnotations(destructive_hint=False, open_world_hint=True),
+    annotations=ToolAnnotations(destructive_hint=False),
     run=run,
 )

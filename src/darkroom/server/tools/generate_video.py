@@ -52,6 +52,6 @@ TOOL = Tool(
     description="Make a video from text, images or scenes. Arguments as in generate_image.",
     args=GenerateVideoArgs,
     output=JOB_SCHEMA,
-    annotations=ToolAnnotations(destructive_hint=False, open_world_hint=True),
+    annotations=ToolAnnotations(destructive_hint=False),
     run=run,
 )

@@ -24,7 +24,7 @@ class InvokeSkillArgs(ToolArgs):
 
     skill: Annotated[str, Field(description="name or search words; ? lists all")]
     input: Annotated[str | None, Field(description="the work; none: lists candidates")] = None
-    context: Annotated[Options | None, Field(description="what is known: product, audience, goal...")] = None
+    context: Annotated[Options | None, Field(description="what is known: product, audience...")] = None
     brainstorm: Annotated[
         Options | None,
         Field(description="{task_type, market_stage: new growing crowded jaded mature, audience, product}"),

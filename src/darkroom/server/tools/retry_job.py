@@ -18,7 +18,7 @@ class RetryJobArgs(ToolArgs):
     """Arguments of `retry_job`."""
 
     job_id: str
-    changes: Annotated[Options | None, Field(description="arguments to change, such as {prompt, model}")] = None
+    changes: Annotated[Options | None, Field(description="such as {prompt, model}")] = None
     max_cost: Amount | None = None
     wait: float | None = None
     idempotency_key: str | None = None
@@ -42,6 +42,6 @@ TOOL = Tool(
     description="Run a job again as a new job, with changes laid over its request.",
     args=RetryJobArgs,
     output=JOB_SCHEMA,
-    annotations=ToolAnnotations(destructive_hint=False, open_world_hint=True),
+    annotations=ToolAnnotations(destructive_hint=False),
     run=run,
 )

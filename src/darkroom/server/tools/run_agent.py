@@ -7,16 +7,16 @@ from mcp_types import CallToolResult, InputRequiredResult, TextContent, ToolAnno
 from pydantic import ConfigDict, Field, JsonValue, WithJsonSchema
 
 from darkroom.domain.money import parse_usd
-from darkroom.domain.run import Awaits, Run
+from darkroom.domain.run import Mode, Run
 from darkroom.errors import InvalidRequest
 from darkroom.server import skill_views
 from darkroom.server.answers import GENERATE_WAIT_S, wait_seconds
-from darkroom.server.client_model import can_sample, sampled
+from darkroom.server.client_model import can_sample
 from darkroom.server.context import LOCAL, Tool, ToolCall
+from darkroom.server.lending import thought, told
 from darkroom.server.run_answers import run_answer
 from darkroom.server.run_views import RUN_SCHEMA, workflow_row
 from darkroom.server.schema import ToolArgs
-from darkroom.server.telling import Teller
 from darkroom.server.tools.shared import Amount, Options, checked_key
 from darkroom.services.caps import Terms
 from darkroom.services.tasks import Task
@@ -32,8 +32,8 @@ class RunAgentArgs(ToolArgs):
     model_config = ConfigDict(json_schema_extra={"required": ["task"]})
 
     task: str | None = None
-    agent: Annotated[str | None, Field(description="id; ? ranks candidates, starts nothing")] = None
-    session_id: str | None = None
+    agent: Annotated[str | None, Field(description="id; none: chat; ? ranks, starts nothing")] = None
+    session_id: Annotated[str | None, Field(description="continue that conversation")] = None
     run_id: Annotated[str | None, Field(description="continue a waiting run, with answer if it asks")] = None
     answer: Text | None = None
     context: Annotated[Options | None, Field(description="what is known: product, audience...")] = None
@@ -48,7 +48,10 @@ class RunAgentArgs(ToolArgs):
 
 async def run(args: RunAgentArgs, call: ToolCall) -> CallToolResult | InputRequiredResult:
     """Start or continue a run and wait for it; with `?` say who could do it."""
-    if args.run_id is not None:
+    brought = told(call.context)
+    if brought is not None:  # the client answers in the middle of this very call
+        found = await call.program.runs.get(brought.run, call.principal)
+    elif args.run_id is not None:
         found = await _continued(args.run_id.strip(), args, call)
     elif args.answer is not None:
         raise InvalidRequest("answer needs the run_id of the run that asks.", field="run_id", hint="Nothing was done.")
@@ -57,19 +60,11 @@ async def run(args: RunAgentArgs, call: ToolCall) -> CallToolResult | InputRequi
     elif args.agent is not None and args.agent.strip() == ASK:
         return await _candidates(args.task or "", call)
     else:
-        started = await call.program.runs.start(
-            _task(args), _terms(args, call), can_sample=call.context is not None and can_sample(call.context)
-        )
+        started = await call.program.runs.start(_task(args), _terms(args, call), can_sample=can_sample(call.context))
         found = started.run
         call = call.noting(None if started.created else EARLIER)
-    if found.awaits is Awaits.CLIENT:
-        answer = await sampled(found, call)
-        if isinstance(answer, InputRequiredResult):
-            return answer
-        found = answer
-    wait = wait_seconds(args.wait, GENERATE_WAIT_S)
-    await call.program.runs.wait([found.id], call.principal, wait, Teller(call).tell)
-    return await run_answer(await call.program.runs.get(found.id, call.principal), call)
+    thinks = await thought(found, call, wait_seconds(args.wait, GENERATE_WAIT_S))
+    return thinks if isinstance(thinks, InputRequiredResult) else await run_answer(thinks, call)
 
 
 EARLIER = "This is the run of an earlier, equal call; nothing new was started."
@@ -77,8 +72,16 @@ EARLIER = "This is the run of an earlier, equal call; nothing new was started."
 
 async def _continued(run_id: str, args: RunAgentArgs, call: ToolCall) -> Run:
     runs = call.program.runs
+    run = await runs.get(run_id, call.principal)
+    if run.mode is Mode.CLIENT and not run.ended and not can_sample(call.context):
+        raise InvalidRequest(
+            f"{run.id} is thought about by the model of a client, and this client lends none (sampling).",
+            field="run_id",
+            hint=f"Nothing was changed. Continue it from the client that began it, or stop it with "
+            f"cancel_job('{run.id}') and give the task anew.",
+        )
     if args.answer is None:
-        return await runs.get(run_id, call.principal)
+        return run
     text = args.answer if isinstance(args.answer, str) else str(args.answer)
     return await runs.answer(run_id, text, call.principal)
 
@@ -137,6 +140,6 @@ TOOL = Tool(
     description="Give a task to a specialist agent or workflow. Without an LLM key: a brief for you to carry out.",
     args=RunAgentArgs,
     output=RUN_SCHEMA,
-    annotations=ToolAnnotations(destructive_hint=False, open_world_hint=True),
+    annotations=ToolAnnotations(destructive_hint=False),
     run=run,
 )
