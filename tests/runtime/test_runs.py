@@ -419,8 +419,6 @@ async def test_another_process_goes_on_with_what_the_first_one_held(tmp_path: Pa
 async def test_a_process_that_stops_claiming_takes_no_run_either(tmp_path: Path) -> None:
     async with rig_in(tmp_path, SystemClock()) as rig, living(rig, ending(rig)) as first:
         first.stop_claiming()
-        run = await add(rig)
-        job = await rig.add()
         watched, real = list[int](), rig.store.data_version
 
         async def watch() -> int:
@@ -432,6 +430,9 @@ async def test_a_process_that_stops_claiming_takes_no_run_either(tmp_path: Path)
         async def often() -> bool:
             return len(watched) > 3
 
+        await until(often)  # a claim that was under way is through by then
+        run, job = await add(rig), await rig.add()
+        watched.clear()
         await until(often)
         assert (await now_is(rig, run)).state is RunState.QUEUED
         assert (await rig.part(job)).owner is None
