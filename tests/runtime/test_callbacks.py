@@ -4,7 +4,6 @@ import hashlib
 import hmac
 import json
 import logging
-from collections.abc import AsyncGenerator
 
 import anyio
 import pytest
@@ -17,26 +16,13 @@ from darkroom.net.client import ShardedClient
 from darkroom.runtime.callbacks import ATTEMPTS, HELD_S, LONGEST_S, Callbacks, pause_s
 from factories import JOB_ID, NOW, FakeClock, make_job
 from helpers_callbacks import SECRET, MemoryOutbox, ended_job, listed, make_callback, sender
-from helpers_net import Reply, Seen, Server, serving
+from helpers_net import Reply, Seen, Server
 
 LIMIT_S = 10.0
 
 
 class Killed(BaseException):
     """The end of a process."""
-
-
-@pytest.fixture
-async def server() -> AsyncGenerator[Server]:
-    async with serving() as running:
-        yield running
-
-
-@pytest.fixture
-async def client(clock: FakeClock) -> AsyncGenerator[ShardedClient]:
-    made = ShardedClient(clock)
-    yield made
-    await made.aclose()
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """The loop that tells callers of ends: woken by whatever moves, ended with the program."""
 
-from collections.abc import AsyncGenerator
-
 import anyio
 import pytest
 
@@ -12,22 +10,9 @@ from darkroom.runtime import callbacks as module
 from darkroom.runtime.callbacks import HELD_S, Callbacks
 from factories import JOB_ID, NOW, FakeClock, job_id
 from helpers_callbacks import MemoryOutbox, ended_job, listed, make_callback, sender
-from helpers_net import Reply, Seen, Server, serving
+from helpers_net import Reply, Seen, Server
 
 LIMIT_S = 10.0
-
-
-@pytest.fixture
-async def server() -> AsyncGenerator[Server]:
-    async with serving() as running:
-        yield running
-
-
-@pytest.fixture
-async def client(clock: FakeClock) -> AsyncGenerator[ShardedClient]:
-    made = ShardedClient(clock)
-    yield made
-    await made.aclose()
 
 
 @pytest.fixture

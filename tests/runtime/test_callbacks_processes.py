@@ -16,7 +16,7 @@ from darkroom.runtime.callbacks import HELD_S, Callbacks
 from darkroom.store.sqlite import SqliteStore
 from factories import JOB_ID, FakeClock
 from helpers_callbacks import ended_job, listed, make_callback
-from helpers_net import Reply, Server, serving
+from helpers_net import Reply, Server
 
 LIMIT_S = 30.0
 PROCESS = """
@@ -40,19 +40,6 @@ async def main():
 
 anyio.run(main)
 """
-
-
-@pytest.fixture
-async def server() -> AsyncGenerator[Server]:
-    async with serving() as running:
-        yield running
-
-
-@pytest.fixture
-async def client(clock: FakeClock) -> AsyncGenerator[ShardedClient]:
-    made = ShardedClient(clock)
-    yield made
-    await made.aclose()
 
 
 @pytest.fixture
