@@ -13,14 +13,12 @@ from darkroom.domain.money import MicroUsd
 from darkroom.domain.run import Action, Message, Run, RunState, Session
 from darkroom.errors import DarkroomError, StorageError
 from darkroom.llm.handoff import HandOff
-from darkroom.services.agents import AgentCatalogue
+from darkroom.services.agents import AgentCatalogue, keeps_answers
 from darkroom.services.intents import MediaIntent, read, reply
 from darkroom.store.base import JobStore
 from darkroom.store.run_base import RunChange, RunStore
 
 HANDED = "(A brief was handed to the caller.)"
-ONBOARDING = frozenset({"onboarding", "instance_onboarding"})
-"""Agents whose inputs are kept in their session."""
 
 
 class Starter(Protocol):
@@ -144,6 +142,6 @@ def _key(run: Run) -> str:
 
 def _learned(agent: Agent | None, context: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """Return what a context tells an onboarding agent, by the names of its inputs."""
-    if agent is None or agent.id not in ONBOARDING:
+    if agent is None or not keeps_answers(agent):
         return {}
     return {item.name: context[item.name] for item in agent.inputs if context.get(item.name) not in (None, "")}

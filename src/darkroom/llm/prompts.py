@@ -12,14 +12,6 @@ from darkroom.catalog.data import resource_text
 from darkroom.domain.run import Message, Run, Session
 from darkroom.llm.limits import CONTEXT_CHARS, HISTORY_TOKENS, rough_tokens
 
-ONBOARDING = "onboarding"
-"""What the ids or categories of agents hold whose answers are kept."""
-
-
-def keeps_answers(agent: Agent | None) -> bool:
-    """Return whether what an agent is told is kept for its session."""
-    return agent is not None and ONBOARDING in f"{agent.id} {agent.category}"
-
 
 def opening(run: Run, agent: Agent | None, session: Session | None, now: int) -> list[ModelMessage]:
     """Return the conversation up to the task; the task is in its last message. Reads files."""

@@ -36,11 +36,12 @@ from darkroom.llm.book import Book, Lost, Saved, Stopped
 from darkroom.llm.durable import DurableModel, as_json, from_json
 from darkroom.llm.kit import LoopKit
 from darkroom.llm.limits import ANSWER_TOKENS, LOOK_S, RETRIES
-from darkroom.llm.prompts import keeps_answers, opening
+from darkroom.llm.prompts import opening
 from darkroom.llm.sampling import SamplingModel
 from darkroom.llm.tools import ASK_USER, WAIT_FOR_JOBS, Hands, at_rest
 from darkroom.llm.wire_anthropic import AnthropicModel
 from darkroom.llm.wire_openai import OpenAIModel
+from darkroom.services.agents import keeps_answers
 from darkroom.services.chat_models import ChatChoice
 
 log = logging.getLogger(__name__)

@@ -32,6 +32,15 @@ class Need:
     """What each provider lacks that could do it."""
 
 
+ONBOARDING = "onboarding"
+"""What the ids or categories of agents hold whose answers are kept."""
+
+
+def keeps_answers(agent: Agent | None) -> bool:
+    """Return whether what an agent is told is kept for its session."""
+    return agent is not None and ONBOARDING in f"{agent.id} {agent.category}"
+
+
 class AgentCatalogue:
     """Answers about agents; every method may read files."""
 

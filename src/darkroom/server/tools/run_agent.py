@@ -1,5 +1,6 @@
 """`run_agent`: gives a task to an agent, a chat or a workflow."""
 
+import json
 from typing import Annotated, Any
 
 import anyio.to_thread
@@ -82,7 +83,7 @@ async def _continued(run_id: str, args: RunAgentArgs, call: ToolCall) -> Run:
         )
     if args.answer is None:
         return run
-    text = args.answer if isinstance(args.answer, str) else str(args.answer)
+    text = args.answer if isinstance(args.answer, str) else json.dumps(args.answer, ensure_ascii=False)
     return await runs.answer(run_id, text, call.principal)
 
 
