@@ -118,6 +118,7 @@ def test_models_are_filtered(run: Run, run_json: RunJson) -> None:
     assert [row["offer"] for row in run_json("models", "--ready", "--json")] == [
         "draft/draft-image",
         "draft/draft-video",
+        "draft/film-join",
     ]
     cheap = run_json("models", "--kind", "image", "--provider", "fal", "--under", "0.01", "--json")
     assert cheap
