@@ -9,6 +9,7 @@ from darkroom.domain.money import MicroUsd
 from darkroom.domain.run import Run, RunState
 from darkroom.errors import (
     AuthFailed,
+    DarkroomError,
     InvalidRequest,
     Overloaded,
     ProviderFailed,
@@ -176,14 +177,11 @@ async def test_a_provider_that_never_has_room_ends_the_run(free: World) -> None:
 
 
 @pytest.mark.parametrize("error", [SubmitUnknown("lost"), UnexpectedAnswer("odd"), ProviderFailed("broken")])
-async def test_a_lost_answer_is_booked_and_asked_for_once_more(free: World, error: Exception) -> None:
+async def test_a_lost_answer_is_booked_as_a_guess_and_not_asked_for_again(free: World, error: DarkroomError) -> None:
     model = free.says(error, says("Here."))
     run = await free.think(free.start())
-    assert run.output == "Here."
-    [reserved, settled, *_] = free.runs.kinds(run.id)
+    assert code(run) == error.code
+    assert len(model.asked) == run.turn == 1
+    [reserved, settled] = free.runs.kinds(run.id)
     assert (settled[1], settled[2], settled[3]) == ("settled", reserved[2], False)
-    assert (run.turn, len(model.asked)) == (2, 2)
-    free.says(error)
-    twice = await free.think(free.start(id="run_2"))
-    assert code(twice) == getattr(error, "code", "")
-    assert [row[1] for row in free.runs.kinds("run_2")] == ["reserved", "settled"] * 2
+    assert str((run.error or {})["hint"]).startswith("The model was not asked again by itself;")

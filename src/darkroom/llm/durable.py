@@ -29,6 +29,7 @@ from darkroom.services.chat_models import ChatChoice
 
 WAITS = "wait_for_jobs"
 """The one tool whose repetition is no sign of a model that turns in circles."""
+LOST = "The model was not asked again by itself; what the call may have cost is booked as a guess."
 
 
 class DurableModel(WrapperModel):
@@ -53,7 +54,7 @@ class DurableModel(WrapperModel):
         model_settings: ModelSettings | None,
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
-        """Ask, once more where the answer was lost.
+        """Ask once; an answer that is lost is not asked for again, since it may have been charged.
 
         Raises:
             Saved: If the run ends, waits, or is given back instead.
@@ -63,21 +64,19 @@ class DurableModel(WrapperModel):
         """
         started = bool(messages) and isinstance(messages[-1], ModelResponse)  # a turn that the provider interrupted
         talk = [*self._talk, messages[-1]] if started else list(self._talk)
-        while True:
-            await self._may_go_on(talk)
-            most = self._most(messages, model_request_parameters)
-            await self._book.begin(as_json(talk), self._choice and self._choice.name, most)
-            try:
-                answer = await self.wrapped.request(messages, model_settings, model_request_parameters)
-            except Suspended:
-                await self._book.wait(Awaits.CLIENT, waiting_for=(), due_at=0, work={"pending": self._pending()})
-            except StorageError:
-                raise
-            except DarkroomError as exc:
-                await self._unanswered(exc, most)
-            else:
-                await self._answered(answer, talk, most)
-                return answer
+        await self._may_go_on(talk)
+        most = self._most(messages, model_request_parameters)
+        await self._book.begin(as_json(talk), self._choice and self._choice.name, most)
+        try:
+            answer = await self.wrapped.request(messages, model_settings, model_request_parameters)
+        except Suspended:
+            await self._book.wait(Awaits.CLIENT, waiting_for=(), due_at=0, work={"pending": self._pending()})
+        except StorageError:
+            raise
+        except DarkroomError as exc:
+            await self._unanswered(exc, most)
+        await self._answered(answer, talk, most)
+        return answer
 
     async def _may_go_on(self, talk: Sequence[ModelMessage]) -> None:
         """Look at everything that ends a run before the model is asked again."""
@@ -132,10 +131,10 @@ class DurableModel(WrapperModel):
         if left is not None:  # what was reserved for this very call still counts in it
             left = MicroUsd(left + (most or 0) - (cost or 0))
         work = {"messages": as_json(_joined(talk, answer)), "asking": False, "left": left}
-        await book.save(work=work | {"broken": 0, "refused": 0, "lost": 0, "pending": None}, **counted)
+        await book.save(work=work | {"broken": 0, "refused": 0, "pending": None}, **counted)
 
-    async def _unanswered(self, error: DarkroomError, most: MicroUsd | None) -> None:
-        """Book a call that brought no answer: given back, ended, or to be made once more."""
+    async def _unanswered(self, error: DarkroomError, most: MicroUsd | None) -> NoReturn:
+        """Book a call that brought no answer, and give the run back or end it."""
         book = self._book
         if self._choice is None:
             await book.fail(error)
@@ -144,11 +143,8 @@ class DurableModel(WrapperModel):
             await book.fail(error, ledger=book.released())
         if verdict is Verdict.REFUSED:
             await self._come_back(error)
-        lost = int(book.run.work.get("lost", 0)) + 1
-        ledger = book.settled(most, certain=False)
-        if lost > 1:
-            await book.fail(error, ledger=ledger)
-        await book.save(work={"asking": False, "lost": lost}, ledger=ledger)
+        told: dict[str, Any] = {"provider_code": error.provider_code, "provider_message": error.provider_message}
+        await book.fail(type(error)(error.message, hint=LOST, **told), ledger=book.settled(most, certain=False))
 
     async def _come_back(self, error: DarkroomError) -> NoReturn:
         """Give the run back until the provider may have room again."""
