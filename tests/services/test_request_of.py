@@ -44,3 +44,8 @@ def test_a_value_that_cannot_be_is_told_by_its_field(value: Any) -> None:
     error = refused("generate_image", {"prompt": "a red fox", "n": value})
     assert error.field == "n"
     assert error.message.startswith("n")
+
+
+def test_a_value_of_another_type_is_told_by_its_field() -> None:
+    error = refused("generate_image", {"prompt": ["a red fox"]})
+    assert error.field == "prompt"
