@@ -48,7 +48,7 @@ demo: $(RUNTIME) ## set up and run the demonstration: no key, no network needed
 
 # pytest comes last, so that its summary closes the output; the floors speak only when one is missed.
 test: lint ## set up, run all gates and all tests
-	@$(BIN)/python -m pytest --cov --cov-report= --cov-fail-under=95
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadgroup --cov --cov-report= --cov-fail-under=95
 	@$(MAKE) --no-print-directory floors
 
 torture: $(DEV) ## give the job layer 3,000 kills and pauses and crash it at every point twice; takes about an hour

@@ -218,6 +218,18 @@ def no_child_left() -> Generator[None]:
     assert not left, f"still running after the last test: {left}"
 
 
+APART = ("e2e", "faults", "proof")
+"""Folders whose tests start and kill processes: one after another, so that they do not take time from each other."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give one worker all tests that start processes, where several workers share the tests."""
+    for item in items:
+        if item.path.relative_to(ROOT / "tests").parts[0] in APART:
+            item.add_marker(pytest.mark.xdist_group("processes"))
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure() -> None:
     """End a run whose tests left threads behind, which failed for it; waiting for them would hang CI."""

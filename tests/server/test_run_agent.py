@@ -314,7 +314,7 @@ async def test_a_run_that_asks_nothing_takes_no_answer(client: Client) -> None:
     run = await call(client, TOOL, **COPY)
     refused = await client.call_tool(TOOL, {"run_id": run["run_id"], "answer": "blue"})
     assert refused.is_error
-    assert "asks nothing: it has succeeded" in words(refused)
+    assert "asks nothing: it has ended (succeeded)" in words(refused)
     shown = await call(client, TOOL, run_id=run["run_id"])
     assert shown["brief"] == run["brief"]
 

@@ -295,10 +295,11 @@ async def test_a_run_is_stopped_with_its_jobs_and_what_is_inside_it(app: App) ->
     outer = await begun(app)
     held = await claimed(app)
     inner = await app.runs.child(outer, "image", "Draw.", key="one")
+    held_inner = await claimed(app)
     unnoted = await app.runs.child(outer, "image", "Draw.", key="two")
     jobs = [await started(app, image(), inside(run)) for run in (outer, inner)]
     await acted(app, held, jobs[0], inner)
-    await acted(app, (await app.store.runs.claim("worker-1", app.clock.now(), 1))[0], jobs[1])
+    await acted(app, held_inner, jobs[1])
     stopped = await app.runs.cancel(outer.id, "local")
     assert (stopped.state, stopped.cancel_requested_at) == (RunState.RUNNING, app.clock.now())
     assert (await app.runs.get(unnoted.id, "local")).state is RunState.CANCELLED

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Annotated, Any, Literal, Self
@@ -421,6 +422,11 @@ def _hosts(provider: Provider) -> list[str]:
     return [host for name in names if (host := name.strip().lower().rstrip("."))]
 
 
+@cache
+def _shipped() -> dict[str, Provider]:
+    return {path.stem: read_manifest(path) for path in sorted(manifests_dir("providers").glob("*.toml"))}
+
+
 class Providers(Mapping[str, Provider]):
     """All providers by id, shipped and the user's own, read when first asked for."""
 
@@ -441,7 +447,7 @@ class Providers(Mapping[str, Provider]):
         return self._loaded
 
     def _load(self) -> dict[str, Provider]:
-        shipped = {path.stem: read_manifest(path) for path in sorted(manifests_dir("providers").glob("*.toml"))}
+        shipped = _shipped()
         return shipped | self._own(shipped)
 
     def _own(self, shipped: Mapping[str, Provider]) -> dict[str, Provider]:

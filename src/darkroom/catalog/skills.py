@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -177,6 +178,13 @@ def _files(folder: Path) -> tuple[str, ...]:
     return tuple(found)
 
 
+@cache
+def _shipped() -> dict[str, Skill]:
+    root = manifests_dir("skills")
+    found = (read_skill(folder, root) for folder in sorted(root.iterdir()) if folder.is_dir())
+    return {skill.id: skill for skill in found}
+
+
 class Skills(Mapping[str, Skill]):
     """All skills by id: the shipped ones, and those of the user's folder, which is read again when it changes.
 
@@ -185,7 +193,6 @@ class Skills(Mapping[str, Skill]):
 
     def __init__(self, own_dir: Path | None = None) -> None:
         self._own_dir = own_dir
-        self._shipped: dict[str, Skill] = {}
         self._all: dict[str, Skill] = {}
         self._seen: object = None
         self._lock = Lock()
@@ -200,13 +207,9 @@ class Skills(Mapping[str, Skill]):
     def current(self) -> Mapping[str, Skill]:
         """Return all skills as the folders hold them now; blocks."""
         with self._lock:
-            if not self._shipped:
-                root = manifests_dir("skills")
-                found = (read_skill(folder, root) for folder in sorted(root.iterdir()) if folder.is_dir())
-                self._shipped = {skill.id: skill for skill in found}
             seen = self._signature()
             if seen != self._seen:
-                self._all, self._seen = self._shipped | self._own(), seen
+                self._all, self._seen = _shipped() | self._own(), seen
             return self._all
 
     def _signature(self) -> object:

@@ -1,7 +1,7 @@
 """Moves runs forward inside the process that moves the jobs, under its lease."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import anyio
@@ -78,18 +78,24 @@ class RunScheduler:
 
     async def run(self) -> None:
         """Claim and advance runs until cancelled; what is held then is freed with its owner."""
-        async with anyio.create_task_group() as tasks:
-            while True:
-                await self._claim(tasks)
-                await self._bus.next_run_work(SCAN_S)
-                await self._clock.sleep(CALM_S)
+        try:
+            async with anyio.create_task_group() as tasks:
+                while True:
+                    await self._claim(tasks)
+                    await self._bus.next_run_work(SCAN_S)
+                    await self._clock.sleep(CALM_S)
+        finally:
+            self._left = any(run.mode is Mode.LOOP for run in self._held.values())
+            self._held.clear()
 
     async def _claim(self, tasks: anyio.abc.TaskGroup) -> None:
         room = MOST - len(self._held)
         if room <= 0 or not self._claiming:
             return
+        claimed: Sequence[Run] = ()
         try:
-            claimed = await self._store.claim(self._owner, self._clock.now(), room)
+            with anyio.CancelScope(shield=True):  # what is claimed is known, also to who stops meanwhile
+                claimed = await self._store.claim(self._owner, self._clock.now(), room)
         except StorageError as exc:
             log.warning("could not claim runs: %s", exc.message)
             return
@@ -98,14 +104,9 @@ class RunScheduler:
             tasks.start_soon(self._advance, run)
 
     async def _advance(self, run: Run) -> None:
-        try:
-            await self._think(run)
-        except anyio.get_cancelled_exc_class():
-            self._left = self._left or run.mode is Mode.LOOP
-            raise
-        finally:
-            self._held.pop(run.id, None)
-            self._bus.run_work()
+        await self._think(run)
+        self._held.pop(run.id, None)  # one that is broken off, or never began, stays held: so `left` sees it
+        self._bus.run_work()
 
     async def _think(self, run: Run) -> None:
         try:
