@@ -45,8 +45,8 @@ def test_tokens_are_told_without_a_tokenizer() -> None:
 async def test_turns_are_bounded_and_what_was_said_is_kept(free: World) -> None:
     model = free.says(different())
     run = await free.think(free.start("do it", session_id="ses_1"))
-    error = failed(run, "budget_exceeded")
-    assert f"its {TURNS} turns" in error["message"]
+    error = failed(run, "unexpected_answer")
+    assert f"no end in {TURNS} turns" in error["message"]
     assert len(model.asked) == TURNS == run.turn
     assert run.output == f"Step {TURNS}."
     assert "session_id='ses_1'" in error["hint"]
@@ -57,7 +57,7 @@ async def test_tokens_are_bounded(free: World, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(durable, "TOKENS", 300)
     free.says(different())
     run = await free.think(free.start())
-    assert "300 tokens" in failed(run, "budget_exceeded")["message"]
+    assert "300 tokens" in failed(run, "unexpected_answer")["message"]
     assert run.turn == 3
 
 
@@ -71,7 +71,7 @@ async def test_time_is_bounded_between_turns_and_at_the_beginning(free: World) -
     run = await free.think(free.start(deadline_at=NOW + 30_000))
     error = failed(run, "timed_out")
     assert run.turn == 1
-    assert f"What it started is kept: {run.actions[0].job_id}" in error["hint"]
+    assert f"What it started is kept, and goes on: {run.actions[0].job_id}" in error["hint"]
     late = await free.think(free.start(id="run_2", deadline_at=NOW + 30_000))
     failed(late, "timed_out")
     assert late.turn == 0

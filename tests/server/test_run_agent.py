@@ -315,8 +315,27 @@ async def test_a_run_that_asks_nothing_takes_no_answer(client: Client) -> None:
     refused = await client.call_tool(TOOL, {"run_id": run["run_id"], "answer": "blue"})
     assert refused.is_error
     assert "asks nothing: it has ended (succeeded)" in words(refused)
-    shown = await call(client, TOOL, run_id=run["run_id"])
+    shown = await call(client, TOOL, run_id=run["run_id"], task=COPY["task"])
     assert shown["brief"] == run["brief"]
+
+
+async def test_a_run_takes_no_second_task(client: Client) -> None:
+    run = await call(client, TOOL, **COPY)
+    refused = await client.call_tool(TOOL, {"run_id": run["run_id"], "task": "Now in German."})
+    assert refused.is_error
+    assert f"with the new task and session_id='{run['session_id']}'" in words(refused)
+
+
+async def test_a_list_of_runs_is_short_and_delivers_no_brief(client: Client) -> None:
+    runs = [await call(client, TOOL, **{**COPY, "task": f"Write line {number}."}) for number in (1, 2)]
+    listed = await client.call_tool("check_job", {})
+    assert listed.structured_content is not None
+    rows = listed.structured_content["jobs"]
+    assert [row["run_id"] for row in rows] == [run["run_id"] for run in runs[::-1]]
+    assert all("brief" not in row and row["run_id"] in row["next"] for row in rows)
+    assert len(words(listed)) < 1_000
+    alone = await call(client, "check_job", job_id=runs[0]["run_id"])
+    assert alone["jobs"][0]["brief"] == runs[0]["brief"]
 
 
 async def test_what_there_is_not_is_no_resource(client: Client) -> None:

@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
+from darkroom.domain.job import State
 from darkroom.domain.money import MicroUsd
 from darkroom.domain.run import Action, Awaits, Mode, Question, RunState
 from darkroom.server.run_views import next_step, result_jobs, run_progress, run_record, run_text, run_view, session_view
 from darkroom.store.run_base import RunCost
-from factories import NOW, make_job
+from factories import NOW, make_job, make_output
 from helpers_runs import make_run, make_session, message
 
 COST = RunCost(MicroUsd(200_000), MicroUsd(120_000), MicroUsd(40_000), certain=False, models=("acme/acme-chat-1",))
@@ -25,7 +26,6 @@ COST = RunCost(MicroUsd(200_000), MicroUsd(120_000), MicroUsd(40_000), certain=F
         (RunState.SUCCEEDED, {"output": "Done."}, "Show the output"),
         (RunState.SUCCEEDED, {"output": "Done.", "session_id": "ses_1"}, "run_agent(session_id='ses_1', task=...)"),
         (RunState.SUCCEEDED, {"brief": {"task": "x"}, "mode": Mode.HAND_OFF}, "Carry out the brief yourself"),
-        (RunState.SUCCEEDED, {"actions": (Action(tool="x", job_id="job_1", key="k"),)}, "and the files"),
         (RunState.FAILED, {"error": {"message": "No.", "hint": "Set a key"}}, "Set a key."),
         (RunState.FAILED, {"error": {"message": "No.", "hint": "Set a key!"}}, "Set a key!"),
         (RunState.FAILED, {}, "Change what was wrong"),
@@ -47,6 +47,40 @@ def test_jobs_that_go_on_are_named_in_what_to_do_next() -> None:
     view = run_view(run, now=NOW, jobs=[job])
     assert f"check_job(job_id='{job.id}', wait=25)" in view["next"]
     assert result_jobs(run, [job]) == []
+    assert view["duration_ms"] == NOW - run.created_at
+
+
+def test_the_files_are_named_where_there_are_some() -> None:
+    run = make_run(state=RunState.SUCCEEDED, output="Done.", finished_at=NOW + 1_000)
+    done = make_job(state=State.SUCCEEDED, finished_at=NOW + 9_000, outputs=(make_output(),))
+    view = run_view(run, now=NOW + 60_000, jobs=[done])
+    assert view["next"] == "Show the output and the files to the user."
+    assert view["duration_ms"] == NOW + 9_000 - run.created_at  # it is as long as what it started
+    lost = make_job(id="job_0000000000000002", state=State.FAILED, finished_at=NOW + 2_000)
+    told = run_view(run, now=NOW + 60_000, jobs=[done, lost])["next"]
+    assert told.startswith(f"Show the user what there is, and that 1 of 2 jobs failed: check_job(job_id='{lost.id}')")
+
+
+def test_a_run_among_several_is_short() -> None:
+    run = make_run(
+        state=RunState.SUCCEEDED, brief={"task": "x"}, mode=Mode.HAND_OFF, output="y" * 900, data={"rows": ["z"]}
+    )
+    view = run_view(run, now=NOW, listed=True)
+    assert {"brief", "data", "steps"}.isdisjoint(view)
+    assert len(view["output"]) <= 400
+    assert view["next"] == f"check_job(job_id='{run.id}') shows the brief, which is yours to carry out."
+    plain = run_view(make_run(state=RunState.SUCCEEDED, output="Done."), now=NOW, listed=True)
+    assert plain["next"] == "Show the output to the user."
+
+
+def test_what_was_spent_is_said_as_surely_as_it_is_known() -> None:
+    def words(state: RunState, cost: RunCost) -> str:
+        return run_text(run_view(make_run(state=state), now=NOW, cost=cost))
+
+    sure = RunCost(MicroUsd(200_000), MicroUsd(120_000), MicroUsd(0), certain=True, models=())
+    assert "It cost $0.12 so far." in words(RunState.RUNNING, sure)
+    assert "It cost $0.12.\n" in words(RunState.SUCCEEDED, sure)
+    assert "It cost $0.12 at most, part of it a guess." in words(RunState.FAILED, COST)
 
 
 def test_the_text_holds_all_that_a_person_needs() -> None:

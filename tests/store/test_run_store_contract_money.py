@@ -7,7 +7,7 @@ import pytest
 
 from darkroom.domain.job import LedgerKind, State
 from darkroom.domain.money import MicroUsd
-from darkroom.domain.run import Awaits, Run, RunState
+from darkroom.domain.run import Awaits, Mode, Run, RunKind, RunState
 from darkroom.errors import BudgetExceeded
 from darkroom.store.base import Limit, Spent
 from darkroom.store.run_base import RunCost, RunStore
@@ -273,6 +273,14 @@ async def test_a_job_knows_its_run_and_is_spent_by_its_agent(store: Stores) -> N
         ("image", None, None, None),
         ("image", None, None, None),
     ]
+
+
+async def test_what_no_agent_did_is_named_by_its_workflow_or_as_the_chat(store: Stores) -> None:
+    await store.runs.add(make_run(agent=None))
+    await store.runs.add(make_run(2, agent=None, workflow="brand_kit", kind=RunKind.WORKFLOW, mode=Mode.STEPS))
+    await put(store, 1, 500, run_id=RUN_ID)
+    await put(store, 2, 500, run_id=run_id(2))
+    assert [row.agent for row in await store.spent(*EVER)] == ["chat", "brand_kit"]
 
 
 async def test_what_a_job_costs_is_told_by_its_own_figures(store: Stores) -> None:

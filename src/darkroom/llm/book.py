@@ -236,7 +236,7 @@ class Book:
         if not ids:
             return "No job was started in it." if self.said is None else "What was said so far is in output."
         more = f" and {len(ids) - 5} more" if len(ids) > 5 else ""
-        return f"What it started is kept: {', '.join(ids[:5])}{more} (check_job shows them)."
+        return f"What it started is kept, and goes on: {', '.join(ids[:5])}{more} (check_job shows, cancel_job stops)."
 
     def _onward(self) -> str:
         session = self.run.session_id

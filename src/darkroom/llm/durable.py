@@ -13,7 +13,6 @@ from darkroom.domain.money import MicroUsd
 from darkroom.domain.run import Awaits
 from darkroom.domain.sampling import Suspended
 from darkroom.errors import (
-    BudgetExceeded,
     ContentBlocked,
     DarkroomError,
     StorageError,
@@ -29,7 +28,8 @@ from darkroom.services.chat_models import ChatChoice
 
 WAITS = "wait_for_jobs"
 """The one tool whose repetition is no sign of a model that turns in circles."""
-LOST = "The model was not asked again by itself; what the call may have cost is booked as a guess."
+SMALLER = "Ask for less at once, or name another model."
+LOST = "The model was not asked again by itself; the most that the call may have cost is booked, as uncertain."
 
 
 class DurableModel(WrapperModel):
@@ -86,9 +86,13 @@ class DurableModel(WrapperModel):
         answers = [message for message in own if isinstance(message, ModelResponse)]
         book.said = last_words(answers) or book.said
         if len(answers) >= TURNS:
-            await book.fail(BudgetExceeded(f"The run has used its {TURNS} turns and was stopped."))
+            await book.fail(
+                UnexpectedAnswer(f"The model came to no end in {TURNS} turns and was stopped.", hint=SMALLER)
+            )
         if run.input_tokens + run.output_tokens >= TOKENS:
-            await book.fail(BudgetExceeded(f"The run has used its {TOKENS:,} tokens and was stopped."))
+            await book.fail(
+                UnexpectedAnswer(f"The model came to no end in {TOKENS:,} tokens and was stopped.", hint=SMALLER)
+            )
         if run.deadline_at is not None and book.now() >= run.deadline_at:
             await book.fail(TimedOut("The run's time is over."))
         if (same := _in_circles(answers)) is not None:

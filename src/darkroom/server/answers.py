@@ -52,7 +52,7 @@ async def things_answer(things: Sequence[Thing], call: ToolCall) -> CallToolResu
             texts.append(job_text(view))
             costs.append({"job_id": thing.id, **_cost_meta(view)})
         else:
-            view, extras = await shown_run(thing, call, left)
+            view, extras = await shown_run(thing, call, left, listed=len(things) > 1)
             texts.append(run_words(thing, view, call))
             costs.append({"run_id": thing.id, **run_meta(view)})
         views.append(view)

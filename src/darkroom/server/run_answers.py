@@ -24,8 +24,8 @@ async def run_answer(run: Run, call: ToolCall) -> CallToolResult:
 
 
 def run_words(run: Run, view: dict[str, Any], call: ToolCall) -> str:
-    """Return a run in words, with its brief."""
-    return run_text(view, call.program.brief_text(run.brief) if run.brief else None)
+    """Return a run in words, with its brief where the view has it."""
+    return run_text(view, call.program.brief_text(run.brief) if run.brief and "brief" in view else None)
 
 
 def run_meta(view: dict[str, Any]) -> dict[str, Any]:
@@ -40,15 +40,18 @@ def run_meta(view: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-async def shown_run(run: Run, call: ToolCall, thumbnails: int) -> tuple[dict[str, Any], list[ContentBlock]]:
-    """Return a run's view with thumbnails and links; remember that it was shown."""
+async def shown_run(
+    run: Run, call: ToolCall, thumbnails: int, *, listed: bool = False
+) -> tuple[dict[str, Any], list[ContentBlock]]:
+    """Return a run's view with thumbnails and links; remember that it was shown. `listed`: as one of several."""
     program = call.program
     jobs = await program.runs.jobs_of(run)
     if run.mode is Mode.HAND_OFF and run.actions and len(jobs) == 1:
         run = await anyio.to_thread.run_sync(_said_anew, run, jobs[0])
-    view = run_view(run, now=program.clock.now(), cost=await program.runs.cost(run), jobs=jobs)
+    view = run_view(run, now=program.clock.now(), cost=await program.runs.cost(run), jobs=jobs, listed=listed)
     blocks = await _files(result_jobs(run, jobs), call, thumbnails, first=run.delivered_at is None) if run.ended else []
-    await program.runs.delivered(run)
+    if not listed:
+        await program.runs.delivered(run)
     return view, blocks
 
 

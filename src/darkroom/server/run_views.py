@@ -4,10 +4,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from darkroom.domain.job import Job, LedgerRow
+from darkroom.domain.job import Job, LedgerRow, State
 from darkroom.domain.money import json_usd, show_usd
 from darkroom.domain.request import clip
-from darkroom.domain.run import Awaits, Run, RunKind, RunState, Session
+from darkroom.domain.run import ENDED, Awaits, Run, RunKind, RunState, Session
 from darkroom.domain.workflow import Workflow, overview
 from darkroom.server.views import output_view, without_none
 from darkroom.services.jobs import at_rest
@@ -31,12 +31,24 @@ FILES = 8
 """Files that a lean view lists."""
 DATA = 4_000
 """Letters of JSON up to which the result as data is in the lean view."""
+LISTED = 400
+"""Letters of an output in a list."""
 SHOWN = 8_000
 """Letters of an output in the lean view; all of it is in the record."""
 
 
-def run_view(run: Run, *, now: int, cost: RunCost | None = None, jobs: Sequence[Job] = ()) -> dict[str, Any]:
-    """Return the lean view of a run; `jobs` are those that it and the runs inside it started, oldest first."""
+def run_view(
+    run: Run, *, now: int, cost: RunCost | None = None, jobs: Sequence[Job] = (), listed: bool = False
+) -> dict[str, Any]:
+    """Return the lean view of a run.
+
+    Args:
+        run: Which one.
+        now: In milliseconds.
+        cost: What it and all in it costs.
+        jobs: Those that it and the runs inside it started, oldest first.
+        listed: It is one of several: without its brief, its data and most of its output.
+    """
     waiting = not run.ended and run.awaits not in (Awaits.ANSWER, Awaits.CLIENT)
     steps = overview(run.work) if run.kind is RunKind.WORKFLOW else []
     files = [output_view(output) for job in result_jobs(run, jobs) for output in job.outputs]
@@ -51,11 +63,13 @@ def run_view(run: Run, *, now: int, cost: RunCost | None = None, jobs: Sequence[
             "status": run.state.value,
             "progress": _progress(steps) if waiting else None,
             "message": _message(run, steps) if waiting else None,
-            "output": clip(run.output, SHOWN) if run.output else None,
-            "data": run.data if run.data and len(json.dumps(run.data, default=str)) <= DATA else None,
+            "output": clip(run.output, LISTED if listed else SHOWN) if run.output else None,
+            "data": run.data
+            if run.data and len(json.dumps(run.data, default=str)) <= (0 if listed else DATA)
+            else None,
             "inputs": without_none(run.work.get("inputs") or {}) if run.kind is RunKind.WORKFLOW else None,
-            "brief": run.brief,
-            "steps": [without_none({key: row.get(key) for key in ("step", "kind", "status")}) for row in steps],
+            "brief": None if listed else run.brief,
+            "steps": [] if listed else [_step(row) for row in steps],
             "actions": [
                 without_none({"tool": item.tool, "job_id": item.job_id, "run_id": item.run_id}) for item in run.actions
             ],
@@ -63,14 +77,27 @@ def run_view(run: Run, *, now: int, cost: RunCost | None = None, jobs: Sequence[
             "question": run.question.text if run.question else None,
             "token_usage": tokens if tokens["total"] else None,
             "cost": _cost(cost) if cost else None,
-            "duration_ms": (run.finished_at or now) - run.created_at,
+            "duration_ms": _end(run, jobs, now) - run.created_at,
             "session_id": run.session_id,
             "error": run.error,
             "warnings": list(run.warnings),
             "check_after_s": 5 if waiting else None,
-            "next": next_step(run, [job.id for job in jobs if not at_rest(job)]),
+            "next": _whole(run) if listed and run.brief else next_step(run, jobs),
         }
     )
+
+
+def _step(row: Mapping[str, Any]) -> dict[str, Any]:
+    return without_none({key: row.get(key) for key in ("step", "kind", "status")})
+
+
+def _end(run: Run, jobs: Sequence[Job], now: int) -> int:
+    """Return when a run and all jobs in it had ended; now while one has not."""
+    return max(now if at is None else at for at in (run.finished_at, *(job.finished_at for job in jobs)))
+
+
+def _whole(run: Run) -> str:
+    return f"check_job(job_id='{run.id}') shows the brief, which is yours to carry out."
 
 
 def result_jobs(run: Run, jobs: Sequence[Job]) -> list[Job]:
@@ -126,15 +153,20 @@ def _message(run: Run, steps: Sequence[Mapping[str, Any]]) -> str | None:
     return f"Turn {run.turn}." if run.turn else None
 
 
-def next_step(run: Run, going: Sequence[str] = ()) -> str:
-    """Return in one sentence what to do now; `going` are its jobs that have not ended."""
+def next_step(run: Run, jobs: Sequence[Job] = ()) -> str:
+    """Return in one sentence what to do now; `jobs` are those that it started."""
+    going = [job.id for job in jobs if not at_rest(job)]
+    lost = [job.id for job in jobs if job.state is State.FAILED]
     again = f" run_agent(session_id='{run.session_id}', task=...) goes on from it." if run.session_id else ""
     match run.state:
         case RunState.SUCCEEDED if run.brief is not None:
             return "Carry out the brief yourself, now: answer or ask its questions, then make its next calls."
         case RunState.SUCCEEDED if going:
             return f"Call check_job(job_id='{','.join(going[:20])}', wait=25) for its files.{again}"
-        case RunState.SUCCEEDED if run.actions:
+        case RunState.SUCCEEDED if lost:
+            why = f"check_job(job_id='{','.join(lost[:20])}') says why."
+            return f"Show the user what there is, and that {len(lost)} of {len(jobs)} jobs failed: {why}{again}"
+        case RunState.SUCCEEDED if any(job.outputs for job in jobs):
             return f"Show the output and the files to the user.{again}"
         case RunState.SUCCEEDED:
             return f"Show the output to the user.{again}"
@@ -155,12 +187,12 @@ def run_text(view: Mapping[str, Any], brief_text: str | None = None) -> str:
     """Return a run in words, whole: a client may show nothing else."""
     who = view.get("workflow") or view.get("agent")
     head = f"run {view['run_id']}{f' ({who})' if who else ''}: {view['status']}"
-    cost = view.get("cost", {}).get("actual_usd")
+    cost = _spent(view.get("cost", {}), ended=view["status"] in ENDED)
     paths = [str(item["path"]) for item in view.get("outputs", ())]
     error = view.get("error", {}).get("message")
     jobs = [item["job_id"] for item in view.get("actions", ()) if "job_id" in item]
     parts = [
-        f"{head}." if not cost else f"{head}. It cost {show_usd(round(cost * 1_000_000))} so far.",
+        f"{head}.{cost}",
         f"Question: {view['question']}" if "question" in view else None,
         view.get("output"),
         brief_text,
@@ -172,6 +204,14 @@ def run_text(view: Mapping[str, Any], brief_text: str | None = None) -> str:
         view["next"],
     ]
     return "\n\n".join(str(part) for part in parts if part)
+
+
+def _spent(cost: Mapping[str, Any], *, ended: bool) -> str:
+    usd = cost.get("actual_usd")
+    if not usd:
+        return ""
+    guess = "" if cost.get("certain", True) else " at most, part of it a guess"
+    return f" It cost {show_usd(round(usd * 1_000_000))}{guess}{'' if ended else ' so far'}."
 
 
 def run_record(

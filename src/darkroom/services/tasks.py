@@ -44,7 +44,9 @@ def check(task: Task) -> None:
         InvalidRequest: If it is.
     """
     if not task.task.strip():
-        raise InvalidRequest("task is empty.", field="task", hint=f"{NOTHING} Say what is to be done.")
+        raise InvalidRequest(
+            "task is empty.", field="task", hint=f"{NOTHING} Say what is to be done, or name the run_id to continue."
+        )
     if len(task.task) > MOST_TASK:
         raise InvalidRequest(
             f"task has {len(task.task):,} letters.",

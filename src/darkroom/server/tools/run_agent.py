@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import anyio.to_thread
 from mcp_types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
-from pydantic import ConfigDict, Field, JsonValue, WithJsonSchema
+from pydantic import Field, JsonValue, WithJsonSchema
 
 from darkroom.domain.money import parse_usd
 from darkroom.domain.run import Mode, Run
@@ -28,9 +28,7 @@ Named = Annotated[str | dict[str, Any], WithJsonSchema({"type": "string"})]
 
 
 class RunAgentArgs(ToolArgs):
-    """Arguments of `run_agent`; the task may be left out where a run is continued."""
-
-    model_config = ConfigDict(json_schema_extra={"required": ["task"]})
+    """Arguments of `run_agent`; the task is left out where a run is continued."""
 
     task: str | None = None
     agent: Annotated[str | None, Field(description="id; none: chat; ? ranks, starts nothing")] = None
@@ -82,6 +80,13 @@ async def _continued(run_id: str, args: RunAgentArgs, call: ToolCall) -> Run:
             f"cancel_job('{run.id}') and give the task anew.",
         )
     if args.answer is None:
+        if args.task is not None and args.task.strip() != run.task:
+            way = f"session_id='{run.session_id}'" if run.session_id else "neither run_id nor answer"
+            raise InvalidRequest(
+                f"{run.id} has its task already; another one cannot be given to it.",
+                field="task",
+                hint=f"Nothing was changed. Call run_agent with the new task and {way}.",
+            )
         return run
     text = args.answer if isinstance(args.answer, str) else json.dumps(args.answer, ensure_ascii=False)
     return await runs.answer(run_id, text, call.principal)

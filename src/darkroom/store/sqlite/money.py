@@ -61,7 +61,8 @@ def spent(db: sqlite3.Connection, since: int, until: int, principal: str | None)
     """Return what was reserved from `since` until before `until`, with what it costs by now, oldest first."""
     rows = db.execute(
         f"""SELECT spending.*, COALESCE(jobs.kind, '{CHAT}') AS kind, COALESCE(jobs.labels, '[]') AS labels,
-               CASE WHEN jobs.id IS NULL THEN runs.plan ELSE jobs.plan END AS plan, runs.agent, runs.tier,
+               CASE WHEN jobs.id IS NULL THEN runs.plan ELSE jobs.plan END AS plan,
+               COALESCE(runs.agent, runs.workflow, CASE WHEN runs.id IS NOT NULL THEN '{CHAT}' END) AS agent, runs.tier,
                COALESCE(submissions.state, CASE WHEN open THEN 'running' WHEN certain AND NOT released THEN 'succeeded'
                    ELSE 'failed' END) AS state,
                CASE WHEN jobs.id IS NOT NULL THEN submissions.estimate WHEN priced THEN reserved END AS estimate,
