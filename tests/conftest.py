@@ -23,6 +23,8 @@ ROOT = Path(__file__).parent.parent
 NOT_OURS = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME")
 SECRET_ENDINGS = ("_API_KEY", "_API_TOKEN", "_ACCESS_KEY", "_SECRET", "_SECRET_KEY", "_TOKEN", "_CREDENTIALS")
 
+os.environ.pop("COLUMNS", None)  # one that the run brings along would be the width of every console for good
+
 hypothesis_settings.register_profile("local", deadline=None)
 hypothesis_settings.register_profile("ci", deadline=None, derandomize=True, database=None)
 hypothesis_settings.load_profile("ci" if os.environ.get("CI") else "local")
@@ -226,7 +228,7 @@ APART = ("e2e", "faults", "proof")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give one worker all tests that start processes, where several workers share the tests."""
     for item in items:
-        if item.path.relative_to(ROOT / "tests").parts[0] in APART:
+        if item.path.parent.name in APART:
             item.add_marker(pytest.mark.xdist_group("processes"))
 
 

@@ -65,6 +65,7 @@ from darkroom.services.sessions import Sessions
 from darkroom.services.skills import SkillLibrary
 from darkroom.services.starts import Starts
 from darkroom.services.usage import UsageBook
+from darkroom.services.work_prices import WorkPrices
 from darkroom.services.workflows import WorkflowLibrary
 from darkroom.settings import LATER, PREFIX, Settings, known_variables, secrets_of, set_variables
 from darkroom.store.run_base import RunChange
@@ -125,6 +126,7 @@ class App:
             sessions=self.sessions,
             agents=self.agents,
             workflows=self.workflows,
+            prices=WorkPrices(self.generation.routes, settings),
             models=self.chat_models,
             settings=settings,
             plan_of=lambda principal: self.plans.of(settings, principal),

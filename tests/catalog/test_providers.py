@@ -105,6 +105,7 @@ def test_the_draft_engine_is_free_for_all_and_makes_both_media() -> None:
 
 
 def test_nothing_is_read_before_the_first_look_up(write: Write, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module._shipped.cache_clear()  # pyright: ignore[reportPrivateUsage] because what is shipped is read once
     read: list[str] = []
 
     def watched(path: Path) -> Provider:

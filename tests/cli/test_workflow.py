@@ -70,6 +70,27 @@ def test_a_task_shows_what_is_read_from_it_and_what_will_be_made(run: Run, run_j
     assert run_json("jobs") == []
 
 
+def test_a_dry_run_says_the_price_and_stores_nothing(
+    run: Run, run_json: RunJson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ("workflow", "run", "product_video", "a 15 s product video for blue running shoes", "--dry-run")
+    done = run(*asked)
+    assert "draft/film-join" in done.stdout
+    assert "all of it is free (9 calls). Leave --dry-run out to start it." in done.stdout
+    monkeypatch.setenv("FAL_KEY", "id:secret")
+    view = run_json(*asked, "--max-cost", "1")
+    assert view["cost"]["likely_usd"] > 1
+    assert "the cap is $1.00" in view["next"]
+    assert "you get a brief" in run("agent", "run", "Write a line.", "--agent", "copy", "--dry-run").stdout
+    assert run_json("agent", "list") == []
+
+
+def test_what_all_of_it_will_cost_is_said_when_it_begins(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAL_KEY", "id:secret")
+    done = run("workflow", "run", "product_video", "a product video for blue running shoes", "--wait", "0")
+    assert "When it began, all of it would cost about $" in done.stderr
+
+
 def test_what_is_given_is_said_to_be(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "small.json"
     path.write_text(flow(SCRIPT, FRAMES, CLIPS).model_dump_json(exclude_defaults=True), encoding="utf-8")

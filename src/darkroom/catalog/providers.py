@@ -443,12 +443,8 @@ class Providers(Mapping[str, Provider]):
     def _all(self) -> dict[str, Provider]:
         if self._loaded is None:
             with self._loading:  # threads may look up at the same time
-                self._loaded = self._loaded or self._load()
+                self._loaded = self._loaded or _shipped() | self._own(_shipped())
         return self._loaded
-
-    def _load(self) -> dict[str, Provider]:
-        shipped = _shipped()
-        return shipped | self._own(shipped)
 
     def _own(self, shipped: Mapping[str, Provider]) -> dict[str, Provider]:
         own: dict[str, Provider] = {}

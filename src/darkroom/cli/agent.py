@@ -15,6 +15,7 @@ from darkroom.cli.run_options import (
     AsJson,
     Context,
     ContextFile,
+    DryRun,
     MaxCost,
     Model,
     RunId,
@@ -26,13 +27,16 @@ from darkroom.cli.run_options import (
 )
 from darkroom.cli.running import Shown, carry_out, duration, shown, stand, stop
 from darkroom.cli.running import show as show_run
+from darkroom.cli.words import as_commands
+from darkroom.domain.money import show_usd
 from darkroom.domain.names import did_you_mean
 from darkroom.domain.request import clip
 from darkroom.domain.run import Run, RunState
+from darkroom.server.run_plans import plan_view, priced
 from darkroom.server.run_resources import read_run
 from darkroom.server.run_views import run_view
 from darkroom.services.caps import Terms
-from darkroom.services.runs import RUN
+from darkroom.services.runs import RUN, RunPlan
 from darkroom.services.tasks import Task
 
 EARLIER = "An equal run goes on or is just done; this is it (--again forces a new one)."
@@ -56,6 +60,7 @@ def start(
     tier: Tier = None,
     model: Model = None,
     max_cost: MaxCost = None,
+    dry_run: DryRun = False,
     wait: Wait = None,
     again: Again = False,
     as_json: AsJson = False,
@@ -70,19 +75,38 @@ def start(
         tier=tier.strip().lower() if tier else None,
         model=model,
     )
-    start_task(asked, terms_of(max_cost, again=again), wait, as_json=as_json)
+    start_task(asked, terms_of(max_cost, again=again, dry_run=dry_run), wait, as_json=as_json)
 
 
 def start_task(task: Task, terms: Terms, wait: float | None, *, as_json: bool) -> None:
-    """Start a run, follow it and show it."""
+    """Start a run, follow it and show it; or say what it would do and cost."""
+    if terms.dry_run:
+        _show_plan(run(lambda app: app.runs.plan(task, terms)), as_json=as_json)
+        return
 
     async def begin(app: App) -> Run:
         started = await app.runs.start(task, terms)
         if not started.created:
             err.print(EARLIER, style="yellow")
+        elif started.price and started.price.high:
+            err.print(f"When it began, {priced(started.price)}.", style="dim", markup=False)
         return started.run
 
     carry_out(begin, wait, as_json=as_json)
+
+
+def _show_plan(plan: RunPlan, *, as_json: bool) -> None:
+    view = plan_view(plan)
+    if as_json:
+        out.print_json(data=view)
+        return
+    if plan.price:
+        table = Table(box=None, pad_edge=False, show_header=False)
+        for item in plan.price.steps:
+            cost = "price not known" if item.unknown == item.calls else show_usd(item.likely)
+            table.add_row(item.step, str(item.calls), escape(", ".join(item.offers)), cost)
+        out.print(table)
+    out.print(as_commands(view["next"]), markup=False)
 
 
 @group.command()

@@ -9,6 +9,7 @@ import typer
 from darkroom.app import App
 from darkroom.cli.console import EXIT_FAILED, EXIT_USAGE, err, fail, out, run
 from darkroom.cli.following import LONGEST_S, follow
+from darkroom.cli.run_options import DryRun
 from darkroom.domain.job import State
 from darkroom.domain.money import parse_usd
 from darkroom.domain.request import ImageRequest, VideoRequest
@@ -32,7 +33,6 @@ Seed = Annotated[int | None, typer.Option(help="Same seed, same draft.")]
 Refine = Annotated[str | None, typer.Option(help="Job or output id to continue from.")]
 Options = Annotated[list[str] | None, typer.Option("--option", "-o", help="Provider option as name=value.")]
 MaxCost = Annotated[str | None, typer.Option("--max-cost", help="Most that it may cost, in US dollars; 0 = free only.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say the price and what would be done; store nothing.")]
 SaveAs = Annotated[str | None, typer.Option("--save-as", help="File or folder name for the result.")]
 Again = Annotated[bool, typer.Option("--again", help="Force a new job where an equal one is under way or just done.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the job as JSON.")]

@@ -24,6 +24,7 @@ ContextFile = Annotated[Path | None, typer.Option("--context-file", help="What i
 Tier = Annotated[str | None, typer.Option(help="Language model: economy, standard or premium.")]
 Model = Annotated[str | None, typer.Option(help="Language model by name; off hands the work to you, as a brief.")]
 MaxCost = Annotated[str | None, typer.Option("--max-cost", help="Most that all of it may cost, in US dollars.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say the price and what would be done; store nothing.")]
 Wait = Annotated[
     float | None, typer.Option(min=0, help="Seconds to wait; until it ends where left out, 0 = only start it.")
 ]
@@ -92,9 +93,10 @@ def _parsed(text: str, where: str, *, toml: bool) -> Any:
         fail(f"{where} is no {'TOML' if toml else 'JSON'}: {exc}.", EXIT_USAGE)
 
 
-def terms_of(max_cost: str | None, *, again: bool) -> Terms:
+def terms_of(max_cost: str | None, *, again: bool, dry_run: bool = False) -> Terms:
     """Return what the command says about itself."""
     try:
-        return Terms(max_cost=None if max_cost is None else parse_usd(max_cost, "--max-cost"), again=again)
+        cap = None if max_cost is None else parse_usd(max_cost, "--max-cost")
+        return Terms(max_cost=cap, again=again, dry_run=dry_run)
     except DarkroomError as exc:
         fail(error_text(exc), EXIT_USAGE)

@@ -10,6 +10,7 @@ _SAID = (
     (r"run_agent with its session_id goes on from it", "darkroom agent run --session goes on from its session"),
     (r"run_agent\(run_id='(\w+)', answer=\.\.\.\)", r"darkroom agent answer \1 ANSWER"),
     (r"run_agent\(task='([^']*)', session_id='(\w+)'\)", r"darkroom agent run --session \2 '\1'"),
+    (r"Call again without dry_run to start it", "Leave --dry-run out to start it"),
     (r"check_job\(job_id='(\w+)', wait=\d+\)", r"darkroom check \1 --wait 600"),
     (r"check_job\('(\w+)'\)", r"darkroom check \1"),
     (r"cancel_job\('(\w+)'\)", r"darkroom cancel \1"),

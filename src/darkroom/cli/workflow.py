@@ -17,6 +17,7 @@ from darkroom.cli.run_options import (
     AsJson,
     Context,
     ContextFile,
+    DryRun,
     MaxCost,
     Model,
     Tier,
@@ -64,6 +65,7 @@ def start(
     tier: Tier = None,
     model: Model = None,
     max_cost: MaxCost = None,
+    dry_run: DryRun = False,
     wait: Wait = None,
     again: Again = False,
     as_json: AsJson = False,
@@ -76,7 +78,7 @@ def start(
         tier=tier.strip().lower() if tier else None,
         model=model,
     )
-    start_task(asked, terms_of(max_cost, again=again), wait, as_json=as_json)
+    start_task(asked, terms_of(max_cost, again=again, dry_run=dry_run), wait, as_json=as_json)
 
 
 @group.command()

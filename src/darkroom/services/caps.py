@@ -70,15 +70,24 @@ class Caps:
                 )
             if quote is None:
                 return cap
-        if cap is not None and quote.high > cap:
+        self.hold(quote.low, quote.high, name, terms)
+        return cap
+
+    def hold(self, low: MicroUsd, high: MicroUsd, name: str, terms: Terms) -> None:
+        """Hold amounts against the cap of a call, and what may be spent without being asked.
+
+        Raises:
+            BudgetExceeded: If it may cost more.
+        """
+        cap = self.cap(terms)
+        if cap is not None and high > cap:
             way = "Raise max_cost, make it smaller, or name a cheaper model."
             raise BudgetExceeded(
-                f"{name} would cost {_span(quote)}; the cap is {show_usd(cap)}.",
+                f"{name} would cost {_span(low, high)}; the cap is {show_usd(cap)}.",
                 field="max_cost",
                 hint=f"{NOTHING} {way if cap else FREE_WAY}",
             )
-        self._ask(quote, name, terms)
-        return cap
+        self._ask(low, high, name, terms)
 
     def cap(self, terms: Terms) -> MicroUsd | None:
         """Return the most that one call may cost: the lower of what the caller and the settings say."""
@@ -103,16 +112,16 @@ class Caps:
         """Return whether a budget or a limit to agree to makes prices necessary."""
         return self._settings.confirm_above is not None or bool(self.limits(principal, 0))
 
-    def _ask(self, quote: Quote, name: str, terms: Terms) -> None:
+    def _ask(self, low: MicroUsd, high: MicroUsd, name: str, terms: Terms) -> None:
         """Refuse what may cost more than the settings allow without a word, unless the caller said how much."""
         above = self._settings.confirm_above
-        if above is None or terms.dry_run or terms.max_cost is not None or quote.high <= to_micro(above):
+        if above is None or terms.dry_run or terms.max_cost is not None or high <= to_micro(above):
             return
         raise BudgetExceeded(
-            f"{name} would cost {_span(quote)}; above {show_usd(to_micro(above))} the user is to agree first.",
+            f"{name} would cost {_span(low, high)}; above {show_usd(to_micro(above))} the user is to agree first.",
             field="max_cost",
-            allowed=f"max_cost of {to_usd(quote.high):f} or more",
-            hint=f"{NOTHING} Ask the user; if they agree, repeat the call with max_cost={to_usd(quote.high):f}.",
+            allowed=f"max_cost of {to_usd(high):f} or more",
+            hint=f"{NOTHING} Ask the user; if they agree, repeat the call with max_cost={to_usd(high):f}.",
         )
 
     async def obstacle(self, store: JobStore, quote: Quote | None, name: str, terms: Terms, now: int) -> str | None:
@@ -120,7 +129,7 @@ class Caps:
         if quote is None or quote.free:
             return None
         try:
-            self._ask(quote, name, replace(terms, dry_run=False))
+            self._ask(quote.low, quote.high, name, replace(terms, dry_run=False))
         except BudgetExceeded as exc:
             return f"{exc.message} Ask the user; if they agree, call with max_cost={to_usd(quote.high):f}."
         for limit in self.limits(terms.principal, now):
@@ -185,8 +194,6 @@ def begin_of(period: str, now: int, timezone: str) -> int:
     return int((begin.replace(day=1) if period == "month" else begin).timestamp() * 1000)
 
 
-def _span(quote: Quote) -> str:
+def _span(low: MicroUsd, high: MicroUsd) -> str:
     """Return what it would cost in words."""
-    if quote.low == quote.high:
-        return show_usd(quote.high)
-    return f"{show_usd(quote.low)} to {show_usd(quote.high)}"
+    return show_usd(high) if low == high else f"{show_usd(low)} to {show_usd(high)}"

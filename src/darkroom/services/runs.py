@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import anyio.to_thread
@@ -15,16 +15,18 @@ from darkroom.domain.job import Job, new_id
 from darkroom.domain.names import VERY_ALIKE, did_you_mean
 from darkroom.domain.request import clip
 from darkroom.domain.run import Awaits, Message, Mode, Run, RunKind, RunState, Session
-from darkroom.errors import InvalidRequest, UnknownJob
+from darkroom.errors import BudgetExceeded, InvalidRequest, UnknownJob
 from darkroom.events import Bus
 from darkroom.services.agents import AgentCatalogue
 from darkroom.services.callbacks import wished
 from darkroom.services.caps import Terms
 from darkroom.services.chat_models import CLIENT, OFF, USUAL, ChatModels
+from darkroom.services.intents import read
 from darkroom.services.jobs import Jobs, at_rest
 from darkroom.services.sessions import Sessions
 from darkroom.services.tasks import NOTHING, Task, check, read_history, task_hash
 from darkroom.services.waiting import wait_until
+from darkroom.services.work_prices import WorkPrice, WorkPrices
 from darkroom.services.workflows import WorkflowLibrary
 from darkroom.settings import Settings
 from darkroom.store.run_base import RunCost, RunStore
@@ -39,10 +41,24 @@ Thing = Job | Run
 
 @dataclass(frozen=True, slots=True)
 class StartedRun:
-    """The stored run, and whether this call made it."""
+    """The stored run, whether this call made it, and what a workflow would cost in all."""
 
     run: Run
     created: bool
+    price: WorkPrice | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """A run that is not stored, and what it would cost."""
+
+    run: Run
+    price: WorkPrice | None
+    """Of the pictures and clips that are known before; None where a language model decides on them."""
+    sources: Mapping[str, str]
+    """Of a workflow's inputs: `context`, `task` or `default`."""
+    obstacle: str | None
+    """Why the same call without `dry_run` would be refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +73,12 @@ class Thinking:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A workflow made ready: its name, and what its run begins with."""
+    """A workflow made ready: its name, what its run begins with, where its inputs are from, and its price."""
 
     name: str
     work: dict[str, Any]
+    sources: Mapping[str, str]
+    price: WorkPrice | None
 
 
 class Runs:
@@ -74,6 +92,7 @@ class Runs:
         sessions: Sessions,
         agents: AgentCatalogue,
         workflows: WorkflowLibrary,
+        prices: WorkPrices,
         models: ChatModels,
         settings: Settings,
         plan_of: Callable[[str], str],
@@ -85,6 +104,7 @@ class Runs:
         self._sessions = sessions
         self._agents = agents
         self._workflows = workflows
+        self._prices = prices
         self._models = models
         self._settings = settings
         self._plan_of = plan_of
@@ -105,21 +125,46 @@ class Runs:
             InvalidRequest: If there is no such agent, session or workflow, or something is too long; nothing is stored.
             UnknownModel: If there is no such model.
             NotConfigured: If the named model lacks its key.
+            BudgetExceeded: If all of a workflow would cost more than the cap, or than may be spent without a word.
         """
         check(task)
-        run, session = await self._run(task, terms, can_sample=can_sample)
+        run, session, prepared = await self._run(task, terms, can_sample=can_sample)
+        if prepared and prepared.price:
+            self._prices.check(prepared.price, prepared.name, terms)
         callback = None
         if task.callback_url:
             wish = wished(task.callback_url, task.context.get("invocation_id"), self._settings)
             callback = wish.callback(run.id, terms.principal, run.created_at)
         added = await self._store.add(run, again=terms.again, session=session, callback=callback, alone=True)
-        return StartedRun(added.run, added.created)
+        return StartedRun(added.run, added.created, prepared.price if prepared else None)
 
-    async def _run(self, task: Task, terms: Terms, *, can_sample: bool) -> tuple[Run, Session | None]:
+    async def plan(self, task: Task, terms: Terms, *, can_sample: bool = False) -> RunPlan:
+        """Return what `start` would store, and what it would cost; nothing is stored.
+
+        Raises:
+            InvalidRequest, UnknownModel, NotConfigured: As `start`.
+        """
+        check(task)
+        run, _, prepared = await self._run(task, terms, can_sample=can_sample)
+        price = prepared.price if prepared else await anyio.to_thread.run_sync(self._wished, run, terms)
+        obstacle = None
+        try:
+            if price:
+                self._prices.check(price, run.workflow or "It", replace(terms, dry_run=False))
+        except BudgetExceeded as exc:
+            obstacle = f"{exc.message} {exc.hint}"
+        return RunPlan(run, price, prepared.sources if prepared else {}, obstacle)
+
+    def _wished(self, run: Run, terms: Terms) -> WorkPrice | None:
+        """Return the price of the one picture or clip that a message plainly asks for, where no model thinks."""
+        intent = read(run.task) if run.mode is Mode.HAND_OFF and run.agent is None else None
+        return self._prices.of_call(intent.tool, intent.arguments, terms) if intent else None
+
+    async def _run(self, task: Task, terms: Terms, *, can_sample: bool) -> tuple[Run, Session | None, Prepared | None]:
         now, principal = self._clock.now(), terms.principal
         context = dict(task.context)
         history = read_history(context.pop("history", None) or context.pop("conversation_history", None))
-        found = await anyio.to_thread.run_sync(self._prepared, task, context)
+        found = await anyio.to_thread.run_sync(self._prepared, task, context, terms)
         agent = found if isinstance(found, Agent) else None
         prepared = found if isinstance(found, Prepared) else None
         held = await self._session(task, principal, history)
@@ -163,14 +208,16 @@ class Runs:
             created_at=now,
             updated_at=now,
         )
-        return run, session
+        return run, session, prepared
 
-    def _prepared(self, task: Task, context: Mapping[str, JsonValue]) -> Agent | Prepared | None:
+    def _prepared(self, task: Task, context: Mapping[str, JsonValue], terms: Terms) -> Agent | Prepared | None:
         """Return the agent or the workflow that is named; may read files."""
         if task.workflow is not None:
             flow = self._workflows.read(task.workflow)
             thinks = self._models.choose(task.tier, task.model) is not None
-            return Prepared(flow.name, self._workflows.begin(flow, task.task, context, thinks=thinks).work)
+            begun = self._workflows.begin(flow, task.task, context, thinks=thinks)
+            price = self._prices.of_workflow(flow, self._workflows.plan(begun.work, thinks=thinks), terms)
+            return Prepared(flow.name, begun.work, begun.sources, price)
         return self._agents.find(task.agent) if task.agent else None
 
     async def _thinking(

@@ -16,10 +16,12 @@ from darkroom.server.client_model import can_sample
 from darkroom.server.context import LOCAL, Tool, ToolCall
 from darkroom.server.lending import thought, told
 from darkroom.server.run_answers import run_answer
+from darkroom.server.run_plans import plan_view, priced
 from darkroom.server.run_views import RUN_SCHEMA, workflow_row
 from darkroom.server.schema import ToolArgs
 from darkroom.server.tools.shared import Amount, Options, checked_key
 from darkroom.services.caps import Terms
+from darkroom.services.runs import StartedRun
 from darkroom.services.tasks import Task
 
 ASK = "?"
@@ -40,6 +42,7 @@ class RunAgentArgs(ToolArgs):
     model: str | None = None
     workflow: Annotated[Named | None, Field(description="name or JSON; ? lists")] = None
     max_cost: Annotated[Amount | None, Field(description="USD for all of it")] = None
+    dry_run: bool | None = None
     wait: float | None = None
     callback_url: str | None = None
     idempotency_key: str | None = None
@@ -58,15 +61,27 @@ async def run(args: RunAgentArgs, call: ToolCall) -> CallToolResult | InputRequi
         return await _workflows(call)
     elif args.agent is not None and args.agent.strip() == ASK:
         return await _candidates(args.task or "", call)
+    elif args.dry_run:
+        plan = await call.program.runs.plan(_task(args), _terms(args, call), can_sample=can_sample(call.context))
+        view = plan_view(plan)
+        return CallToolResult(content=[TextContent(text=view["next"])], structured_content=view)
     else:
         started = await call.program.runs.start(_task(args), _terms(args, call), can_sample=can_sample(call.context))
         found = started.run
-        call = call.noting(None if started.created else EARLIER)
+        call = call.noting(_note(started))
     thinks = await thought(found, call, wait_seconds(args.wait, GENERATE_WAIT_S))
     return thinks if isinstance(thinks, InputRequiredResult) else await run_answer(thinks, call)
 
 
 EARLIER = "This is the run of an earlier, equal call; nothing new was started."
+
+
+def _note(started: StartedRun) -> str | None:
+    if not started.created:
+        return EARLIER
+    if started.price is None or not started.price.high:
+        return None
+    return f"When it began, {priced(started.price)}."
 
 
 async def _continued(run_id: str, args: RunAgentArgs, call: ToolCall) -> Run:
