@@ -243,4 +243,4 @@ def test_the_result_names_each_file_once_and_what_is_finished_can_be_given_again
     unit = made(work.unit("p"), ["out_1", "out_2"], 1)
     work = work.model_copy(update={"steps": {"p": unit, "q": made(unit, [], 1)}})
     assert result(work) == ("", {"files": ["out_1", "out_2"]})
-    assert finished(work) == {"p": ["out_1", "out_2"], "q": []}
+    assert finished(work) == {"p": ["out_1", "out_2"]}

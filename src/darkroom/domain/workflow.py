@@ -171,7 +171,7 @@ class StepState(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     SKIPPED = "skipped"
-    """Not done, since something that it needs failed."""
+    """Not done, since another step failed."""
     CANCELLED = "cancelled"
 
 
