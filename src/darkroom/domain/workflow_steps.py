@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from darkroom.domain.expressions import INDEX
 from darkroom.domain.templates import fill, fill_text, said
-from darkroom.domain.workflow import JOBS, MAX_ITEMS, Step, StepKind, StepState, Table, Unit, Work, Workflow
+from darkroom.domain.workflow import JOBS, MAX_ITEMS, Step, StepKind, StepState, Table, Unit, Work
 from darkroom.domain.workflow_check import Need, lists_of, needs
 from darkroom.errors import DarkroomError, InvalidRequest
 
@@ -147,16 +147,17 @@ def scope_at(work: Work, step: Step | None = None, index: int | None = None) -> 
             continue
         outputs = [cast("JsonValue", unit.output) for unit in work.units(other.id)]
         steps[other.id] = outputs if other.for_each else outputs[0]
-    scope: dict[str, Any] = {"inputs": work.inputs, "tables": chosen(work.workflow, work.inputs), "steps": steps}
+    scope: dict[str, Any] = {"task": work.task, "inputs": work.inputs, "tables": chosen(work), "steps": steps}
     if step is not None and index is not None:
         rows = fill_text(step.for_each or "", scope)
         scope |= {"item": cast("list[JsonValue]", rows)[index], INDEX: index}
     return scope
 
 
-def chosen(workflow: Workflow, inputs: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+def chosen(work: Work) -> dict[str, JsonValue]:
     """Return the row of each table that fits best: the longest word found, else the first row without words."""
-    return {name: _row(table, said(fill_text(table.by, {"inputs": inputs}))) for name, table in workflow.tables.items()}
+    scope = {"task": work.task, "inputs": work.inputs}
+    return {name: _row(table, said(fill_text(table.by, scope))) for name, table in work.workflow.tables.items()}
 
 
 def _row(table: Table, text: str) -> JsonValue:
