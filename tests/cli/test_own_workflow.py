@@ -11,10 +11,22 @@ from typer.testing import CliRunner, Result
 
 from darkroom.catalog.workflows import schema
 from darkroom.cli.commands import cli
+from darkroom.domain.expressions import FILTERS
+from darkroom.domain.shapes import SKILLED
+from darkroom.domain.task_words import READERS
+from darkroom.domain.workflow import Input, Share, Step, StepKind, Table, Value, Workflow
+from darkroom.domain.workflow import Result as Output
+from darkroom.domain.workflow_kinds import ARGUMENTS
 
 README = Path(__file__).parents[2] / "README.md"
 Run = Callable[..., Result]
 RunJson = Callable[..., Any]
+
+
+def _chapter() -> str:
+    found = re.search(r"### A workflow of your own\n.*?(?=\n## )", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert found is not None
+    return found[0]
 
 
 @pytest.fixture
@@ -41,6 +53,15 @@ def test_the_example_of_the_readme_makes_its_film_without_any_key(example: Path)
     assert made["cost"]["actual_usd"] == 0
 
 
+def test_the_readme_names_everything_that_may_be_written() -> None:
+    text = _chapter()
+    models = (Workflow, Input, Table, Step, Share, Value, Output)
+    fields = {name for model in models for name in model.model_fields}
+    words = {*fields, *StepKind, *FILTERS, *READERS, *ARGUMENTS[StepKind.JOIN], *SKILLED.fields}
+    ideas = {"skill", "agent", "angles", "headlines", "propositions", "visuals"}
+    assert {word for word in words - ideas if f"`{word}`" not in text} == set()
+
+
 def test_every_shot_that_is_given_gets_its_picture_and_its_clip(run: Run, run_json: RunJson, example: Path) -> None:
     shots = ["a yellow tram", "coffee on a sill", "the river"]
     view = run_json("workflow", "show", str(example), "--task", "x", "--context", f"shots={json.dumps(shots)}")
@@ -50,7 +71,9 @@ def test_every_shot_that_is_given_gets_its_picture_and_its_clip(run: Run, run_js
     assert len(steps["film"]["calls"][0]["arguments"]["images"]) == 3
     shown = run("workflow", "show", str(example), "--task", "x", "--context", f"shots={json.dumps(shots)}").stdout
     assert "a yellow tram, coffee on a sill, the river" in shown
-    assert "Each of inputs.shots." in run("workflow", "show", str(example)).stdout
+    listed = run("workflow", "show", str(example)).stdout
+    assert "shot by shot (a list)" in listed
+    assert "Each of inputs.shots." in listed
 
 
 @pytest.mark.parametrize(

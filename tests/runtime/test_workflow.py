@@ -115,7 +115,7 @@ async def test_what_can_help_is_tried_again_and_what_is_under_way_is_kept() -> N
     assert run.state is RunState.FAILED
     assert run.error is not None
     assert run.error["message"] == "Step one (one) failed: It broke again."
-    assert run.error["hint"].startswith("Kept: 1 files of the other steps (out_job_run_1/two/1).")
+    assert run.error["hint"].startswith("Kept: 1 file of the other steps (out_job_run_1/two/1).")
     assert run.data == {"files": ["out_job_run_1/two/1"], "steps": {"two": ["out_job_run_1/two/1"]}}
     assert world.state("three") == "skipped"
     assert overview(run.work)[0]["jobs"] == ["job_run_1/one/1", "job_run_1/one/2"]

@@ -189,7 +189,8 @@ def _inputs(inputs: list[dict[str, Any]]) -> Table:
     table = _grid(True, False, False)
     for item in inputs:
         usual = "required" if item.get("required") else _said(item.get("default"))
-        choices = f" ({', '.join(item['choices'])})" if item.get("choices") else ""
+        choices = " (a list)" if item["type"] == "list" else ""
+        choices += f" ({', '.join(item['choices'])})" if item.get("choices") else ""
         table.add_row(f"  {item['input']}", escape(usual), f"[dim]{escape(item.get('about', '') + choices)}[/]")
     return table
 

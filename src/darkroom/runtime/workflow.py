@@ -390,7 +390,8 @@ def _error(work: Work, wrong: Ready) -> dict[str, Any]:
 
 def _kept(work: Work) -> str:
     files = kept(work)
-    told = f"Kept: {len(files)} files of the other steps ({', '.join(files[:5])})." if files else "No file was made."
+    count = f"{len(files)} file{'' if len(files) == 1 else 's'}"
+    told = f"Kept: {count} of the other steps ({', '.join(files[:5])})." if files else "No file was made."
     if finished(work):
         told += " Start it again with data.steps of this run as its context: what is finished is taken as given."
     return told
