@@ -12,7 +12,7 @@ from darkroom.catalog.data import data_dir
 from darkroom.catalog.workflows import read_workflow, schema, workflows
 from darkroom.domain.request import ImageRequest, VideoRequest
 from darkroom.domain.workflow import JOBS, StepKind
-from darkroom.domain.workflow_check import IMAGE, VIDEO
+from darkroom.domain.workflow_kinds import IMAGE, VIDEO
 from darkroom.errors import InvalidRequest
 from darkroom.server.tools.generate_image import GenerateImageArgs
 from darkroom.server.tools.generate_video import GenerateVideoArgs
@@ -117,21 +117,21 @@ def test_arguments_that_steps_take_are_those_of_the_tools() -> None:
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("{", "workflow is no JSON in line 1"),
+        ("{", "workflow is no JSON: line 1, column 2"),
         ("[]", "must be an object"),
         ("[" * 60_000, "workflow is no JSON|nested"),
         (json.dumps({"steps": [image("a")], "about": "x" * 100_000}), "bytes"),
-        ({"steps": []}, "steps: "),
+        ({"steps": []}, "steps is empty"),
         ({}, "steps is missing"),
-        ({"steps": [image(f"s{number}") for number in range(10_000)]}, "bytes|10,000 steps"),
+        ({"steps": [image(f"s{number}") for number in range(10_000)]}, "10,000 steps"),
         ({"steps": [{"id": "s", "kind": "image"}] * 101}, "101 steps"),
-        ({"steps": [{**image("a"), "retry": 1}]}, "there is no 'retry' here. Did you mean 'retries'"),
-        ({"step": [image("a")]}, "there is no 'step' here. Did you mean 'steps'|steps is missing"),
-        ({"steps": [{"id": "a"}]}, "steps.0.kind: kind is missing"),
-        ({"steps": [image("a", retries=9)]}, "steps.0.retries: "),
-        ({"steps": [image("A b")]}, "steps.0.id: "),
-        ({"steps": [image("a", kind="picture")]}, "steps.0.kind: "),
-        ({"steps": [image("a", max_cost="lots")]}, "steps.0.max_cost: "),
+        ({"steps": [{**image("a"), "retry": 1}]}, "an image step has no field 'retry'. Did you mean 'retries'"),
+        ({"step": [image("a")]}, "a workflow has no field 'step'. Did you mean 'steps'"),
+        ({"steps": [{"id": "a"}]}, r"steps\[0\].kind is missing"),
+        ({"steps": [image("a", retries=9)]}, r"steps\[0\].retries is 9"),
+        ({"steps": [image("A b")]}, r"steps\[0\].id is 'A b'"),
+        ({"steps": [image("a", kind="picture")]}, r"steps\[0\].kind is 'picture'"),
+        ({"steps": [image("a", max_cost="lots")]}, r"steps\[0\].max_cost is 'lots'"),
     ],
 )  # fmt: skip
 def test_what_is_no_workflow_is_refused_with_its_place(source: Any, words: str) -> None:

@@ -77,12 +77,18 @@ def test_a_command_tells_of_its_job_before_it_ends(run: Run, run_json: RunJson, 
     assert run_json("jobs", "callbacks", "--status", "failed") == []
 
 
-def test_a_failed_one_is_sent_once_more(run: Run, run_json: RunJson, receiver: Receiver) -> None:
+def test_a_failed_one_is_told_with_its_reason_and_sent_once_more(
+    run: Run, run_json: RunJson, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     receiver.status = 410
     job = run_json(*asking(receiver))
     table = run("jobs", "callbacks").stdout
     assert "failed" in table
     assert "It answered with status 410" in table
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = run("jobs", "callbacks").stdout
+    assert f"{job['job_id']}: It answered with status 410, which a further attempt would" in narrow
+    monkeypatch.setenv("COLUMNS", "200")
     assert "failed" in run("jobs", "callbacks", "--again", job["job_id"], code=1).stdout
     receiver.status = 200
     [row] = run_json("jobs", "callbacks", "--again", job["job_id"])

@@ -41,7 +41,7 @@ WRONG: list[tuple[list[dict[str, Any]], str | None]] = [
     ([SCRIPT, {**FRAMES, "for_each": "{steps.scripts.beats}"}], "needs the step 'scripts'.*mean 'script'"),
     ([image("a", after=["bb"])], "needs the step 'bb', which there is not"),
     ([SCRIPT, {**FRAMES, "for_each": "{steps.script.beat}"}], r"frames.for_each: .*no field 'beat'.*mean 'beats'"),
-    ([SCRIPT, {**FRAMES, "for_each": "{steps.script.title}"}], "is no list"),
+    ([SCRIPT, {**FRAMES, "for_each": "{steps.script.title}"}], "not a list"),
     ([SCRIPT, {**FRAMES, "arguments": {"prompt": "{item.pictures}"}}], "arguments.prompt: .*Did you mean 'picture'"),
     ([image("a", arguments={"prompt": "{inputs.products}"})], "there is no input 'products'. Did you mean 'product'"),
     ([image("a", arguments={"prompt": "{input.product}"})], "nothing is called 'input'. Did you mean 'inputs'"),
@@ -53,7 +53,7 @@ WRONG: list[tuple[list[dict[str, Any]], str | None]] = [
     ([image("a", arguments={"prompt": "{inputs.product | table}"})], "takes a list, not a text"),
     ([SCRIPT, image("a", arguments={"prompt": "{steps.script.beats | title}"})], "takes a text, not a list"),
     ([image("a", arguments={"prompt": "{steps}"})], None),
-    ([image("a", arguments={"prompt": "{nope"})], "steps.a: A brace is not closed"),
+    ([image("a", arguments={"prompt": "{nope"})], r"steps.a.arguments.prompt: A brace is not closed"),
     ([image("a", arguments={"prompts": "x"})], "'prompts', which image steps do not take. Did you mean 'prompt'"),
     ([image("a", arguments={})], "has no argument 'prompt'"),
     ([{"id": "f", "kind": "join", "arguments": {}}], "has no argument 'clips'"),
@@ -65,7 +65,7 @@ WRONG: list[tuple[list[dict[str, Any]], str | None]] = [
     ([{**ASK, "draft": {"txt": "x"}}], "has 'txt', which it does not return. Did you mean 'text'"),
     ([{**SCRIPT, "draft": {"title": "x"}}], "lacks 'beats'"),
     ([{**SCRIPT, "draft": {"title": "{inputs.no}", "beats": []}}], "script.draft.title"),
-    ([{**SCRIPT, "draft": {"title": 1, "beats": {"each": "{inputs.product}", "make": {}}}}], "is no list"),
+    ([{**SCRIPT, "draft": {"title": 1, "beats": {"each": "{inputs.product}", "make": {}}}}], "not a list"),
     (
         [SCRIPT, {**SCRIPT, "id": "b", "draft": {"title": "", "beats": {"each": EACH, "make": {"a": "{item.x}"}}}}],
         "steps.b.draft.beats.make.a: .*item has no field 'x'",
@@ -95,6 +95,15 @@ def test_what_cannot_be_is_refused_with_its_place_before_anything_runs(
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
+        (
+            {"tables": {"t": {"by": "{task.x}", "rows": [{"x": "1"}]}}},
+            "tables.t.by: {task.x}: task is a text and has no f",
+        ),
+        (
+            {"tables": {"t": {"by": "{task}", "rows": [{"x": "1"}, {"match": "fox", "x": "2"}]}}},
+            r"tables.t.rows\[1\].match is a text",
+        ),
+        ({"tables": {"t": {"by": "x", "rows": [{"match": ["fox"], "x": ["2"]}]}}}, r"tables.t.rows\[0\].x is a list"),
         ({"output": {"summary": "{steps.b}"}}, "output.summary: .*there is no step 'b'"),
         ({"tables": {"t": {"by": "{steps.a}", "rows": [{"x": "1"}]}}}, "tables.t.by"),
     ],
@@ -102,6 +111,23 @@ def test_what_cannot_be_is_refused_with_its_place_before_anything_runs(
 def test_templates_of_the_whole_are_checked_too(fields: dict[str, Any], words: str) -> None:
     with pytest.raises(InvalidRequest, match=words):
         flow(image("a"), **fields)
+
+
+def test_what_is_no_list_is_refused_with_the_lists_that_there_are() -> None:
+    inputs = {"shots": {"type": "list"}, "style": {}}
+    with pytest.raises(InvalidRequest) as caught:
+        flow(SCRIPT, FRAMES, image("p", for_each="{inputs.style}"), inputs={**INPUTS, **inputs})
+    assert caught.value.message == "steps.p.for_each: '{inputs.style}' is a text, not a list."
+    assert caught.value.allowed == ["{inputs.shots}", "{steps.frames}", "{steps.script.beats}"]
+    assert "inputs of type list" in str(caught.value.hint)
+
+
+def test_a_field_with_items_is_a_list() -> None:
+    returns: dict[str, Any] = {"beats": {"type": "list", "items": {"line": {"items": "number"}}}}
+    with pytest.raises(InvalidRequest) as caught:
+        flow({**ASK, "returns": returns})
+    assert caught.value.message == "steps.ask.returns.beats.items.line has items, and its type is text."
+    assert (caught.value.allowed, caught.value.field) == ("list", "workflow.steps.ask.returns.beats.items.line.type")
 
 
 def test_what_a_list_of_anything_holds_is_not_asked() -> None:

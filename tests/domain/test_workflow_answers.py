@@ -15,6 +15,7 @@ from darkroom.domain.workflow_steps import (
     finished,
     generation,
     given_files,
+    go_on,
     made,
     ready_in,
     result,
@@ -195,14 +196,34 @@ def test_the_row_with_the_longest_fitting_word_is_chosen() -> None:
         "rows": [{"a": "usual"}, {"match": ["shoe"], "a": "1"}, {"match": ["dress shoes"], "a": "2"}],
     }
     whole = flow(image("p"), tables={"t": table}, inputs={"x": {}})
-    assert [chosen(whole, {"x": text})["t"] for text in ("cup", "Blue shoes", "a dress shoe", "glass")] == [
+    works = [Work(workflow=whole, inputs={"x": text}) for text in ("cup", "Blue shoes", "a dress shoe", "glass")]
+    assert [chosen(work)["t"] for work in works] == [
         {"a": "usual"},
         {"a": "1"},
         {"a": "2"},
         {"a": "usual"},
     ]
     only = flow(image("p"), tables={"t": {"by": "x", "rows": [{"match": ["y"], "a": "z"}]}})
-    assert chosen(only, {}) == {"t": {"a": "z"}}
+    assert chosen(Work(workflow=only)) == {"t": {"a": "z"}}
+
+
+def test_templates_may_use_the_words_of_the_task() -> None:
+    table = {"by": "{task}", "rows": [{"a": "usual"}, {"match": ["fox"], "a": "wild"}]}
+    step = image("p", arguments={"prompt": "{task | title}, {tables.t.a}"})
+    work = Work(workflow=flow(step, tables={"t": table}), task="a red fox")
+    assert generation(work, ready_in(work)[0]) == ("generate_image", {"prompt": "A red fox, wild"})
+
+
+def test_a_list_that_was_given_is_gone_through_entry_by_entry() -> None:
+    whole = flow(
+        image("p", for_each="{inputs.shots}", arguments={"prompt": "{item}", "seed": "{index + 1}"}),
+        inputs={"shots": {"type": "list"}},
+    )
+    work = go_on(Work(workflow=whole, inputs={"shots": ["a tram", "a sill"]}), 0)
+    assert [generation(work, ready)[1] for ready in ready_in(work)] == [
+        {"prompt": "a tram", "seed": 1},
+        {"prompt": "a sill", "seed": 2},
+    ]
 
 
 def test_calls_are_made_without_what_has_no_value() -> None:
@@ -243,4 +264,4 @@ def test_the_result_names_each_file_once_and_what_is_finished_can_be_given_again
     unit = made(work.unit("p"), ["out_1", "out_2"], 1)
     work = work.model_copy(update={"steps": {"p": unit, "q": made(unit, [], 1)}})
     assert result(work) == ("", {"files": ["out_1", "out_2"]})
-    assert finished(work) == {"p": ["out_1", "out_2"], "q": []}
+    assert finished(work) == {"p": ["out_1", "out_2"]}

@@ -103,7 +103,7 @@ async def test_a_skill_is_made_ready_at_once() -> None:
     }
 
 
-async def test_what_can_help_is_tried_again_and_other_branches_go_on() -> None:
+async def test_what_can_help_is_tried_again_and_what_is_under_way_is_kept() -> None:
     world = World(flow(image("one", retries=1), image("two"), image("three", after=["one"])))
     await world.think()
     world.finish("job_run_1/one/1", State.FAILED, ProviderFailed("It broke."))
@@ -115,10 +115,63 @@ async def test_what_can_help_is_tried_again_and_other_branches_go_on() -> None:
     assert run.state is RunState.FAILED
     assert run.error is not None
     assert run.error["message"] == "Step one (one) failed: It broke again."
-    assert run.error["hint"].startswith("Kept: 1 files of the other steps (out_job_run_1/two/1).")
+    assert run.error["hint"].startswith("Kept: 1 file of the other steps (out_job_run_1/two/1).")
     assert run.data == {"files": ["out_job_run_1/two/1"], "steps": {"two": ["out_job_run_1/two/1"]}}
     assert world.state("three") == "skipped"
     assert overview(run.work)[0]["jobs"] == ["job_run_1/one/1", "job_run_1/one/2"]
+
+
+async def test_after_a_failure_for_good_nothing_more_is_started_and_what_is_under_way_is_finished() -> None:
+    world = World(flow(image("one", retries=0), image("two"), image("three", after=["two"])))
+    await world.think()
+    world.finish("job_run_1/one/1", State.FAILED, ProviderFailed("It broke."))
+    run = await world.think()
+    assert (run.state, run.waiting_for) == (RunState.WAITING, ("job_run_1/two/1",))
+    assert world.state("three") == "skipped"
+    world.finish("job_run_1/two/1")
+    run = await world.think()
+    assert run.state is RunState.FAILED
+    assert run.data == {"files": ["out_job_run_1/two/1"], "steps": {"two": ["out_job_run_1/two/1"]}}
+    assert list(world.calls) == ["run_1/one/1", "run_1/two/1"]
+    assert overview(run.work)[2]["message"] == "Not started, since step one failed."
+
+
+async def test_what_fails_after_another_step_is_not_tried_again() -> None:
+    world = World(flow(image("one", retries=0), image("two", retries=3)))
+    await world.think()
+    world.finish("job_run_1/one/1", State.FAILED, ProviderFailed("It broke."))
+    world.finish("job_run_1/two/1", State.FAILED, ProviderFailed("It broke too."))
+    run = await world.think()
+    assert run.state is RunState.FAILED
+    assert list(world.calls) == ["run_1/one/1", "run_1/two/1"]
+    row = overview(run.work)[1]
+    assert (row["status"], row["jobs"]) == ("skipped", ["job_run_1/two/1"])
+    assert row["message"] == "Attempt 1 failed: It broke too. Not tried again, since step one failed."
+
+
+async def test_a_refused_start_keeps_the_rest_of_its_round_from_starting() -> None:
+    world = World(flow(image("zero", optional=True), image("one"), image("two")))
+    world.refused |= {"run_1/zero/1": BudgetExceeded("Too dear."), "run_1/one/1": BudgetExceeded("Too dear.")}
+    run = await world.think()
+    assert run.state is RunState.FAILED
+    assert not world.calls
+    assert [world.state(key) for key in ("zero", "one", "two")] == ["failed", "failed", "skipped"]
+
+
+async def test_what_was_given_for_steps_that_are_not_reached_is_handed_back() -> None:
+    given = {"clips": {"outputs": ["out_a", None]}, "ask": {"text": "said"}}
+    world = World(flow(SCRIPT, {**FRAMES, "retries": 0}, CLIPS, {**ASK, "after": ["frames"]}), given=given)
+    await world.think()
+    world.finish("job_run_1/frames[0]/1", State.FAILED, ProviderFailed("No."))
+    world.finish("job_run_1/frames[1]/1")
+    run = await world.think()
+    assert run.data is not None
+    assert run.data["steps"] == {
+        "script": world.work().unit("script").output,
+        "frames": [None, "out_job_run_1/frames[1]/1"],
+        "clips": ["out_a", None],
+        "ask": {"text": "said"},
+    }
 
 
 @pytest.mark.parametrize("error", [SubmitUnknown("Nobody knows."), ContentBlocked("No.")])

@@ -52,6 +52,34 @@ async def test_a_retry_that_is_broken_off_at_any_point_makes_no_third_attempt() 
     assert points > 8
 
 
+async def test_what_was_started_and_not_noted_before_a_failure_is_awaited_and_kept() -> None:
+    reached, noted = 0, 0
+    for point in range(1, 30):
+        agent = {"id": "ask", "kind": "agent", "agent": "copy", "task": "x", "after": ["two"]}
+        behind = [image("three", after=["two"]), agent, {**SKILL, "after": ["two"]}, image("four", after=["three"])]
+        world = World(flow(image("one", retries=0), image("two"), *behind), thinks=True)
+        await world.think()
+        world.finish("job_run_1/two/1")
+        world.kill_at = world.points + point
+        world.claim()
+        try:
+            await world.engine.think(world.run, "worker-1")
+        except Killed:
+            reached += 1
+        world.kill_at = None
+        world.finish("job_run_1/one/1", State.FAILED, ProviderFailed("No."))
+        run = await world.to_the_end()
+        assert run.state is RunState.FAILED
+        units = world.work().steps.values()
+        assert {unit.id for unit in units if unit.id} == {*world.jobs, *world.runs}, point
+        assert {action.key for action in run.actions} == set(world.calls), point
+        assert "run_1/four/1" not in world.calls
+        assert all(unit.over for unit in units)
+        noted += "run_1/three/1" in world.calls
+    assert reached > 6
+    assert noted > 3
+
+
 async def test_a_cancel_stops_also_what_was_started_and_not_noted() -> None:
     reached = 0
     for point in range(1, 12):

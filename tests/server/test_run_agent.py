@@ -283,7 +283,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a context of ten megabytes": ({"task": FOX, "context": {"text": "x" * 10_000_000}}, "200,000 bytes"),
     "a context in words": ({"task": FOX, "context": "a fox"}, "context must be an object"),
     "agent and workflow": ({"task": FOX, "agent": "copy", "workflow": "brand_kit"}, "both given"),
-    "a workflow of 10,000 steps": ({"task": FOX, "workflow": LONG}, "bytes"),
+    "a workflow of 10,000 steps": ({"task": FOX, "workflow": LONG}, "10,000 steps"),
     "a workflow that waits for itself": ({"task": FOX, "workflow": CYCLE}, "wait for each other"),
     "a workflow of nothing": ({"task": FOX, "workflow": {}}, "workflow"),
     "a workflow with an unknown word": ({"task": FOX, "workflow": {**TWO, "stepps": []}}, "stepps"),

@@ -43,7 +43,8 @@ def test_without_listed_hosts_the_setting_is_named() -> None:
     assert caught.value.message.startswith("options.callback_url cannot be used: no host is listed")
     assert caught.value.field == "options.callback_url"
     assert "DARKROOM_CALLBACK_HOSTS" in str(caught.value.hint)
-    assert "Nothing was stored" in str(caught.value.hint)
+    assert caught.value.message.endswith("DARKROOM_CALLBACK_HOSTS is empty.")
+    assert "Nothing was stored or sent. Set DARKROOM_CALLBACK_HOSTS=hooks.example.com" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,21 @@ def test_an_address_that_cannot_be_is_refused_in_words(url: JsonValue, said: str
     assert error.field == "callback_url"
     assert "Nothing was stored or sent." in str(error.hint)
     assert "t0ken" not in shown
-    assert "*.example.org" not in shown, "hosts are not listed for whoever tries some"
+
+
+@pytest.mark.parametrize("url", ["https://elsewhere.test/", "https://exmple.org/", "https://hooks.example.com:22/"])
+def test_a_host_that_is_not_listed_is_answered_with_those_that_are(url: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        wished(url, None, LISTED)
+    allowed = caught.value.allowed
+    assert ", ".join(LISTED.callback_hosts) in (allowed if isinstance(allowed, str) else ", ".join(allowed or ()))
+    assert "Did you mean" not in caught.value.message
+
+
+def test_of_many_listed_hosts_the_first_are_named() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        wished("https://elsewhere.test/", None, hosts(*(f"host{number}.example.com" for number in range(30))))
+    assert caught.value.allowed == [f"host{number}.example.com" for number in range(20)]
 
 
 @pytest.mark.parametrize("invocation_id", ["", "  ", "x" * 201, "a\nb", True, 1.5, ["a"], {"a": 1}])

@@ -50,10 +50,16 @@ def test_inputs_are_read_from_context_then_task_then_default(library: WorkflowLi
     begun = library.begin(flow, "a 10 s film of red shoes", {"product": "green shoes"}, thinks=False)
     assert begun.work["inputs"] == {"product": "green shoes", "seconds": 10}
     assert begun.sources == {"product": "context", "seconds": "task"}
+    assert begun.work["task"] == "a 10 s film of red shoes"
     assert library.begin(flow, "a film of red shoes", {}, thinks=True).work["inputs"]["seconds"] == 6
     with pytest.raises(InvalidRequest, match=r"The task does not say product\.") as caught:
         library.begin(flow, "a film", {}, thinks=False)
     assert caught.value.field == "context.product"
+    assert "Say it in the task" in str(caught.value.hint)
+    unread = library.read({**SMALL, "inputs": {**INPUTS, "product": {"required": True}}})
+    with pytest.raises(InvalidRequest, match=r"The task does not say product\.") as caught:
+        library.begin(unread, "a film of red shoes", {}, thinks=False)
+    assert caught.value.hint == "Nothing was started. Give context={'product': ...}."
     with pytest.raises(InvalidRequest, match="seconds is '75'"):
         library.begin(flow, "a 75 s film of red shoes", {}, thinks=False)
 
@@ -67,6 +73,7 @@ def test_inputs_are_read_from_context_then_task_then_default(library: WorkflowLi
         ({"type": "flag"}, True, True),
         ({}, 12, "12"),
         ({"choices": ["a"]}, "a", "a"),
+        ({"type": "list"}, ["a", "b"], ["a", "b"]),
     ],
 )
 def test_inputs_are_read_as_what_they_are(item: dict[str, Any], value: Any, expected: object) -> None:

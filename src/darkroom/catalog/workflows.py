@@ -4,16 +4,19 @@ import json
 import tomllib
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from pydantic import ValidationError
 
 from darkroom.catalog.data import manifests_dir
-from darkroom.domain.names import did_you_mean
-from darkroom.domain.request import clip
-from darkroom.domain.workflow import MAX_BYTES, MAX_STEPS, Step, Workflow
-from darkroom.domain.workflow_check import NOTHING, check
+from darkroom.domain.workflow import MAX_BYTES, MAX_STEPS, Workflow
+from darkroom.domain.workflow_check import check
+from darkroom.domain.workflow_faults import json_fault, told
+from darkroom.domain.workflow_kinds import NOTHING
 from darkroom.errors import InvalidRequest
+
+SCHEMA = "$schema"
+"""What a file may hold for its editor."""
 
 
 @cache
@@ -40,7 +43,9 @@ def workflow_names() -> tuple[str, ...]:
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of a workflow's file."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Workflow.model_json_schema(mode="validation")}
+    found = Workflow.model_json_schema(mode="validation")
+    found["properties"] = {SCHEMA: {"type": "string", "description": "this schema"}, **found["properties"]}
+    return {SCHEMA: "https://json-schema.org/draft/2020-12/schema", **found}
 
 
 def read_workflow(source: str | Mapping[str, Any], name: str = "workflow") -> Workflow:
@@ -49,6 +54,8 @@ def read_workflow(source: str | Mapping[str, Any], name: str = "workflow") -> Wo
     Raises:
         InvalidRequest: If it is no JSON, too large, or no sound workflow; the message says where.
     """
+    if not isinstance(source, str):
+        _check_length(source, name)
     text = source if isinstance(source, str) else _dumped(source, name)
     size = len(text.encode("utf-8", "replace"))
     if size > MAX_BYTES:
@@ -56,31 +63,44 @@ def read_workflow(source: str | Mapping[str, Any], name: str = "workflow") -> Wo
             f"{name} holds {size:,} bytes.", field="workflow", allowed=f"up to {MAX_BYTES:,}", hint=NOTHING
         )
     data = _loaded(text, name) if isinstance(source, str) else source
+    data = {key: value for key, value in data.items() if key != SCHEMA}
     _check_length(data, name)
     try:
         flow = Workflow.model_validate({"name": name, **data})
     except ValidationError as exc:
-        raise _told(exc, name) from None
+        raise told(exc, name, data) from None
     check(flow)
     return flow
 
 
 def _dumped(data: Mapping[str, Any], name: str) -> str:
     try:
-        return json.dumps(data, default=str)
+        return json.dumps(data, default=str, allow_nan=False)
     except (RecursionError, ValueError, TypeError):
-        raise InvalidRequest(f"{name} is nested too deeply.", field="workflow", hint=NOTHING) from None
+        raise InvalidRequest(
+            f"{name} is nested too deeply, leads into itself, or holds a number that is none (NaN, Infinity).",
+            field="workflow",
+            hint=NOTHING,
+        ) from None
 
 
 def _loaded(text: str, name: str) -> dict[str, Any]:
     try:
-        data = json.loads(text)
+        data = json.loads(text, parse_constant=lambda word: _refuse(word, name))
     except (ValueError, RecursionError) as exc:
-        where = f" in line {exc.lineno}: {exc.msg}" if isinstance(exc, json.JSONDecodeError) else ""
-        raise InvalidRequest(f"{name} is no JSON{where}.", field="workflow", hint=NOTHING) from None
+        raise InvalidRequest(f"{name} is no JSON: {json_fault(exc)}.", field="workflow", hint=NOTHING) from None
     if not isinstance(data, dict):
-        raise InvalidRequest(f"{name} must be an object with steps.", field="workflow", hint=NOTHING)
+        raise InvalidRequest(
+            f"{name} must be an object with steps.",
+            field="workflow",
+            allowed='{"steps": [{"id": "picture", "kind": "image", "arguments": {"prompt": "a fox"}}]}',
+            hint=NOTHING,
+        )
     return cast("dict[str, Any]", data)
+
+
+def _refuse(word: str, name: str) -> NoReturn:
+    raise InvalidRequest(f"{name} is no JSON: {word} is no number.", field="workflow", hint=NOTHING)
 
 
 def _check_length(data: Mapping[str, Any], name: str) -> None:
@@ -90,18 +110,3 @@ def _check_length(data: Mapping[str, Any], name: str) -> None:
         raise InvalidRequest(
             f"{name} has {count:,} steps.", field="workflow.steps", allowed=f"1 to {MAX_STEPS}", hint=NOTHING
         )
-
-
-def _told(exc: ValidationError, name: str) -> InvalidRequest:
-    """Return the first thing that the models refuse, in our words."""
-    error = exc.errors(include_url=False)[0]
-    place = [part for part in error["loc"] if part != "function-after"]
-    where, last = ".".join(map(str, place)), str(place[-1]) if place else ""
-    if error["type"] == "extra_forbidden":
-        names = Step.model_fields if len(place) == 3 and place[0] == "steps" else Workflow.model_fields
-        what = f"there is no {clip(last)!r} here.{did_you_mean(last, names)}"
-    elif error["type"] == "missing":
-        what = f"{last} is missing."
-    else:
-        what = f"{error['msg']}."
-    return InvalidRequest(f"{name}: {where}: {what}", field=f"workflow.{where}", hint=NOTHING)

@@ -23,6 +23,8 @@ from darkroom.services.runs import RUN
 
 LOCAL = "local"
 WIDTHS = {"job": 20, "made": 11, "kind": 5, "provider": 8, "state": 9, "cost": 9, "prompt": 8}
+WIDE = 120
+"""Columns from which the reason of a failure stands in a column of its own."""
 TOLD = {Delivery.DELIVERED: "green", Delivery.FAILED: "red", Delivery.WAITING: "dim"}
 COLOURS = {State.SUCCEEDED: "green", State.FAILED: "red", State.SUBMIT_UNKNOWN: "red", State.CANCELLED: "dim"}
 AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
@@ -128,21 +130,30 @@ def callbacks(
     elif not found:
         err.print("There is no such callback. A call asks for one with options.callback_url.")
     else:
-        out.print(_told(found))
+        _print_told(found)
     if again is not None and found[0].state is Delivery.FAILED:
         raise SystemExit(EXIT_FAILED)
 
 
-def _told(found: list[Callback]) -> Table:
+def _print_told(found: list[Callback]) -> None:
+    """Print how far callbacks are, and why the last attempt failed: beside them, or below where there is no room."""
+    beside = out.width >= WIDE
+    out.print(_told(found, beside=beside))
+    for item in found if not beside else []:
+        if item.error:
+            out.print(f"{item.subject}: {item.error}", markup=False)
+
+
+def _told(found: list[Callback], *, beside: bool) -> Table:
     table = Table(box=None, pad_edge=False)
-    for column in ("subject", "host", "state", "attempts", "status", "when", "error"):
-        table.add_column(column, no_wrap=column != "error", overflow="fold")
+    for column in ("subject", "host", "state", "tries", "status", "when", *(("why",) if beside else ())):
+        table.add_column(column, no_wrap=column not in ("host", "why"), overflow="fold")
     for item in found:
         when = {Delivery.DELIVERED: item.delivered_at, Delivery.DUE: item.due_at}.get(item.state) or item.created_at
         state = f"[{TOLD.get(item.state, 'yellow')}]{item.state}[/]"
         status = "" if item.status is None else str(item.status)
-        row = (escape(item.host), state, str(item.attempts), status, _moment(when), escape(item.error or ""))
-        table.add_row(item.subject, *row)
+        why = (escape(item.error or ""),) if beside else ()
+        table.add_row(item.subject, escape(item.host), state, str(item.attempts), status, _moment(when), *why)
     return table
 
 

@@ -13,6 +13,7 @@ from pydantic import JsonValue
 from darkroom.cli.console import EXIT_USAGE, fail
 from darkroom.domain.money import parse_usd
 from darkroom.domain.request import clip
+from darkroom.domain.workflow_faults import json_fault
 from darkroom.errors import DarkroomError
 from darkroom.server.views import error_text
 from darkroom.services.caps import Terms
@@ -90,7 +91,7 @@ def _parsed(text: str, where: str, *, toml: bool) -> Any:
     try:
         return tomllib.loads(text) if toml else json.loads(text)
     except (ValueError, RecursionError) as exc:
-        fail(f"{where} is no {'TOML' if toml else 'JSON'}: {exc}.", EXIT_USAGE)
+        fail(f"{where} is no {f'TOML: {exc}' if toml else f'JSON: {json_fault(exc)}'}.", EXIT_USAGE)
 
 
 def terms_of(max_cost: str | None, *, again: bool, dry_run: bool = False) -> Terms:

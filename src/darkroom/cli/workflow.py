@@ -1,8 +1,8 @@
-"""`darkroom workflow list`, `show`, `run` and `check`."""
+"""`darkroom workflow list`, `show`, `run`, `check` and `schema`."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from pydantic import JsonValue
@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from darkroom.app import App
+from darkroom.catalog.workflows import schema as workflow_schema
 from darkroom.cli.agent import start_task
 from darkroom.cli.console import EXIT_USAGE, ask, err, fail, out
 from darkroom.cli.run_options import (
@@ -87,10 +88,16 @@ def show(
     task: Annotated[str, typer.Option(help="A task: what would be read from it, and made for it.")] = "",
     context: Context = None,
     context_file: ContextFile = None,
+    as_source: Annotated[
+        bool, typer.Option("--source", help="Print the whole of it as JSON, to begin one of your own with.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show a workflow's inputs and steps, and what they would make of a task; starts nothing."""
     source, known = workflow_of(workflow), context_of(context, context_file)
+    if as_source:
+        out.print_json(data=ask(lambda app: app.workflows.read(source).model_dump(mode="json", exclude_defaults=True)))
+        return
 
     def work(app: App) -> dict[str, Any]:
         flow = app.workflows.read(source)
@@ -114,7 +121,7 @@ def _view(flow: Workflow, begun: Begun | None, plan: list[Planned]) -> dict[str,
                 "about": item.about,
                 "type": item.type,
                 "required": item.required or None,
-                "default": item.default,
+                "default": item.usual if item.default is not None else None,
                 "choices": list(item.choices),
                 "value": values.get(name),
                 "from": begun.sources[name] if begun else None,
@@ -184,7 +191,8 @@ def _inputs(inputs: list[dict[str, Any]]) -> Table:
     table = _grid(True, False, False)
     for item in inputs:
         usual = "required" if item.get("required") else _said(item.get("default"))
-        choices = f" ({', '.join(item['choices'])})" if item.get("choices") else ""
+        choices = " (a list)" if item["type"] == "list" else ""
+        choices += f" ({', '.join(item['choices'])})" if item.get("choices") else ""
         table.add_row(f"  {item['input']}", escape(usual), f"[dim]{escape(item.get('about', '') + choices)}[/]")
     return table
 
@@ -203,6 +211,8 @@ def _planned_inputs(inputs: list[dict[str, Any]]) -> Table:
 def _said(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(str, cast("list[object]", value)))
     return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -247,3 +257,9 @@ def check(
     asks = f"; asks for {', '.join(needed)}" if needed else ""
     where = "stdin" if str(file) == "-" else file
     out.print(f"{where}: good. {flow.name} has {several(len(flow.steps), 'step')}: {steps}{asks}.", markup=False)
+
+
+@group.command()
+def schema() -> None:
+    """Print the JSON Schema of a workflow's file, for editors and models that write one."""
+    out.print_json(data=workflow_schema())

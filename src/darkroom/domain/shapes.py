@@ -40,7 +40,7 @@ SKILLED = Shape(
     },
 )
 """What a skill step answers; the ideas only where it has a `brainstorm`."""
-_CALLED = {"text": "a text", "number": "a number", "flag": "yes or no", "list": "a list", "table": "a table"}
+CALLED = {"text": "a text", "number": "a number", "flag": "yes or no", "list": "a list", "table": "a table"}
 _TAKES = {"table": ("list",), "bullets": ("list",), "count": ("list",), "round": ("number",)}
 _GIVES = {"count": NUMBER, "round": NUMBER}
 
@@ -71,11 +71,25 @@ def scope_of(workflow: Workflow) -> dict[str, Shape]:
         name: Shape("table", fields={key: TEXT for row in table.rows for key in row if key != "match"})
         for name, table in workflow.tables.items()
     }
+    inputs = {name: TEXTS if item.type == "list" else Shape(item.type) for name, item in workflow.inputs.items()}
     return {
-        "inputs": Shape("table", fields={name: Shape(item.type) for name, item in workflow.inputs.items()}),
+        "task": TEXT,
+        "inputs": Shape("table", fields=inputs),
         "tables": Shape("table", fields=tables),
         "steps": Shape("table", fields=steps),
     }
+
+
+def lists_in(scope: Mapping[str, Shape]) -> list[str]:
+    """Return the references of a scope that are lists and may be gone through, such as `{inputs.shots}`."""
+    roots = {f"{root}.{name}": shape for root in ("inputs", "steps") for name, shape in scope[root].fields.items()}
+    inner = {
+        f"{name}.{key}": item
+        for name, shape in roots.items()
+        if shape.kind == "table"
+        for key, item in shape.fields.items()
+    }
+    return [f"{{{name}}}" for name, shape in (roots | inner).items() if shape.kind == "list"]
 
 
 def text_shape(text: str, scope: Mapping[str, Shape]) -> Shape:
@@ -103,14 +117,12 @@ def infer(value: Expr, scope: Mapping[str, Shape]) -> Shape:
         case Piped():
             given, takes = infer(value.value, scope), _TAKES.get(value.filter, ("text", "number", "flag"))
             if given.kind not in (*takes, "any"):
-                raise InvalidRequest(
-                    f"The filter {value.filter!r} takes {_CALLED[takes[0]]}, not {_CALLED[given.kind]}."
-                )
+                raise InvalidRequest(f"The filter {value.filter!r} takes {CALLED[takes[0]]}, not {CALLED[given.kind]}.")
             return _GIVES.get(value.filter, TEXT)
         case _:
             for side in (infer(value.left, scope), infer(value.right, scope)):
                 if value.sign not in ("==", "!=") and side.kind not in ("number", "any"):
-                    raise InvalidRequest(f"{value.sign!r} takes numbers, not {_CALLED[side.kind]}.")
+                    raise InvalidRequest(f"{value.sign!r} takes numbers, not {CALLED[side.kind]}.")
             return FLAG if value.sign in COMPARISONS else NUMBER
 
 
@@ -130,7 +142,7 @@ def _entry(path: Path, here: Shape, part: int, scope: Mapping[str, Shape]) -> Sh
     if part < 0 and INDEX not in scope:
         raise InvalidRequest(f"{{{path}}} uses [index] outside of a for_each.")
     if here.kind not in ("list", "any"):
-        raise InvalidRequest(f"{{{path}}} takes an entry of what is {_CALLED[here.kind]}, not a list.")
+        raise InvalidRequest(f"{{{path}}} takes an entry of what is {CALLED[here.kind]}, not a list.")
     return here.items or ANY
 
 
@@ -143,7 +155,7 @@ def _field(path: Path, here: Shape, at: int, name: str) -> Shape:
         raise InvalidRequest(f"{{{path}}} stands outside of a for_each, where there is no {name}.")
     before = str(Path(path.parts[:at])) if at else ""
     if here.kind != "table":
-        raise InvalidRequest(f"{{{clip(path)}}}: {before} is {_CALLED[here.kind]} and has no fields.")
+        raise InvalidRequest(f"{{{clip(path)}}}: {before} is {CALLED[here.kind]} and has no fields.")
     near = did_you_mean(name, here.fields)
     what = {"": "nothing is called", "steps": "there is no step", "inputs": "there is no input"}.get(
         before, f"{before} has no field"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, JsonValue, StringConstraints
 from pydantic import Field as Checked
@@ -59,20 +59,28 @@ class Value(_Strict):
 class Input(_Strict):
     """Something that the user decides."""
 
-    type: Literal["text", "number", "flag"] = "text"
+    type: Literal["text", "number", "flag", "list"] = Checked(default="text", description="list: of texts")
     about: str = Checked(default="", max_length=500)
-    default: str | float | bool | None = None
+    default: str | float | bool | tuple[str, ...] | None = None
     required: bool = Checked(default=False, description="true: without it nothing is started")
     reader: str | None = Checked(default=None, description="how it is read from the words of the task")
     choices: tuple[str, ...] = ()
-    least: float | None = Checked(default=None, description="smallest number, or fewest letters")
-    most: float | None = Checked(default=None, description="largest number, or most letters")
+    least: float | None = Checked(default=None, description="smallest number, or fewest entries")
+    most: float | None = Checked(default=None, description="largest number, most letters or most entries")
+
+    @property
+    def usual(self) -> JsonValue:
+        """What it is where nobody says; nothing in a list."""
+        if self.type == "list":
+            return list(cast("tuple[str, ...]", self.default or ()))
+        whole = isinstance(self.default, float) and self.default.is_integer()
+        return int(cast("float", self.default)) if whole else cast("JsonValue", self.default)
 
 
 class Table(_Strict):
     """Rows of words, of which the one that fits a text is chosen."""
 
-    by: str = Checked(max_length=300, description="the text, a template of inputs")
+    by: str = Checked(max_length=300, description="the text, a template of inputs and the task")
     rows: tuple[dict[str, str | tuple[str, ...]], ...] = Checked(
         min_length=1, description="`match`: the words that choose it; the first row without them is the usual one"
     )
@@ -171,7 +179,7 @@ class StepState(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     SKIPPED = "skipped"
-    """Not done, since something that it needs failed."""
+    """Not done, since another step failed."""
     CANCELLED = "cancelled"
 
 
@@ -212,6 +220,8 @@ class Work(_Strict):
     """Everything that a run of a workflow resumes from: what is in `Run.work`."""
 
     workflow: Workflow
+    task: str = ""
+    """The words of whoever started it."""
     inputs: dict[str, JsonValue] = Checked(default_factory=dict[str, JsonValue])
     given: dict[str, dict[str, JsonValue]] = Checked(default_factory=dict[str, dict[str, JsonValue]])
     """By step: fields of its result that the caller gave."""

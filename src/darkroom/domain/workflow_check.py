@@ -1,6 +1,7 @@
 """What must hold of a workflow before anything of it runs."""
 
 import contextlib
+import re
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
@@ -11,40 +12,12 @@ from pydantic import JsonValue
 from darkroom.domain.expressions import INDEX, Path, parse, paths
 from darkroom.domain.names import did_you_mean
 from darkroom.domain.request import clip
-from darkroom.domain.shapes import ANY, NUMBER, Shape, scope_of, shape_of, text_shape
+from darkroom.domain.shapes import ANY, CALLED, NUMBER, Shape, lists_in, scope_of, shape_of, text_shape
 from darkroom.domain.templates import texts
-from darkroom.domain.workflow import JOBS, Step, StepKind, Workflow
+from darkroom.domain.workflow import Step, Table, Value, Workflow
+from darkroom.domain.workflow_inputs import check_inputs
+from darkroom.domain.workflow_kinds import NOTHING, check_kind
 from darkroom.errors import InvalidRequest
-
-IMAGE = ("prompt", "size", "aspect_ratio", "n", "images", "quality", "negative_prompt", "seed", "refine", "options")
-VIDEO = (
-    "prompt", "duration", "aspect_ratio", "resolution", "audio", "n", "images", "scenes", "negative_prompt", "seed",
-    "refine", "options",
-)  # fmt: skip
-ARGUMENTS = {
-    StepKind.IMAGE: IMAGE,
-    StepKind.VIDEO: VIDEO,
-    StepKind.JOIN: ("clips", "prompt", "transition", "fps", "resolution"),
-}
-"""What a step may pass on, by its kind."""
-_NEEDS = {
-    StepKind.AGENT: ("agent", "task"),
-    StepKind.SKILL: ("skill", "task"),
-}
-_ONLY = {
-    "agent": (StepKind.AGENT,),
-    "skill": (StepKind.SKILL,),
-    "task": (StepKind.AGENT, StepKind.SKILL),
-    "context": (StepKind.AGENT, StepKind.SKILL),
-    "brainstorm": (StepKind.SKILL,),
-    "returns": (StepKind.AGENT,),
-    "draft": (StepKind.AGENT,),
-    "share": (StepKind.AGENT,),
-    "model": (StepKind.IMAGE, StepKind.VIDEO),
-    "provider": (StepKind.IMAGE, StepKind.VIDEO),
-    "arguments": tuple(JOBS),
-}
-NOTHING = "Nothing was started."
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +40,22 @@ def check(workflow: Workflow) -> list[str]:
     ids = [step.id for step in workflow.steps]
     twice = next((name for name in ids if ids.count(name) > 1), None)
     if twice:
-        raise InvalidRequest(f"Two steps are called {twice!r}.", field="workflow.steps", hint=NOTHING)
+        raise InvalidRequest(
+            f"Two steps are called {twice!r}.", field="workflow.steps", hint=f"{NOTHING} Give each an id of its own."
+        )
+    check_inputs(workflow)
     for step in workflow.steps:
-        _check_kind(step)
+        check_kind(step)
+        _check_values(step.returns, f"steps.{step.id}.returns")
+        for place, text in _texts(step):
+            with _at(f"workflow.steps.{step.id}.{place}"):
+                parse(text)
     order = sorted_steps(workflow)
     scope = scope_of(workflow)
     for name, table in workflow.tables.items():
+        _check_rows(f"tables.{name}", table)
         with _at(f"workflow.tables.{name}.by"):
-            text_shape(table.by, {"inputs": scope["inputs"]})
+            text_shape(table.by, {root: scope[root] for root in ("task", "inputs")})
     for step in workflow.steps:
         _check_step(step, scope)
     for place, text in texts(cast("JsonValue", workflow.output.model_dump(mode="json"))):
@@ -92,9 +73,7 @@ def sorted_steps(workflow: Workflow) -> list[str]:
     sorter: TopologicalSorter[str] = TopologicalSorter()
     for step in workflow.steps:
         sorter.add(step.id)
-        with _at(f"workflow.steps.{step.id}"):
-            wanted = needs(step, workflow)
-        for need in wanted:
+        for need in needs(step, workflow):
             if need.step not in workflow.by_id:
                 near = did_you_mean(need.step, workflow.by_id)
                 raise InvalidRequest(
@@ -150,43 +129,11 @@ def _texts(step: Step) -> Iterator[tuple[str, str]]:
         yield "share.of", step.share.of
 
 
-def _check_kind(step: Step) -> None:
-    field = f"workflow.steps.{step.id}"
-    for name in _NEEDS.get(step.kind, ()):
-        if not getattr(step, name):
-            raise InvalidRequest(
-                f"Step {step.id!r} is of kind {step.kind} and has no {name}.", field=field, hint=NOTHING
-            )
-    for name, kinds in _ONLY.items():
-        if getattr(step, name) and step.kind not in kinds:
-            raise InvalidRequest(
-                f"Step {step.id!r} is of kind {step.kind}, which has no {name}.",
-                field=f"{field}.{name}",
-                allowed=sorted(name for name, kinds in _ONLY.items() if step.kind in kinds),
-                hint=NOTHING,
-            )
-    allowed = ARGUMENTS.get(step.kind, ())
-    for name in step.arguments:
-        if name not in allowed:
-            raise InvalidRequest(
-                f"Step {step.id!r} has an argument {clip(name)!r}, which {step.kind} steps do not take."
-                f"{did_you_mean(name, allowed)}",
-                field=f"{field}.arguments",
-                allowed=allowed,
-                hint=NOTHING,
-            )
-    wanted = {StepKind.IMAGE: "prompt", StepKind.VIDEO: "prompt", StepKind.JOIN: "clips"}.get(step.kind)
-    if wanted and wanted not in step.arguments and not (step.kind is StepKind.VIDEO and "scenes" in step.arguments):
-        raise InvalidRequest(f"Step {step.id!r} has no argument {wanted!r}.", field=f"{field}.arguments", hint=NOTHING)
-
-
 def _check_step(step: Step, scope: Mapping[str, Shape]) -> None:
     field, inner = f"workflow.steps.{step.id}", dict(scope)
     if step.for_each is not None:
         with _at(f"{field}.for_each"):
-            each = text_shape(step.for_each, scope)
-            if each.kind not in ("list", "any"):
-                raise InvalidRequest(f"{step.for_each} is no list.")
+            each = _list_of(step.for_each, scope, step.id)
         inner |= {"item": each.items or ANY, INDEX: NUMBER}
     for place, text in _texts(step):
         if place != "for_each" and not place.startswith("draft"):
@@ -197,12 +144,52 @@ def _check_step(step: Step, scope: Mapping[str, Shape]) -> None:
     _check_answer(step, field)
 
 
+def _list_of(text: str, scope: Mapping[str, Shape], step_id: str) -> Shape:
+    """Return the shape of a list that is gone through."""
+    each = text_shape(text, scope)
+    if each.kind not in ("list", "any"):
+        own = re.compile(rf"\{{steps\.{step_id}\b")
+        raise InvalidRequest(
+            f"{clip(text)!r} is {CALLED[each.kind]}, not a list.",
+            allowed=[name for name in lists_in(scope) if not own.match(name)][:40] or None,
+            hint=f"{NOTHING} Lists are inputs of type list, lists that agent steps return, and steps with a for_each.",
+        )
+    return each
+
+
+def _check_values(values: Mapping[str, Value], place: str) -> None:
+    """Check that only lists have `items`."""
+    for name, value in values.items():
+        if "items" in value.model_fields_set and value.type != "list":
+            raise InvalidRequest(
+                f"{place}.{name} has items, and its type is {value.type}.",
+                field=f"workflow.{place}.{name}.type",
+                allowed="list",
+                hint=NOTHING,
+            )
+        if isinstance(value.items, dict):
+            _check_values(value.items, f"{place}.{name}.items")
+
+
+def _check_rows(place: str, table: Table) -> None:
+    """Check that `match` alone is a list of words."""
+    for at, row in enumerate(table.rows):
+        for name, value in row.items():
+            if (name == "match") is isinstance(value, str):
+                allowed = 'a list of words: ["coffee", "tea"]' if name == "match" else "a text"
+                what = "a text" if isinstance(value, str) else "a list"
+                raise InvalidRequest(
+                    f"{place}.rows[{at}].{clip(name)} is {what}.",
+                    field=f"workflow.{place}.rows",
+                    allowed=allowed,
+                    hint=f"{NOTHING} Only match is a list.",
+                )
+
+
 def _check_draft(field: str, value: JsonValue, scope: Mapping[str, Shape]) -> None:
     if isinstance(value, dict) and {"each", "make"} <= value.keys():
         with _at(f"{field}.each"):
-            each = text_shape(str(value["each"]), scope)
-            if each.kind not in ("list", "any"):
-                raise InvalidRequest(f"{value['each']} is no list.")
+            each = _list_of(str(value["each"]), scope, field.split(".")[2])
         _check_draft(f"{field}.make", value["make"], {**scope, "item": each.items or ANY, INDEX: NUMBER})
     elif isinstance(value, list | dict):
         for name, item in enumerate(value) if isinstance(value, list) else value.items():

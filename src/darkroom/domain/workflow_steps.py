@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from darkroom.domain.expressions import INDEX
 from darkroom.domain.templates import fill, fill_text, said
-from darkroom.domain.workflow import JOBS, MAX_ITEMS, Step, StepKind, StepState, Table, Unit, Work, Workflow
+from darkroom.domain.workflow import JOBS, MAX_ITEMS, Step, StepKind, StepState, Table, Unit, Work
 from darkroom.domain.workflow_check import Need, lists_of, needs
 from darkroom.errors import DarkroomError, InvalidRequest
 
@@ -33,25 +33,32 @@ def key_of(run_id: str, ready: Ready, attempt: int) -> str:
 
 
 def go_on(work: Work, now: int) -> Work:
-    """Return the work with its lists counted, and skipped what can never start; `now` in milliseconds."""
+    """Return the work with the lists counted that are known by now; `now` in milliseconds."""
     lists, steps = dict(work.lists), dict(work.steps)
     for step in work.workflow.steps:  # in their own order, so that a chain may take several rounds; callers loop
         here = work.model_copy(update={"lists": lists, "steps": steps})
         if step.for_each and step.id not in lists and not here.unit(step.id).over:
             _count(here, step, lists, steps, now)
-        wanted = needs(step, work.workflow)
-        for ready in _open(here.model_copy(update={"lists": lists, "steps": steps}), step):
-            if _stands(here, wanted, ready.index) == "never":
-                steps[ready.key] = Unit(
-                    state=StepState.SKIPPED, ended_at=now, message="Skipped: a step that it needs failed."
-                )
     done = work.model_copy(update={"lists": lists, "steps": steps})
     return done if done == work else go_on(done, now)
 
 
+def given_up(work: Work, wrong: Ready, now: int) -> Work:
+    """Return the work with everything skipped that has not begun, since a step has failed that may not.
+
+    What the run is for cannot be made any more, so nothing further is paid for; what is under way is left to end.
+    """
+    why, steps = f"Not started, since step {wrong.key} failed.", dict(work.steps)
+    for ready in [ready for step in work.workflow.steps for ready in _open(work, step)]:
+        unit = work.unit(ready.key)
+        told = f"{unit.message} {why.replace('started', 'tried again')}" if unit.message else why
+        steps[ready.key] = unit.model_copy(update={"state": StepState.SKIPPED, "ended_at": now, "message": told})
+    return work.model_copy(update={"steps": steps})
+
+
 def _count(work: Work, step: Step, lists: dict[str, int], steps: dict[str, Unit], now: int) -> None:
     """Note how many items a step has, once what it goes through is known."""
-    if any(_ended(work, Need(name), None) != "yes" for name in lists_of(step)):
+    if not all(_ended(work, Need(name), None) for name in lists_of(step)):
         return
     rows = fill_text(step.for_each or "", scope_at(work, step))
     found = cast("list[JsonValue]", rows) if isinstance(rows, list) else []
@@ -70,7 +77,7 @@ def ready_in(work: Work) -> list[Ready]:
     for step in work.workflow.steps:
         if step.for_each is None or step.id in work.lists:
             wanted = needs(step, work.workflow)
-            found += [ready for ready in _open(work, step) if _stands(work, wanted, ready.index) == "yes"]
+            found += [ready for ready in _open(work, step) if all(_ended(work, need, ready.index) for need in wanted)]
     return found
 
 
@@ -95,12 +102,8 @@ def _items(work: Work, step: Step) -> list[Ready]:
     return [Ready(key, step, index) for index, key in enumerate(work.keys(step.id))]
 
 
-def _stands(work: Work, wanted: list[Need], index: int | None) -> Literal["yes", "wait", "never"]:
-    answers = {_ended(work, need, index) for need in wanted}
-    return "never" if "never" in answers else "wait" if "wait" in answers else "yes"
-
-
-def _ended(work: Work, need: Need, index: int | None) -> Literal["yes", "wait", "never"]:
+def _ended(work: Work, need: Need, index: int | None) -> bool:
+    """Return whether a step is done, or was optional and has failed."""
     step = work.workflow.step(need.step)
     if step.for_each and step.id not in work.lists:
         units = [work.unit(step.id)]
@@ -108,9 +111,7 @@ def _ended(work: Work, need: Need, index: int | None) -> Literal["yes", "wait", 
         units = [work.unit(f"{step.id}[{index}]")]
     else:
         units = work.units(step.id)
-    if not step.optional and any(unit.over and unit.state is not StepState.SUCCEEDED for unit in units):
-        return "never"
-    return "yes" if all(unit.over for unit in units) else "wait"
+    return all(unit.over and (step.optional or unit.state is StepState.SUCCEEDED) for unit in units)
 
 
 def over(work: Work) -> bool:
@@ -146,16 +147,17 @@ def scope_at(work: Work, step: Step | None = None, index: int | None = None) -> 
             continue
         outputs = [cast("JsonValue", unit.output) for unit in work.units(other.id)]
         steps[other.id] = outputs if other.for_each else outputs[0]
-    scope: dict[str, Any] = {"inputs": work.inputs, "tables": chosen(work.workflow, work.inputs), "steps": steps}
+    scope: dict[str, Any] = {"task": work.task, "inputs": work.inputs, "tables": chosen(work), "steps": steps}
     if step is not None and index is not None:
         rows = fill_text(step.for_each or "", scope)
         scope |= {"item": cast("list[JsonValue]", rows)[index], INDEX: index}
     return scope
 
 
-def chosen(workflow: Workflow, inputs: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+def chosen(work: Work) -> dict[str, JsonValue]:
     """Return the row of each table that fits best: the longest word found, else the first row without words."""
-    return {name: _row(table, said(fill_text(table.by, {"inputs": inputs}))) for name, table in workflow.tables.items()}
+    scope = {"task": work.task, "inputs": work.inputs}
+    return {name: _row(table, said(fill_text(table.by, scope))) for name, table in work.workflow.tables.items()}
 
 
 def _row(table: Table, text: str) -> JsonValue:
@@ -240,17 +242,24 @@ def given_files(work: Work, ready: Ready) -> list[str]:
 
 
 def finished(work: Work) -> dict[str, JsonValue]:
-    """Return what finished steps have made, in the form in which a context can give it to another run."""
+    """Return what finished steps have made, in the form in which a context can give it to another run.
+
+    What the caller gave for steps that were not reached is among it.
+    """
     found: dict[str, JsonValue] = {}
     for step in work.workflow.steps:
-        outputs = [unit.output for unit in work.units(step.id)]
-        if step.kind is StepKind.AGENT and not step.for_each and outputs[0]:
-            found[step.id] = outputs[0]
-        elif step.kind in JOBS and any(outputs):
-            several = step.for_each is not None
-            found[step.id] = (
-                [output["output"] if output else None for output in outputs]
-                if several
-                else cast("dict[str, JsonValue]", outputs[0])["outputs"]
-            )
+        if step.kind is StepKind.AGENT and not step.for_each:
+            answer = work.unit(step.id).output or work.given.get(step.id)
+            if answer:
+                found[step.id] = answer
+        elif step.kind in JOBS:
+            files = [_files_of(work, ready) for ready in _items(work, step)]
+            if any(files):
+                several = step.for_each is not None
+                found[step.id] = [names[0] if names else None for names in files] if several else list(files[0])
     return found
+
+
+def _files_of(work: Work, ready: Ready) -> list[str]:
+    output = work.unit(ready.key).output
+    return [said(name) for name in cast("list[JsonValue]", output["outputs"])] if output else given_files(work, ready)

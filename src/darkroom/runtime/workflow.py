@@ -24,6 +24,7 @@ from darkroom.domain.workflow_steps import (
     finished,
     generation,
     given_files,
+    given_up,
     go_on,
     kept,
     key_of,
@@ -121,9 +122,10 @@ class Workflows:
             stopped = await self._stopped(here, work, owner)
             if stopped is not None:
                 return stopped[0]
-            work = go_on(await self._look(here, work), self._clock.now())
-            work, actions = await self._start(here, work)
-            work = go_on(work, self._clock.now())
+            work, found = await self._go_on(here, await self._look(here, work))
+            work, begun = await self._start(here, work)
+            work, rest = await self._go_on(here, work)
+            actions = [*found, *begun, *rest]
             if not ready_in(work):
                 return await self._runs.save(here, owner, self._end(work, actions))
             saved = await self._runs.save(
@@ -161,10 +163,8 @@ class Workflows:
         """Return what was started, also what a process that ended then has not noted."""
         found = [cast("str", work.unit(ready.key).id) for ready in running_in(work)]
         for ready in ready_in(go_on(work, self._clock.now())):
-            if ready.step.kind is not StepKind.SKILL:
-                key = key_of(run.id, ready, work.unit(ready.key).attempt + 1)
-                name = await self._starts.started(run, "job" if ready.step.kind in JOBS else "run", key)
-                found += [name] if name else []
+            name = await self._begun(run, ready, work.unit(ready.key).attempt + 1)
+            found += [name] if name else []
         return found
 
     async def _look(self, run: Run, work: Work) -> Work:
@@ -209,8 +209,36 @@ class Workflows:
         asks = f"Run {name} asks: {child.question.text}" if child.question else f"Run {name} is {child.state}."
         return unit.model_copy(update={"message": asks})
 
+    async def _go_on(self, run: Run, work: Work) -> tuple[Work, list[Action]]:
+        """Return the work with its lists counted, and after a failure nothing left to start.
+
+        What a process that ended then had started and not noted is noted first, so that it is waited for and kept.
+        """
+        now = self._clock.now()
+        work, actions = go_on(work, now), list[Action]()
+        wrong = failures(work)
+        if not wrong:
+            return work, actions
+        steps = dict(work.steps)
+        for ready in ready_in(work):
+            attempt = work.unit(ready.key).attempt + 1
+            name = await self._begun(run, ready, attempt)
+            if name is not None:
+                steps[ready.key] = _running(
+                    Unit(attempt=attempt, started_at=now, earlier=work.unit(ready.key).earlier), ready, name
+                )
+                actions.append(_action(run, ready, steps[ready.key]))
+        return given_up(work.model_copy(update={"steps": steps}), wrong[0], now), actions
+
+    async def _begun(self, run: Run, ready: Ready, attempt: int) -> str | None:
+        """Return the id of what was started for a step, if anything was."""
+        if ready.step.kind is StepKind.SKILL:
+            return None
+        kind = "job" if ready.step.kind in JOBS else "run"
+        return await self._starts.started(run, kind, key_of(run.id, ready, attempt))
+
     async def _start(self, run: Run, work: Work) -> tuple[Work, list[Action]]:
-        """Start everything that is ready; return the work with it, and what was started."""
+        """Start everything that is ready, up to a failure; return the work with it, and what was started."""
         steps, actions = dict(work.steps), list[Action]()
         for ready in ready_in(work):
             unit, now = work.unit(ready.key), self._clock.now()
@@ -224,7 +252,9 @@ class Workflows:
                 unit = _again(ready, unit, exc.to_dict(), self._clock.now())
             steps[ready.key] = unit
             if unit.state is StepState.RUNNING:
-                actions.append(Action(tool=_TOOLS[ready.step.kind], job_id=unit.job_id, run_id=unit.run_id, key=key))
+                actions.append(_action(run, ready, unit))
+            if unit.state is StepState.FAILED and not ready.step.optional:
+                break
         return work.model_copy(update={"steps": steps}), actions
 
     async def _begin(self, run: Run, work: Work, ready: Ready, unit: Unit, key: str) -> Unit:
@@ -236,7 +266,7 @@ class Workflows:
                 return made(unit, files, self._clock.now()).model_copy(update={"message": "As given."})
             tool, arguments = generation(work, ready)
             name = await self._starts.job(run, tool, arguments, key, cost)
-            return unit.model_copy(update={"state": StepState.RUNNING, "job_id": name, "run_id": None})
+            return _running(unit, ready, name)
         scope = scope_at(work, step, ready.index)
         task = said(fill_text(step.task or "", scope))
         context = {**run.context, **cast("dict[str, JsonValue]", fill(step.context, scope))}
@@ -255,7 +285,7 @@ class Workflows:
                 unit, answer, self._clock.now(), "As given." if known else "A draft, without a language model."
             )
         name = await self._starts.agent(run, step.agent or "", task, context, json_schema(step), key, cost)
-        return unit.model_copy(update={"state": StepState.RUNNING, "run_id": name, "job_id": None})
+        return _running(unit, ready, name)
 
     def _end(self, work: Work, actions: Sequence[Action]) -> RunChange:
         """Return what to save when nothing can be started now: the result, the error, or what is waited for."""
@@ -294,6 +324,18 @@ def _ended(
         data=data,
         error=error,
     )
+
+
+def _running(unit: Unit, ready: Ready, name: str) -> Unit:
+    """Return a unit that waits for a job or run."""
+    job = ready.step.kind in JOBS
+    ids = {"job_id": name if job else None, "run_id": None if job else name}
+    return unit.model_copy(update={"state": StepState.RUNNING, **ids})
+
+
+def _action(run: Run, ready: Ready, unit: Unit) -> Action:
+    key = key_of(run.id, ready, unit.attempt)
+    return Action(tool=_TOOLS[ready.step.kind], job_id=unit.job_id, run_id=unit.run_id, key=key)
 
 
 def _outputs(job: Job) -> list[str]:
@@ -348,7 +390,8 @@ def _error(work: Work, wrong: Ready) -> dict[str, Any]:
 
 def _kept(work: Work) -> str:
     files = kept(work)
-    told = f"Kept: {len(files)} files of the other steps ({', '.join(files[:5])})." if files else "No file was made."
+    count = f"{len(files)} file{'' if len(files) == 1 else 's'}"
+    told = f"Kept: {count} of the other steps ({', '.join(files[:5])})." if files else "No file was made."
     if finished(work):
         told += " Start it again with data.steps of this run as its context: what is finished is taken as given."
     return told

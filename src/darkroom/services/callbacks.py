@@ -19,6 +19,8 @@ from darkroom.settings import PREFIX, Settings
 NOTHING = "Nothing was stored or sent."
 MAX_ID = 200
 """Characters of an invocation id."""
+MAX_HOSTS = 20
+"""Listed hosts that a refusal names."""
 EXAMPLE = "https://hooks.example.com/jobs/1"
 
 
@@ -64,26 +66,28 @@ def wished(url: JsonValue, invocation_id: JsonValue, settings: Settings, *, wher
     named = _name(invocation_id, f"{where}invocation_id")
     if not settings.callback_hosts:
         raise NotConfigured(
-            f"{field} cannot be used: no host is listed that callbacks may go to.",
+            f"{field} cannot be used: no host is listed that callbacks may go to, {PREFIX}CALLBACK_HOSTS is empty.",
             field=field,
-            hint=f"{NOTHING} Have the host listed in {PREFIX}CALLBACK_HOSTS (such as hooks.example.com, or "
-            "127.0.0.1:8000), or leave the callback out and use check_job.",
+            hint=f"{NOTHING} Set {PREFIX}CALLBACK_HOSTS=hooks.example.com (or 127.0.0.1:8000; several with commas) "
+            "where darkroom is started, or leave the callback out and use check_job.",
         )
     listing = Listing(settings.callback_hosts)
     try:
         listing.place(url.strip())
     except Unlisted as exc:
-        near = did_you_mean(exc.host, listing.entries)
+        near = did_you_mean(exc.host, [entry for entry in listing.entries if "*" not in entry], alike=VERY_ALIKE)
         raise InvalidRequest(
             f"{field} {exc}.{near}",
             field=field,
-            hint=f"{NOTHING} Only the hosts of {PREFIX}CALLBACK_HOSTS are called.",
+            allowed=[*listing.entries[:MAX_HOSTS]],
+            hint=f"{NOTHING} Those are the hosts of {PREFIX}CALLBACK_HOSTS; add this one where darkroom is started, or "
+            "leave the callback out and use check_job.",
         ) from exc
     except Unsafe as exc:
         raise InvalidRequest(
             f"{field} {exc}.",
             field=field,
-            allowed=f"an https address at a host of {PREFIX}CALLBACK_HOSTS, such as {EXAMPLE}",
+            allowed=f"an https address at a host of {PREFIX}CALLBACK_HOSTS: {', '.join(listing.entries[:MAX_HOSTS])}",
             hint=f"{NOTHING} http:// is for listed hosts of this machine alone.",
         ) from exc
     return Wish(url.strip(), named)

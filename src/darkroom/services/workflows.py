@@ -14,7 +14,9 @@ from darkroom.domain.task_words import READERS
 from darkroom.domain.templates import fill, fill_text, said
 from darkroom.domain.workflow import JOBS, Input, Step, StepKind, StepState, Unit, Work, Workflow
 from darkroom.domain.workflow_answers import drafted, given_in, is_given
-from darkroom.domain.workflow_check import NOTHING, needs, sorted_steps
+from darkroom.domain.workflow_check import needs, sorted_steps
+from darkroom.domain.workflow_inputs import listed
+from darkroom.domain.workflow_kinds import NOTHING
 from darkroom.domain.workflow_steps import Ready, Tool, generation, given_files, go_on, made, ready_in, scope_at
 from darkroom.errors import InvalidRequest, NotConfigured, UnexpectedAnswer
 from darkroom.services.agents import AgentCatalogue
@@ -145,7 +147,7 @@ class WorkflowLibrary:
                     f"Step {step.id!r} needs a language model, and none is configured.",
                     hint=f"{NOTHING} Set a provider's key, or give the step's result as context.{step.id}.",
                 )
-        return Begun(Work(workflow=flow, inputs=inputs, given=given).dump(), sources)
+        return Begun(Work(workflow=flow, task=task, inputs=inputs, given=given).dump(), sources)
 
     def plan(self, work: Mapping[str, Any], *, thinks: bool) -> list[Planned]:
         """Return what a run would do, step by step, as far as it can be known before; nothing is started."""
@@ -226,9 +228,9 @@ def read_input(name: str, item: Input, task: str, context: Mapping[str, JsonValu
         raise InvalidRequest(
             f"The task does not say {name}{about}.",
             field=f"context.{name}",
-            hint=f"{NOTHING} Say it in the task, or give context={{'{name}': ...}}.",
+            hint=f"{NOTHING} {'Say it in the task, or give' if item.reader else 'Give'} context={{'{name}': ...}}.",
         )
-    return item.default, "default"
+    return item.usual, "default"
 
 
 def _checked(name: str, item: Input, value: JsonValue) -> JsonValue:
@@ -243,6 +245,8 @@ def _checked(name: str, item: Input, value: JsonValue) -> JsonValue:
         return flag
     if item.type == "number":
         return _number(name, item, value)
+    if item.type == "list":
+        return listed(name, item, value)
     text = said(value).strip()
     if item.choices and text not in item.choices:
         near = did_you_mean(text, item.choices)
