@@ -355,13 +355,6 @@ async def test_a_cancelled_run_stops_what_it_started_and_keeps_what_is_done() ->
     assert [world.state(key) for key in ("frames[0]", "frames[1]", "film")] == ["succeeded", "cancelled", "cancelled"]
 
 
-async def test_a_run_that_was_cancelled_unattended_can_be_stopped_afterwards() -> None:
-    world = World(flow())
-    await world.think()
-    await world.engine.stop(world.run)
-    assert world.cancelled == ["job_run_1/frames[0]/1", "job_run_1/frames[1]/1"]
-
-
 async def test_a_run_past_its_deadline_fails_and_stops() -> None:
     world = World(flow(), deadline_at=0)
     run = await world.think()

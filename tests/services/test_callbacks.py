@@ -9,7 +9,7 @@ from pydantic import JsonValue, SecretStr
 from darkroom.domain.run import Delivery
 from darkroom.errors import InvalidRequest, NotConfigured, UnknownJob
 from darkroom.events import Bus
-from darkroom.services.callbacks import CallbackBook, callback_of, wished
+from darkroom.services.callbacks import CallbackBook, wished
 from darkroom.settings import Settings
 from factories import JOB_ID, NOW, FakeClock, job_id
 from helpers_callbacks import MemoryOutbox, make_callback
@@ -32,7 +32,7 @@ LISTED = hosts("hooks.example.com", "*.example.org", "127.0.0.1:8000")
     ("invocation_id", "kept"), [("inv-123", "inv-123"), (" 7 ", "7"), (7, "7"), (None, ""), ("\u00fc 1", "\u00fc 1")]
 )
 def test_a_callback_is_made_for_the_job_or_run(invocation_id: JsonValue, kept: str) -> None:
-    made = callback_of(f" {HOOK} ", invocation_id, LISTED, "run_1", "ann", NOW)
+    made = wished(f" {HOOK} ", invocation_id, LISTED).callback("run_1", "ann", NOW)
     assert (made.subject, made.principal, made.url, made.created_at) == ("run_1", "ann", HOOK, NOW)
     assert (made.invocation_id, made.state, made.body, made.attempts) == (kept, Delivery.WAITING, None, 0)
 

@@ -135,10 +135,6 @@ class Workflows:
                 return None
             here = saved
 
-    async def stop(self, run: Run) -> None:
-        """Ask to stop everything that a run has started; for one that was cancelled while nobody advanced it."""
-        await self._starts.cancel(run, await self._started(run, Work.model_validate(run.work)))
-
     async def _stopped(self, run: Run, work: Work, owner: str) -> tuple[Run | None] | None:
         """End a run that is to be cancelled, or past its deadline; None when it is neither."""
         now = self._clock.now()

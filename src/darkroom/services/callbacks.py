@@ -38,13 +38,6 @@ class Wish:
         )
 
 
-def callback_of(
-    url: JsonValue, invocation_id: JsonValue, settings: Settings, subject: str, principal: str, now: int
-) -> Callback:
-    """Return the callback of a job or run that is about to be stored; arguments and errors as of `wished`."""
-    return wished(url, invocation_id, settings).callback(subject, principal, now)
-
-
 def wished(url: JsonValue, invocation_id: JsonValue, settings: Settings, *, where: str = "") -> Wish:
     """Return what a caller asks for, where it may be: an https address at a host that the settings list.
 
