@@ -7,7 +7,8 @@ import pytest
 from darkroom.catalog.workflows import workflows
 from darkroom.domain.workflow import Input, Work
 from darkroom.errors import InvalidRequest, NotConfigured
-from darkroom.services.workflows import WorkflowLibrary, read_input
+from darkroom.services.inputs import read_input
+from darkroom.services.workflows import WorkflowLibrary
 from helpers_flow import CLIPS, FILM, FRAMES, INPUTS, OUTPUT, SCRIPT, image
 from helpers_knowledge import agent_catalogue, skill_library
 

@@ -213,6 +213,8 @@ class Work(_Strict):
 
     workflow: Workflow
     inputs: dict[str, JsonValue] = Checked(default_factory=dict[str, JsonValue])
+    sources: dict[str, str] = Checked(default_factory=dict[str, str])
+    """By input: `context`, `task` or `default`."""
     given: dict[str, dict[str, JsonValue]] = Checked(default_factory=dict[str, dict[str, JsonValue]])
     """By step: fields of its result that the caller gave."""
     lists: dict[str, int] = Checked(default_factory=dict[str, int])

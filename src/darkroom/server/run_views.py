@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from darkroom.domain.assumed import assumed_in
 from darkroom.domain.job import Job, LedgerRow
 from darkroom.domain.money import json_usd, show_usd
 from darkroom.domain.request import clip
@@ -54,6 +55,7 @@ def run_view(run: Run, *, now: int, cost: RunCost | None = None, jobs: Sequence[
             "output": clip(run.output, SHOWN) if run.output else None,
             "data": run.data if run.data and len(json.dumps(run.data, default=str)) <= DATA else None,
             "inputs": without_none(run.work.get("inputs") or {}) if run.kind is RunKind.WORKFLOW else None,
+            "assumed": assumed_in(run.work) or None if run.kind is RunKind.WORKFLOW else None,
             "brief": run.brief,
             "steps": [without_none({key: row.get(key) for key in ("step", "kind", "status")}) for row in steps],
             "actions": [
