@@ -9,6 +9,8 @@ from typing import cast
 
 from darkroom.domain.reading import Found
 
+MOST = 2_000
+"""Letters of a task that are read: what is made is said at the beginning, and the rest is material."""
 PLATFORMS = {
     "instagram": "Instagram",
     "insta": "Instagram",
@@ -27,6 +29,12 @@ _STYLE = re.compile(
 QUOTED = re.compile(
     r"""(?:(?<!\w)'|["\u201c\u201e\u2018\u00ab])([^"'\u201d\u201c\u2019\u00bb]{1,60})(?:["\u201d\u201c\u2019\u00bb]|'(?!\w))"""
 )
+
+
+def opening(text: str) -> str:
+    """Return the part of a task that is read, with single spaces and line breaks."""
+    return re.sub(r" ?\n[ \n]*", "\n", re.sub(r"[^\S\n]+", " ", text[: 2 * MOST]))[:MOST]
+
 
 # ---------------------------------------------------------------------- days
 
@@ -65,7 +73,7 @@ def read_date(text: str) -> str | None:
 
     None where it names none, or several of which none follows a word such as `launch`.
     """
-    found = find_dates(text)
+    found = find_dates(opening(text))
     days = {one.value: one for one in found}
     if len(days) > 1:
         days = {one.value: one for one in found if _LAUNCHED.search(text[: one.start])}
@@ -101,7 +109,7 @@ def find_offers(text: str) -> list[Found[str]]:
 
 def read_offer(text: str) -> str | None:
     """Return what buyers get besides: `20 % off in the first week`; several are joined by `and`."""
-    found = [one.value for one in find_offers(text)]
+    found = [one.value for one in find_offers(opening(text))]
     return " and ".join(dict.fromkeys(found))[:120] or None
 
 
@@ -141,7 +149,7 @@ def find_closings(text: str) -> list[Found[str]]:
 
 def read_closing(text: str) -> str | None:
     """Return the words with which something is to end: behind `ending with`, `call to action:` and the like."""
-    found = find_closings(text)
+    found = find_closings(opening(text))
     return found[0].value if found else None
 
 
@@ -155,7 +163,7 @@ def find_platforms(text: str) -> list[Found[str]]:
 
 def read_platform(text: str) -> str | None:
     """Return the platform that a task names first, as it spells itself."""
-    found = find_platforms(text)
+    found = find_platforms(opening(text))
     return found[0].value if found else None
 
 
@@ -166,7 +174,7 @@ def find_styles(text: str) -> list[Found[str]]:
 
 def read_style(text: str) -> str | None:
     """Return the style, look or mood that a task asks for."""
-    found = find_styles(text)
+    found = find_styles(opening(text))
     return found[0].value if found else None
 
 
@@ -193,6 +201,7 @@ _FOREIGN_SCRIPT = re.compile(r"[\u0370-\u1fff\u3040-\u9fff\uac00-\ud7af]")
 
 def is_english(text: str) -> bool:
     """Return whether the small words of a text are English ones, or none of another language that we know."""
+    text = opening(text)
     letters = re.findall(r"[^\W\d_]", text)
     if sum(1 for letter in letters if _FOREIGN_SCRIPT.match(letter)) * 3 > len(letters):
         return False
@@ -204,7 +213,7 @@ def is_english(text: str) -> bool:
 def _unquoted(text: str) -> str:
     """Return a text without quotes and names, which may be of any language."""
     return re.sub(
-        r"(?<=\S\s)\b[A-Z]\w+(?:\s+(?:de|la|le|du|del|di|van|von|y|e)\s+[A-Z]\w+)+", " ", QUOTED.sub(" ", text)
+        r"(?<=\S\s)\b[A-Z]\w+(?:\s+(?:(?:de|la|le|du|del|di|van|von|y|e)\s+){1,2}[A-Z]\w+)+", " ", QUOTED.sub(" ", text)
     )
 
 

@@ -69,7 +69,7 @@ VAGUE = re.compile(
 """Words in whose company a few words without a verb are no thing."""
 EMPTY = re.compile(r"\b(?:name|business|company|products?|services?|start-?up|project|client|shop|store)\b", re.I)
 """Words that alone say of no thing what it is."""
-WORD = r"[A-Z\u00c0-\u00de0-9][\w&'\u2019.-]*\w|[A-Z\u00c0-\u00de0-9]"
+WORD = r"(?<!\w)[A-Z\u00c0-\u00de0-9](?:[\w&'\u2019.-]{0,40}\w)?(?!\w)"
 PROPER = rf"(?:{WORD})(?:\s+(?:(?:&|\+|and|of|the|de|la|du|von|van)\s+){{0,2}}(?:{WORD})){{0,3}}"
 WHERE = r"(?:\s+(?:in|from|near|at)\s+[^\n.,;:!?()\u2013\u2014]{2,40}?)?"
 CALLED = r"\b(?:called|named|(?<!my )(?<!My )(?:brand )?name\s*(?:is|:)|(?:is|are)\s+called|under the name)\s+"

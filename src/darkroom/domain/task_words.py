@@ -16,6 +16,7 @@ from darkroom.domain.task_facts import (
     find_offers,
     find_styles,
     is_english,
+    opening,
     read_closing,
     read_date,
     read_offer,
@@ -84,8 +85,8 @@ def read_name(text: str) -> str | None:
 
 @lru_cache(maxsize=64)
 def _read(text: str) -> Read:
-    closings = find_closings(text)
-    text = blanked(text, closings)
+    text = opening(text)
+    text = blanked(text, find_closings(text))
     if not is_english(text):
         quoted = QUOTED.search(text)
         return Read(name=quoted[1].strip() if quoted else None)
@@ -145,6 +146,7 @@ def _candidates(marked: str) -> Iterator[tuple[str, str, str]]:
         rf"{MARK}\s*\((?!(?:price|for|in|from|with|on|by|the)\b)(?=([a-z][^()\d]+)\))",
         rf"{MARK}\s+(?:is|are)\s+{ARTICLE}(?={PHRASE})",
         rf"(?:^|[.!?,:;\n]\s*|\s){ARTICLE}(?=\s+{_FEW}(?:is\s+|are\s+)?(?:called|named|under the name)\s+{MARK})",
+        rf"(?:^|[.!?]\s*)(?={_FEW}(?:called|named|under the name)\s+{MARK})",
         *(rf"(?<!\w){lead}(?={PHRASE})" for lead in LEADS),
         rf"(?:^|[.!?]\s*){ARTICLE}(?={PHRASE})",
     )
@@ -175,7 +177,7 @@ def _left_over(text: str) -> str | None:
         first = found.sub(" ", first)
     rest = FILLING.sub(" ", first)
     words = re.sub(r"\s+", " ", re.sub(r"[^\w\s'&-]|(?<!\w)-|-(?!\w)", " ", rest)).strip()
-    return words if words and not VAGUE.search(words) and len(words.split()) <= 5 else None
+    return None if VAGUE.search(words) or _only_vague(words) or len(words.split()) > 5 else words
 
 
 _PLATFORM_WORDS = re.compile(rf"\b(?:{SOCIAL})\b", re.I)
@@ -188,7 +190,8 @@ def _audience(rest: str) -> str | None:
         phrase = behind[1].strip()
         phrase = re.split(rf"\s+{ADS}\s", phrase)[0]
         owned = re.match(rf"{ARTICLE}\b", phrase, re.I)
-        if not (owned or NO_THING.match(phrase) or NO_PEOPLE.match(phrase)) and PEOPLE.search(phrase):
+        bare = phrase.lower() in ("people", "those", "anyone")
+        if not (owned or bare or NO_THING.match(phrase) or NO_PEOPLE.match(phrase)) and PEOPLE.search(phrase):
             return phrase
     return None
 
