@@ -44,4 +44,4 @@ def told(flow: Workflow, inputs: Mapping[str, JsonValue], sources: Mapping[str, 
 
 
 def _listed(values: Mapping[str, JsonValue]) -> str:
-    return ", ".join(f"{name} = {clip(said(value), _SHOWN)}" for name, value in values.items())
+    return ", ".join(f"{name} = {clip(said(value), _SHOWN).rstrip('.')}" for name, value in values.items())

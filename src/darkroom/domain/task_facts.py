@@ -71,13 +71,13 @@ def find_dates(text: str) -> list[Found[str]]:
 def read_date(text: str) -> str | None:
     """Return the day that a task names, in its own words: `2027-02-01`, `3 March 2027`, `next Friday`.
 
-    None where it names none, or several of which none follows a word such as `launch`.
+    Of several it is the first that follows a word such as `launch`; None where none does.
     """
-    found = find_dates(opening(text))
-    days = {one.value: one for one in found}
-    if len(days) > 1:
-        days = {one.value: one for one in found if _LAUNCHED.search(text[: one.start])}
-    return next(iter(days)) if len(days) == 1 else None
+    text = opening(text)
+    found = find_dates(text)
+    if len({one.value for one in found}) > 1:
+        found = [one for one in found if _LAUNCHED.search(text[: one.start])]
+    return found[0].value if found else None
 
 
 # ---------------------------------------------------------------------- offers
