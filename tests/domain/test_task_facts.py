@@ -88,7 +88,7 @@ def test_platform_and_style_are_read() -> None:
         ("a film about our lamp", True),
         ("lamp", True),
         ("a campaign for Maison de la Lampe in Lyon", True),
-        ('a film that ends with "Das ist der Anfang"', True),
+        ('a film that ends with "Das hier und der Anfang"', True),
         ("Ein Film über unsere Lampe", False),
         ("Un vídeo para nuestra lámpara", False),
         ("Une vidéo pour notre lampe", False),

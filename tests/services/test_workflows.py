@@ -46,9 +46,9 @@ def test_a_workflow_of_the_callers_is_checked_whole(library: WorkflowLibrary) ->
 
 
 def test_what_stands_behind_a_filter_is_checked_too(library: WorkflowLibrary) -> None:
-    step = {**image("a"), "arguments": {"prompt": "{inputs.name | or inputs.produkt}"}}
+    step = {**image("a"), "arguments": {"prompt": "{inputs.name | or inputs.productt}"}}
     with pytest.raises(
-        InvalidRequest, match=r"inputs has no field 'produkt'|no input 'produkt'. Did you mean 'product'"
+        InvalidRequest, match=r"inputs has no field 'productt'|no input 'productt'. Did you mean 'product'"
     ):
         library.read({"inputs": {"name": {}, "product": {}}, "steps": [step]})
 
