@@ -2,7 +2,7 @@
 
 import json
 import re
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -11,8 +11,11 @@ from darkroom.catalog import workflows as module
 from darkroom.catalog.data import data_dir
 from darkroom.catalog.workflows import read_workflow, schema, workflows
 from darkroom.domain.request import ImageRequest, VideoRequest
-from darkroom.domain.workflow import JOBS, StepKind
+from darkroom.domain.templates import fill
+from darkroom.domain.workflow import JOBS, StepKind, StepState, Unit, Work
+from darkroom.domain.workflow_answers import drafted
 from darkroom.domain.workflow_kinds import IMAGE, VIDEO
+from darkroom.domain.workflow_steps import Ready, go_on, made, ready_in, result, scope_at
 from darkroom.errors import InvalidRequest
 from darkroom.server.tools.generate_image import GenerateImageArgs
 from darkroom.server.tools.generate_video import GenerateVideoArgs
@@ -31,8 +34,14 @@ TASKS = {
     "campaign_launch": [
         "Launch our trail running shoes",
         "launch campaign for a coffee subscription for remote workers",
+        "Launch Lumen, a rechargeable reading lamp for night readers, on 2027-02-01, 20 % off in the first week",
     ],
-    "brand_kit": ["brand kit for Lumen, a sleep app", "brand identity for a bakery", "brand kit for our law office"],
+    "brand_kit": [
+        "brand kit for Lumen, a sleep app",
+        "brand identity for a bakery",
+        "brand kit for our law office",
+        "A sourdough bakery named Crumb & Co in Bristol for young families",
+    ],
 }
 CALL_LEVEL = {"model", "provider", "max_cost", "dry_run", "wait", "save_as", "idempotency_key", "again"}
 
@@ -44,6 +53,37 @@ def _library() -> WorkflowLibrary:
 def _plan(name: str, task: str) -> list[Planned]:
     library = _library()
     return library.plan(library.begin(library.find(name), task, {}, thinks=False).work, thinks=False)
+
+
+def _finished(name: str, task: str) -> tuple[str, dict[str, Any]]:
+    """Return the summary and data of a run of drafts, its pictures and clips taken as made."""
+    library = _library()
+    work = Work.model_validate(library.begin(library.find(name), task, {}, thinks=False).work)
+    while found := ready_in(work := go_on(work, 0)):
+        steps = dict(work.steps)
+        for ready in found:
+            steps[ready.key] = _made(library, work, ready)
+        work = work.model_copy(update={"steps": steps})
+    return result(work)
+
+
+def _made(library: WorkflowLibrary, work: Work, ready: Ready) -> Unit:
+    step, done = ready.step, Unit(state=StepState.SUCCEEDED)
+    if step.kind in JOBS:
+        return made(done, [f"out_{ready.key}"], 0)
+    scope = scope_at(work, step, ready.index)
+    if step.kind is StepKind.SKILL:
+        asked = cast("dict[str, Any]", fill(step.brainstorm, scope))
+        return done.model_copy(update={"output": library.skilled(str(step.skill), "x", {}, asked)})
+    return done.model_copy(update={"output": drafted(step, work, scope)})
+
+
+def _summary(name: str, task: str) -> str:
+    return _finished(name, task)[0]
+
+
+def _data(name: str, task: str) -> dict[str, Any]:
+    return _finished(name, task)[1]
 
 
 def test_every_shipped_workflow_names_agents_and_skills_that_there_are() -> None:
@@ -106,6 +146,64 @@ def test_a_product_video_speaks_of_its_product() -> None:
     assert begun.sources["product"] == begun.sources["duration"] == "task"
     prompts = [str(call[1]["prompt"]) for step in library.plan(begun.work, thinks=False) for call in step.calls[:1]]
     assert "blue running shoes" in prompts[0]
+
+
+CLAIMS = re.compile(
+    r"\b(?:best|award|proven|loved|guarantee\w*|customers? (?:say|love|kept)|three people|five ingredients|by hand|"
+    r"years|kilomet\w+|months?|perfect|always works|only one)\b",
+    re.I,
+)
+
+
+@pytest.mark.parametrize(("name", "task"), [(name, task) for name, tasks in TASKS.items() for task in tasks])
+def test_a_draft_claims_nothing_that_nobody_said(name: str, task: str) -> None:
+    summary = _summary(name, task)
+    assert not CLAIMS.findall(re.sub(r"\[[^\]]*\]", "", summary.split("\nStill open")[0]))
+    assert not re.search(r"[{}]|\bNone\b| ,|\.\.|: \.|\bfor \.", summary), summary
+
+
+def test_a_launch_uses_name_day_offer_and_people_where_they_are_said_and_does_without_them() -> None:
+    told = _summary("campaign_launch", "Launch Lumen, a reading lamp for night readers, on 2027-02-01, 20 % off in May")
+    assert "Meet Lumen, the reading lamp for night readers. Here from today. Offer: 20 % off." in told
+    assert "Coming 2027-02-01: something new for night readers." in told
+    assert "It ends soon: 20 % off." in told
+    assert "Assumed, because nobody said: style = " in told
+    bare = _summary("campaign_launch", "Launch our trail running shoes")
+    assert "Meet the trail running shoes. Here from today. Take a look: link in bio." in bare
+    assert "Offer" not in bare.split("Left out")[0]
+    assert "Left out, because nobody said: name, audience, date, offer." in bare
+
+
+def test_posts_fit_their_day() -> None:
+    posts = _data("campaign_launch", "Launch Lumen, a reading lamp")["posts"]
+    before = [post for post in posts if post["day"].startswith("D-")]
+    on_the_day = [post for post in posts if post["day"] == "D0"]
+    assert before
+    assert all("Coming soon" in post["text"] and "today." not in post["text"].split("Coming")[1] for post in before)
+    assert on_the_day
+    assert all("oday" in post["text"] and not re.search("oming|list:", post["text"]) for post in on_the_day)
+
+
+def test_a_film_ends_with_the_words_that_were_asked_for() -> None:
+    beats = _data("product_video", "a 15 s video for Lumen, a reading lamp, ending with Buy now")["script"]
+    assert (beats[-1]["voice"], beats[-1]["caption"]) == ("Buy now", "Buy now")
+    assert "Meet Lumen." in [beat["voice"] for beat in beats]
+    assert _summary("product_video", "a video for blue running shoes").startswith(
+        "Blue running shoes\n\nA film of 15 s"
+    )
+
+
+def test_text_on_the_ground_of_every_palette_can_be_read() -> None:
+    for row in workflows()["brand_kit"].tables["world"].rows:
+        ground, ink = (_light(str(row[name])) for name in ("ground", "ink"))
+        assert (ground + 0.05) / (ink + 0.05) > 7, row
+
+
+def _light(colour: str) -> float:
+    """Return the relative luminance of `#rrggbb`, from 0 to 1."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def test_arguments_that_steps_take_are_those_of_the_tools() -> None:

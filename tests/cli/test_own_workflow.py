@@ -45,7 +45,8 @@ def test_the_example_of_the_readme_makes_its_film_without_any_key(example: Path)
     assert done.exit_code == 0, done.output
     made = json.loads(done.stdout)
     assert (made["status"], made["workflow"]) == ("succeeded", "shot_list")
-    assert made["output"] == "1 shots: One morning"
+    assert made["output"].startswith("1 shots: One morning\n")
+    assert made["assumed"] == {"style": "soft daylight", "seconds": 2}
     assert {step["step"]: step["status"] for step in made["steps"]} == dict.fromkeys(
         ("caption", "stills", "clips", "film"), "succeeded"
     )

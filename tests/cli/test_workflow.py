@@ -105,7 +105,8 @@ def test_a_workflow_of_ones_own_is_checked_shown_and_run(run: Run, run_json: Run
     assert checked == f"{one}: good. my_poster has 1 step: picture; asks for product.\n"
     assert "One picture." in run("workflow", "show", str(one)).stdout
     made = run_json("workflow", "run", str(one), "a poster for a lamp")
-    assert (made["status"], made["workflow"], made["output"]) == ("succeeded", "my_poster", "A picture of lamp.")
+    assert (made["status"], made["workflow"]) == ("succeeded", "my_poster")
+    assert made["output"] == "A picture of lamp.\n\nRead from the task: product = lamp."
     assert len(made["outputs"]) == 1
 
 

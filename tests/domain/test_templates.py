@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from darkroom.domain.expressions import FILTERS, Const, Op, Path, parse, paths
+from darkroom.domain.expressions import FILTERS, TAKES_MORE, Const, Op, Path, parse, paths
 from darkroom.domain.templates import fill, fill_text, look_up, said, texts
 from darkroom.errors import InvalidRequest
 
@@ -85,6 +85,8 @@ def test_a_template_has_the_value_of_its_expressions(text: str, value: object) -
         ("{a ; b}", "no expression"),
         ("{a | titles}", "Did you mean 'title'?"),
         ("{a |}", "no expression"),
+        ("{a | or}", "no expression"),
+        ("{a | or 3}", "no expression"),
         ("{" + "a + " * 100 + "a}", "letters"),
         ("x" * 20_001, "20,001 letters"),
     ],
@@ -95,7 +97,34 @@ def test_what_is_no_template_is_refused_in_words(text: str, words: str) -> None:
 
 
 def test_every_filter_that_may_be_written_exists_and_takes_nothing_for_nothing() -> None:
-    assert all(fill_text(f"{{inputs.none | {name}}}", SCOPE) in ("", 0, None) for name in FILTERS)
+    calls = [f"{name} ''" if name in TAKES_MORE else name for name in FILTERS]
+    assert all(fill_text(f"{{inputs.none | {call}}}", SCOPE) in ("", 0, None) for call in calls)
+
+
+@pytest.mark.parametrize(
+    ("text", "filled"),
+    [
+        ("{inputs.none | or inputs.product}", "blue shoes"),
+        ("{inputs.none | or 'nothing'}", "nothing"),
+        ("{inputs.product | or 'nothing'}", "blue shoes"),
+        ("Here.{inputs.product | prefix ' Offer: ' | suffix '.'}", "Here. Offer: blue shoes."),
+        ("Here.{inputs.none | prefix ' Offer: ' | suffix '.'}", "Here."),
+        ("{inputs.product | the}", "the blue shoes"),
+        ("{inputs.none | or 'Spoke & Wheel' | the}", "Spoke & Wheel"),
+    ],
+)
+def test_what_has_no_value_may_have_another_or_be_left_out(text: str, filled: str) -> None:
+    assert fill_text(text, SCOPE) == filled
+
+
+def test_an_entry_that_can_do_without_a_value_stays_in_its_list() -> None:
+    assert fill(["to {inputs.none | or 'all' | title}", "to {inputs.none | title}"], SCOPE) == ["to All"]
+
+
+def test_what_stands_behind_a_filter_is_a_reference_too() -> None:
+    (value,) = parse("{a.b | or c.d}")
+    assert not isinstance(value, str)
+    assert [str(path) for path in paths(value)] == ["a.b", "c.d"]
 
 
 def test_references_are_found_in_every_part_of_an_expression() -> None:

@@ -206,7 +206,8 @@ async def test_a_workflow_given_as_json_runs_to_its_end(client: Client, quick: Q
 
 async def test_a_workflow_may_be_given_as_text(client: Client) -> None:
     run = await call(client, TOOL, task="a boat", workflow=json.dumps(TWO), wait=40)
-    assert (run["status"], run["output"]) == ("succeeded", "Two pictures of a fox.")
+    assert (run["status"], run["assumed"]) == ("succeeded", {"thing": "a fox"})
+    assert run["output"].startswith("Two pictures of a fox.\n\nAssumed, because nobody said: thing = a fox.")
 
 
 async def test_waiting_ends_and_the_run_goes_on(client: Client, quick: QuickDraft) -> None:

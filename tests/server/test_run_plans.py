@@ -27,6 +27,7 @@ async def test_a_dry_run_of_a_workflow_says_what_it_costs_and_assumes_and_stores
     assert [(row["step"], row["calls"]) for row in view["steps"]] == [("keyframes", 4), ("clips", 4), ("film", 1)]
     assert view["inputs"]["duration"] == 15
     assert "product" not in view["assumed"]
+    assert view["assumed"].items() <= view["inputs"].items()
     assert view["next"] == "Nothing was stored: all of it is free (9 calls). Call again without dry_run to start it."
     assert await call(client, "check_job") == {"jobs": []}
 
@@ -66,6 +67,6 @@ def test_a_price_is_told_in_words() -> None:
 
 def test_a_model_that_would_think_is_named() -> None:
     run = make_run(mode=Mode.LOOP, model="acme/chat", agent=None)
-    view = plan_view(RunPlan(run, None, {}, None))
+    view = plan_view(RunPlan(run, None, None))
     assert view["model"] == "acme/chat"
     assert "acme/chat would think, paid by its tokens. What it starts is priced call by call" in view["next"]

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from darkroom.catalog.workflows import workflows
-from darkroom.domain.workflow import Input, Work
+from darkroom.domain.workflow import Work
 from darkroom.errors import InvalidRequest, NotConfigured
-from darkroom.services.workflows import WorkflowLibrary, read_input
+from darkroom.services.workflows import WorkflowLibrary
 from helpers_flow import CLIPS, FILM, FRAMES, INPUTS, OUTPUT, SCRIPT, image
 from helpers_knowledge import agent_catalogue, skill_library
 
@@ -45,6 +45,14 @@ def test_a_workflow_of_the_callers_is_checked_whole(library: WorkflowLibrary) ->
         library.read({"inputs": {"x": {"reader": "subjct"}}, "steps": [image("a")]})
 
 
+def test_what_stands_behind_a_filter_is_checked_too(library: WorkflowLibrary) -> None:
+    step = {**image("a"), "arguments": {"prompt": "{inputs.name | or inputs.productt}"}}
+    with pytest.raises(
+        InvalidRequest, match=r"inputs has no field 'productt'|no input 'productt'. Did you mean 'product'"
+    ):
+        library.read({"inputs": {"name": {}, "product": {}}, "steps": [step]})
+
+
 def test_inputs_are_read_from_context_then_task_then_default(library: WorkflowLibrary) -> None:
     flow = library.read(SMALL)
     begun = library.begin(flow, "a 10 s film of red shoes", {"product": "green shoes"}, thinks=False)
@@ -62,40 +70,6 @@ def test_inputs_are_read_from_context_then_task_then_default(library: WorkflowLi
     assert caught.value.hint == "Nothing was started. Give context={'product': ...}."
     with pytest.raises(InvalidRequest, match="seconds is '75'"):
         library.begin(flow, "a 75 s film of red shoes", {}, thinks=False)
-
-
-@pytest.mark.parametrize(
-    ("item", "value", "expected"),
-    [
-        ({"type": "number"}, "15 s", 15),
-        ({"type": "number"}, 2.5, 2.5),
-        ({"type": "flag"}, "No", False),
-        ({"type": "flag"}, True, True),
-        ({}, 12, "12"),
-        ({"choices": ["a"]}, "a", "a"),
-        ({"type": "list"}, ["a", "b"], ["a", "b"]),
-    ],
-)
-def test_inputs_are_read_as_what_they_are(item: dict[str, Any], value: Any, expected: object) -> None:
-    assert read_input("x", Input.model_validate(item), "", {"x": value}) == (expected, "context")
-
-
-@pytest.mark.parametrize(
-    ("item", "value", "words"),
-    [
-        ({"type": "number"}, "much", "x is 'much'"),
-        ({"type": "number", "most": 5}, 6, "x is '6'"),
-        ({"type": "number"}, True, "x is 'yes'"),
-        ({"type": "flag"}, "perhaps", "x is 'perhaps'"),
-        ({"choices": ["warm"]}, "wam", "x is 'wam'. Did you mean 'warm'"),
-        ({"most": 3}, "long", "x has 4 letters"),
-        ({}, "y" * 2_001, "x has 2,001 letters"),
-    ],
-)
-def test_inputs_that_cannot_be_are_refused(item: dict[str, Any], value: Any, words: str) -> None:
-    with pytest.raises(InvalidRequest, match=words) as caught:
-        read_input("x", Input.model_validate(item), "", {"x": value})
-    assert caught.value.hint == "Nothing was started."
 
 
 def test_results_of_steps_can_be_given(library: WorkflowLibrary) -> None:
@@ -138,6 +112,14 @@ def test_a_plan_does_not_know_the_items_of_what_a_model_will_say(library: Workfl
     assert {step.items for step in planned} == {None}
     given = library.begin(flow, "a film of a mug", {"beats": ["one", "two"]}, thinks=True)
     assert [step.items for step in library.plan(given.work, thinks=True)] == [1, 2, 2, 1]
+
+
+def test_a_plan_knows_as_many_files_as_a_call_makes(library: WorkflowLibrary) -> None:
+    several = {"id": "several", "kind": "image", "arguments": {"prompt": "a mug", "n": 3}}
+    last = {"id": "last", "kind": "image", "arguments": {"prompt": "x", "images": ["{steps.several.outputs[2]}"]}}
+    flow = library.read({**SMALL, "steps": [several, last], "output": {}})
+    planned = library.plan(library.begin(flow, "a film of a mug", {}, thinks=False).work, thinks=False)
+    assert planned[1].calls[0][1]["images"] == ["later:several.2"]
 
 
 def test_a_skill_step_has_the_skill_and_its_ideas(library: WorkflowLibrary) -> None:

@@ -17,8 +17,10 @@ from darkroom.errors import InvalidRequest
 LONGEST, LONGEST_EXPRESSION = 20_000, 300
 """Letters of a template, and of one expression in it."""
 INDEX = "index"
-FILTERS = ("bullets", "caps", "count", "initial", "round", "table", "tag", "title")
+FILTERS = ("bullets", "caps", "count", "initial", "or", "prefix", "round", "suffix", "table", "tag", "the", "title")
 """What may stand behind a bar; `templates` has them."""
+TAKES_MORE = frozenset({"or", "prefix", "suffix"})
+"""Filters that are followed by a text or a reference, and have something to say of what has no value."""
 COMPARISONS = (">=", "<=", "==", "!=", ">", "<")
 _TOKEN = re.compile(r"\s*(?:(\d+(?:\.\d+)?)|'([^']*)'|([A-Za-z_][A-Za-z0-9_]*)|(>=|<=|==|!=|[-+*/()\[\].|<>]))")
 
@@ -59,6 +61,8 @@ class Piped:
 
     value: "Expr"
     filter: str
+    more: "Const | Path | None" = None
+    """What stands behind the filter's name."""
 
 
 Expr = Const | Path | Op | Piped
@@ -124,10 +128,19 @@ class _Parser:
             if name not in FILTERS:
                 near = did_you_mean(name, FILTERS)
                 raise InvalidRequest(f"There is no filter {clip(name)!r}.{near}", allowed=sorted(FILTERS))
-            value = Piped(value, name)
+            value = Piped(value, name, self._more() if name in TAKES_MORE else None)
         if self._at < len(self._tokens):
             raise self._wrong()
         return value
+
+    def _more(self) -> Const | Path:
+        kind, text = self._peek()
+        self._at += 1
+        if kind == "text":
+            return Const(text)
+        if kind == "name":
+            return self._path(text)
+        raise self._wrong()
 
     def _peek(self) -> tuple[str, str]:
         return self._tokens[self._at] if self._at < len(self._tokens) else ("end", "")
@@ -205,5 +218,6 @@ def paths(value: Expr) -> Iterator[Path]:
             yield from paths(value.right)
         case Piped():
             yield from paths(value.value)
+            yield from paths(value.more) if value.more else ()
         case _:
             pass

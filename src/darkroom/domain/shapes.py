@@ -115,6 +115,8 @@ def infer(value: Expr, scope: Mapping[str, Shape]) -> Shape:
         case Path():
             return _walk(value, scope)
         case Piped():
+            if value.more is not None:
+                infer(value.more, scope)
             given, takes = infer(value.value, scope), _TAKES.get(value.filter, ("text", "number", "flag"))
             if given.kind not in (*takes, "any"):
                 raise InvalidRequest(f"The filter {value.filter!r} takes {CALLED[takes[0]]}, not {CALLED[given.kind]}.")

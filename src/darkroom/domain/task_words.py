@@ -1,159 +1,230 @@
 """What the words of a task say of a workflow's inputs; pure, and silent where they say nothing."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 
 from pydantic import JsonValue
 
 from darkroom.domain.reading import read_duration, read_ratio, read_resolution
+from darkroom.domain.task_facts import (
+    QUOTED,
+    blanked,
+    find_closings,
+    find_dates,
+    find_offers,
+    find_styles,
+    is_english,
+    opening,
+    read_closing,
+    read_date,
+    read_offer,
+    read_platform,
+    read_style,
+)
+from darkroom.domain.task_vocabulary import (
+    ADS,
+    ARTICLE,
+    ARTICLES,
+    AUDIENCE,
+    EMPTY,
+    FILLING,
+    LEADS,
+    LENGTH,
+    MARK,
+    NAMES,
+    NO_PEOPLE,
+    NO_THING,
+    PEOPLE,
+    PHRASE,
+    SOCIAL,
+    TITLE,
+    VAGUE,
+    WHERE,
+    WORD,
+)
 
-_MEDIA = (
-    r"videos?|films?|clips?|movies?|ads?|adverts?|spots?|commercials?|reels?|teasers?|trailers?|campaigns?|kits?|"
-    r"launch(?:es)?|images?|pictures?|posts?|storyboards?|scripts?|identity|brands?|branding|brand kits?|"
-    r"launch campaigns?"
-)
-_PLATFORMS = {
-    "instagram": "Instagram",
-    "insta": "Instagram",
-    "tiktok": "TikTok",
-    "tik tok": "TikTok",
-    "youtube": "YouTube",
-    "linkedin": "LinkedIn",
-    "facebook": "Facebook",
-    "pinterest": "Pinterest",
-    "snapchat": "Snapchat",
-}
-_PLATFORM = re.compile(rf"\b({'|'.join(_PLATFORMS)})\b", re.I)
-_NO_THING = re.compile(
-    rf"^(?:(?:our|my|the|a|an|your)\s+)?(?:(?:{'|'.join(_PLATFORMS)}|reels?|shorts|stories|social media|website|web|"
-    rf"tv|us|me|you|it|them|free|now|today|tomorrow|example|sale|for|of|about|in|on|\d[\w:.-]*)\b|"
-    rf"(?:[\w'-]+\s+)?(?:{_MEDIA})\b)",
-    re.I,
-)
-"""What may follow a small word and is not what the work is about."""
-_LEADS = (
-    r"(?:about|promoting|promotes?|advertising|advertises?|showing|shows|featuring|introducing|presenting|selling)",
-    r"(?:launch|launching|relaunch|relaunching)(?:\s+of)?",
-    r"of",
-    r"for",
-    rf"(?:{_MEDIA})\s*:",
-)
-"""What stands before the thing, the surest first."""
-_STOP = (
-    r"(?=\s*(?:[.,;:!?\n()\u2013\u2014]|\s-\s|$)|\s+(?:for|on|with|in|at|to|that|which|who|so|using|by|lasting|as|from|under|"
-    r"within|aimed|targeting|targeted|called|named|and\s+(?:make|write|post|then|draft|plan|create|show|give)|please|"
-    r"next|this|tomorrow|today|before|after|costing)\b)"
-)
-_PHRASE = rf"\s+([^\n.,;:!?()]{{2,120}}?){_STOP}"
-_ARTICLES = re.compile(
-    r"^(?:(?:our|my|the|a|an|your|this|these|those|some|brand[- ]new|new|upcoming|latest|pairs? of)\s+)+", re.I
-)
-_LENGTH = re.compile(r"\b\d+(?:[.,]\d+)?\s*-?\s*(?:s|sec|secs|seconds?|min|mins|minutes?)\b|\b\d+\s*:\s*\d+\b", re.I)
-_FILLING = re.compile(
-    rf"\b(?:please|can|could|you|i|we|need|want|would|like|make|create|produce|plan|draft|write|design|build|generate|do|"
-    rf"prepare|and|a|an|the|our|my|us|me|new|for|of|to|in|on|with|short|quick|product|promo|promotional|vertical|square|"
-    rf"portrait|landscape|horizontal|full|complete|social|marketing|{_MEDIA}|{'|'.join(_PLATFORMS)})\b",
-    re.I,
-)
-_NAMED = re.compile(
-    r"""\b(?:called|named|brand name|name is|under the name)\s+"""
-    r"""(?:["'\u201c\u2018]([^"'\u201d\u2019]{1,60})["'\u201d\u2019]|((?:[A-Z0-9][\w&'-]*)(?:\s+[A-Z0-9][\w&'-]*){0,3}))"""
-)
-_QUOTED = re.compile(
-    r"""(?:(?<!\w)'|["\u201c\u201e\u2018])([^"'\u201d\u201c\u2019]{1,60})(?:["\u201d\u201c\u2019]|'(?!\w))"""
-)
-_APPOSED = re.compile(r"^\s*,\s*(?:a|an|the|our|my)\s+([^\n.,;:!?()]{2,120}?)" + _STOP, re.I)
-_STYLE = re.compile(
-    r"\b(?:style|look|mood|tone)\s*:\s*([^\n.;]{2,80})|\bin an? ([^\n.,;]{2,50}?) (?:style|look|mood)\b", re.I
-)
-_AUDIENCE = re.compile(r"\b(?:aimed at|targeting|targeted at|audience\s*:|target group\s*:)" + _PHRASE, re.I)
+_FEW = rf"((?:(?!{ARTICLE}\b)[^\n.,;:!?()\s]+\s+){{1,6}}?)"
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What a task is about."""
+
+    subject: str | None = None
+    """The thing in the task's words, without articles."""
+    name: str | None = None
+    audience: str | None = None
 
 
 def read_subject(text: str) -> str | None:
     """Return the thing that a task is about, in its own words and without articles; None where none is named.
 
     `a 15 s product video for blue running shoes` is about `blue running shoes`; `a brand kit for Lumen, a sleep app`
-    about a `sleep app`.
+    about a `sleep app`. Where there is only a name, it is that.
     """
-    found = _subject(text)
-    if found is not None:
-        phrase, end = found
-        apposed = _APPOSED.match(text[end:])
-        return _bare(apposed[1] if apposed else phrase)
-    rest = _FILLING.sub(" ", _LENGTH.sub(" ", _PLATFORM.sub(" ", re.split(r"[.;:!?\n]", text)[0])))
-    words = re.sub(r"\s+", " ", re.sub(r"[^\w\s'&-]|(?<!\w)-|-(?!\w)", " ", rest)).strip()
-    return words or None
+    found = _read(text)
+    return found.subject or (found.name if is_english(text) else None)
 
 
-def _subject(text: str) -> tuple[str, int] | None:
-    for lead in _LEADS:
-        for match in re.finditer(rf"(?<!\w){lead}(?={_PHRASE})", text, re.I):
-            phrase = match[1].strip()
-            if not _NO_THING.match(phrase) and _bare(phrase):
-                return phrase, match.end(1)
-    return None
-
-
-def _bare(phrase: str) -> str:
-    text = _LENGTH.sub(" ", phrase)
-    for named in (_NAMED, _QUOTED):
-        text = named.sub(" ", text) if _stripped(named.sub(" ", text)) else text
-    return _stripped(text)
-
-
-def _stripped(text: str) -> str:
-    words = re.sub(r"\s+", " ", text).strip(" '\"\u201c\u201d")
-    return _ARTICLES.sub("", f"{words} ").strip(" '\"\u201c\u201d")
+def read_trade(text: str) -> str | None:
+    """Return the kind of thing that a task is about; None where there is only a name."""
+    return _read(text).subject
 
 
 def read_audience(text: str) -> str | None:
     """Return for whom a thing is: what follows `aimed at`, `targeting`, or a `for` behind the thing itself."""
-    match = _AUDIENCE.search(text)
-    if match:
-        return _bare(match[1]) or None
-    found = _subject(text)
-    behind = re.match(rf"\s+for(?={_PHRASE})", text[found[1] :], re.I) if found else None
-    if behind is None or _NO_THING.match(behind[1].strip()):
-        return None
-    return _bare(behind[1]) or None
+    return _read(text).audience
 
 
 def read_name(text: str) -> str | None:
     """Return the name that a task gives to a thing: behind `called`, in quotes, or before `, a ...`."""
-    match = _NAMED.search(text)
-    if match:
-        return (match[1] or match[2]).strip()
-    quoted = _QUOTED.search(text)
-    if quoted:
-        return quoted[1].strip()
-    found = _subject(text)
-    if found is None:
-        return None
-    apposed = _APPOSED.match(text[found[1] :]) is not None
-    words = re.findall(r"\b[A-Z][\w&'-]*", _bare(found[0]))
-    return " ".join(words) if words and (apposed or " ".join(words) == _bare(found[0])) else None
+    return _read(text).name
 
 
-def read_platform(text: str) -> str | None:
-    """Return the platform that a task names, as it spells itself."""
-    match = _PLATFORM.search(text)
-    return _PLATFORMS[match[1].lower()] if match else None
+@lru_cache(maxsize=64)
+def _read(text: str) -> Read:
+    text = opening(text)
+    text = blanked(text, find_closings(text))
+    if not is_english(text):
+        quoted = QUOTED.search(text)
+        return Read(name=quoted[1].strip() if quoted else None)
+    text = blanked(text, find_styles(text))
+    text = blanked(text, find_dates(text))
+    text = LENGTH.sub(" ", blanked(text, find_offers(text)))
+    said = AUDIENCE.search(text)
+    text = f"{text[: said.start()]} . {text[said.end() :]}" if said else text
+    name, marked = _named(text)
+    subject, rest = _subject(marked)
+    if subject and name is None:
+        subject, name = _parted(subject)
+    audience = _bare(said[1]) or None if said else _audience(rest) or _audience(re.split(r"[.!?\n]", marked)[0])
+    return Read(subject, name, audience)
 
 
-def read_style(text: str) -> str | None:
-    """Return the style, look or mood that a task asks for."""
-    match = _STYLE.search(text)
-    return (match[1] or match[2]).strip() if match else None
+def _named(text: str) -> tuple[str | None, str]:
+    """Return the name in a text, and the text with a mark in its place."""
+    quoted = QUOTED.search(text)
+    places = [quoted.span()] if quoted else []
+    name = quoted[1].strip() if quoted else None
+    for pattern in NAMES if quoted is None else ():
+        for match in pattern.finditer(text):
+            words = match["name"].split()
+            while words and (TITLE.match(words[0]) or (words[0] != "The" and re.fullmatch(FILLING, words[0]))):
+                words.pop(0)
+            if words and not NO_THING.match(" ".join(words)):
+                name = " ".join(words).rstrip(".")
+                start = match.end("name") - len(match["name"]) + match["name"].index(words[0])
+                places = [(start, match.end("name"))]
+                break
+        if name:
+            break
+    for start, end in places:
+        text = f"{text[:start]}{MARK}{text[end:]}"
+    if name:
+        text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", MARK, text)
+    return name, text
+
+
+def _subject(marked: str) -> tuple[str | None, str]:
+    """Return the thing, and what stands behind it."""
+    for phrase, rest, lead in _candidates(marked):
+        bare = "" if NO_THING.match(phrase.strip()) else _bare(phrase)
+        people = lead.endswith("for") and bare == phrase.strip() and PEOPLE.search(bare)
+        if bare and not people and not _only_vague(bare):
+            return _fuller(bare, rest)
+    before, _, behind = marked.partition(MARK)
+    alone = MARK not in marked or bool(re.search(r"[.,;:]", before))
+    return (_left_over(marked) if alone else None), behind
+
+
+def _candidates(marked: str) -> Iterator[tuple[str, str, str]]:
+    """Return phrases that may be the thing, the surest first, each with what stands behind it and its lead."""
+    patterns = (
+        rf"{MARK}{WHERE}\s*(?:,|\(|[-\u2013\u2014:])\s*{ARTICLE}(?={PHRASE})",
+        rf"{MARK}\s*\((?!(?:price|for|in|from|with|on|by|the)\b)(?=([a-z][^()\d]+)\))",
+        rf"{MARK}\s+(?:is|are)\s+{ARTICLE}(?={PHRASE})",
+        rf"(?:^|[.!?,:;\n]\s*|\s){ARTICLE}(?=\s+{_FEW}(?:is\s+|are\s+)?(?:called|named|under the name)\s+{MARK})",
+        rf"(?:^|[.!?]\s*)(?={_FEW}(?:called|named|under the name)\s+{MARK})",
+        *(rf"(?<!\w){lead}(?={PHRASE})" for lead in LEADS),
+        rf"(?:^|[.!?]\s*){ARTICLE}(?={PHRASE})",
+    )
+    for pattern in patterns:
+        for match in re.finditer(pattern, marked, re.I):
+            yield match[1], marked[match.end(1) :], match[0].lower()
+
+
+def _fuller(subject: str, rest: str) -> tuple[str, str]:
+    """Return a thing with a `for` that belongs to it, since no people follow: `cream for dry skin`."""
+    behind = re.match(rf"\s+for(?={PHRASE})", rest, re.I)
+    if behind is None or PEOPLE.search(behind[1]) or NO_THING.match(behind[1]) or NO_PEOPLE.match(behind[1]):
+        return subject, rest
+    if MARK in behind[1] or re.search(r"\d", behind[1]) or not behind[1].islower():
+        return subject, rest
+    return f"{subject} for {_bare(behind[1])}", rest[behind.end(1) :]
+
+
+def _only_vague(bare: str) -> bool:
+    words = re.sub(r"\s+", " ", EMPTY.sub(" ", VAGUE.sub(" ", FILLING.sub(" ", bare)))).strip()
+    return not words or bool(re.match(r"(?:it|them|something|anything|everything|this|that|us|me|you)\b", bare, re.I))
+
+
+def _left_over(text: str) -> str | None:
+    """Return a thing that stands before `video` and the like, or alone; None where other words stand around it."""
+    first = re.split(r"[.;:!?\n,]|(?<=\w)\s+(?:in|at|near|from|that|which|with)\s", text.strip())[0]
+    for found in (_PLATFORM_WORDS, LENGTH):
+        first = found.sub(" ", first)
+    rest = FILLING.sub(" ", first)
+    words = re.sub(r"\s+", " ", re.sub(r"[^\w\s'&-]|(?<!\w)-|-(?!\w)", " ", rest)).strip()
+    return None if VAGUE.search(words) or _only_vague(words) or len(words.split()) > 5 else words
+
+
+_PLATFORM_WORDS = re.compile(rf"\b(?:{SOCIAL})\b", re.I)
+
+
+def _audience(rest: str) -> str | None:
+    """Return the people that are named behind a `for`, in what stands behind the thing."""
+    sentence = re.split(r"[.!?\n]", rest)[0]
+    for behind in re.finditer(rf"\bfor(?={PHRASE})", sentence, re.I):
+        phrase = behind[1].strip()
+        phrase = re.split(rf"\s+{ADS}\s", phrase)[0]
+        owned = re.match(rf"{ARTICLE}\b", phrase, re.I)
+        bare = phrase.lower() in ("people", "those", "anyone")
+        if not (owned or bare or NO_THING.match(phrase) or NO_PEOPLE.match(phrase)) and PEOPLE.search(phrase):
+            return phrase
+    return None
+
+
+def _parted(subject: str) -> tuple[str | None, str | None]:
+    """Part a thing from the name behind it, `desk lamp Halo`; a thing that is all capitals is only a name."""
+    words = subject.split()
+    at = len(words)
+    while at and re.fullmatch(WORD, words[at - 1]):
+        at -= 1
+    name = " ".join(words[at:]) or None
+    if name is None or at == 0:
+        return (None, name) if name else (subject, None)
+    return (" ".join(words[:at]), name) if words[at][0].isalpha() else (subject, None)
+
+
+def _bare(phrase: str) -> str:
+    words = re.sub(r"\s+", " ", phrase.replace(MARK, " ")).strip(" '\"\u201c\u201d-")
+    return ARTICLES.sub("", f"{words} ").strip(" '\"\u201c\u201d")
 
 
 READERS: dict[str, Callable[[str], JsonValue]] = {
     "audience": read_audience,
+    "closing": read_closing,
+    "date": read_date,
     "duration": read_duration,
     "name": read_name,
+    "offer": read_offer,
     "platform": read_platform,
     "ratio": read_ratio,
     "resolution": read_resolution,
     "style": read_style,
     "subject": read_subject,
+    "trade": read_trade,
 }
 """What an input of a workflow may name as its reader."""

@@ -2,6 +2,7 @@
 
 `{inputs.product}`, `{steps.script.beats}`, `{steps.keyframes[index].output}`, `{item.prompt}`, `{index + 1}`,
 `{tables.world.place}`; `+ - * /`, comparisons, brackets, and filters behind a bar: `{steps.script.beats | table}`.
+What may have no value: `{inputs.name | or inputs.product}`, `{inputs.offer | prefix 'Offer: ' | suffix '.'}`.
 A template that is one expression keeps the type of its value. `{{` and `}}` are braces.
 """
 
@@ -11,7 +12,7 @@ from typing import Any, cast
 
 from pydantic import JsonValue
 
-from darkroom.domain.expressions import COMPARISONS, INDEX, Const, Expr, Path, Piped, parse, paths
+from darkroom.domain.expressions import COMPARISONS, INDEX, TAKES_MORE, Const, Expr, Path, Piped, parse, paths
 
 Scope = Mapping[str, Any]
 
@@ -65,6 +66,12 @@ def _made(value: dict[str, JsonValue], scope: Scope) -> list[JsonValue]:
 
 
 def _paths(part: str | Expr) -> Iterator[Path]:
+    """Return the references without which a part has nothing to say."""
+    here = part
+    while isinstance(here, Piped):
+        if here.filter in TAKES_MORE:
+            return iter(())
+        here = here.value
     return iter(()) if isinstance(part, str) else paths(part)
 
 
@@ -84,10 +91,22 @@ def evaluate(value: Expr, scope: Scope) -> JsonValue:
             return plain_number(value.value) if isinstance(value.value, float) else value.value
         case Path():
             return look_up(value, scope)
+        case Piped(more=Const() | Path() as more):
+            return _with(value.filter, evaluate(value.value, scope), evaluate(more, scope))
         case Piped():
             return _FILTERS[value.filter](evaluate(value.value, scope))
         case _:
             return _reckon(value.sign, evaluate(value.left, scope), evaluate(value.right, scope))
+
+
+def _with(name: str, value: JsonValue, more: JsonValue) -> JsonValue:
+    """Return a value with what stands before or behind it, nothing where it is nothing; or another in its place."""
+    text = said(value)
+    if name == "or":
+        return value if text else more
+    if not text:
+        return ""
+    return f"{said(more)}{text}" if name == "prefix" else f"{text}{said(more)}"
 
 
 def look_up(path: Path, scope: Scope) -> JsonValue:
@@ -173,6 +192,12 @@ def _tag(value: JsonValue) -> JsonValue:
     return "".join(word[:1].upper() + word[1:] for word in re.findall(r"[^\W_]+", said(value)))
 
 
+def _the(value: JsonValue) -> JsonValue:
+    """Return a thing with its article; a name, whose words all begin with capitals, has none."""
+    text = said(value)
+    return text if all(not word[:1].islower() for word in text.split()) else f"the {text}"
+
+
 def _count(value: JsonValue) -> JsonValue:
     return len(_rows(value))
 
@@ -189,5 +214,6 @@ _FILTERS: dict[str, Callable[[JsonValue], JsonValue]] = {
     "round": _round,
     "table": _table,
     "tag": _tag,
+    "the": _the,
     "title": _title,
 }

@@ -223,6 +223,8 @@ class Work(_Strict):
     task: str = ""
     """The words of whoever started it."""
     inputs: dict[str, JsonValue] = Checked(default_factory=dict[str, JsonValue])
+    sources: dict[str, str] = Checked(default_factory=dict[str, str])
+    """By input: `context`, `task` or `default`."""
     given: dict[str, dict[str, JsonValue]] = Checked(default_factory=dict[str, dict[str, JsonValue]])
     """By step: fields of its result that the caller gave."""
     lists: dict[str, int] = Checked(default_factory=dict[str, int])

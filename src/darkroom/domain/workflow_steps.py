@@ -7,6 +7,7 @@ from typing import Any, Literal, cast
 
 from pydantic import JsonValue
 
+from darkroom.domain.assumed import assumed, told
 from darkroom.domain.expressions import INDEX
 from darkroom.domain.templates import fill, fill_text, said
 from darkroom.domain.workflow import JOBS, MAX_ITEMS, Step, StepKind, StepState, Table, Unit, Work
@@ -217,14 +218,21 @@ def made(unit: Unit, outputs: list[str], now: int) -> Unit:
 
 
 def result(work: Work) -> tuple[str, dict[str, JsonValue]]:
-    """Return the summary and the data of a run: `files` and what the workflow names besides."""
+    """Return the summary and the data of a run: `files`, what was `assumed`, and what the workflow names besides."""
     scope, wanted = scope_at(work), work.workflow.output
     files: list[JsonValue] = []
     for text in wanted.files:
         found = fill_text(text, scope)
         files += [item for item in (found if isinstance(found, list) else [found]) if item]
     data = cast("dict[str, JsonValue]", fill(cast("JsonValue", wanted.data), scope))
-    return said(fill_text(wanted.summary, scope)), {"files": list(dict.fromkeys(map(said, files))), **data}
+    summary, taken = said(fill_text(wanted.summary, scope)), assumed(work.inputs, work.sources)
+    notes = told(work.workflow, work.inputs, work.sources)
+    more: dict[str, JsonValue] = {"assumed": taken} if taken else {}
+    return "\n\n".join(part for part in (summary, notes) if part), {
+        "files": list(dict.fromkeys(map(said, files))),
+        **more,
+        **data,
+    }
 
 
 def kept(work: Work) -> list[str]:

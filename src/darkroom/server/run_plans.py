@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from darkroom.domain.assumed import assumed_in
 from darkroom.domain.money import json_usd, show_usd
 from darkroom.domain.run import Mode
 from darkroom.server.views import without_none
@@ -26,7 +27,7 @@ def plan_view(plan: RunPlan) -> dict[str, Any]:
             "workflow": run.workflow,
             "model": run.model,
             "inputs": without_none(dict(inputs)),
-            "assumed": [name for name, source in plan.sources.items() if source == "default" and inputs.get(name)],
+            "assumed": assumed_in(run.work),
             "steps": [_step(item) for item in price.steps] if price else [],
             "cost": _cost(price) if price else None,
             "warnings": list(run.warnings),

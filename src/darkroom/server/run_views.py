@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from darkroom.domain.assumed import assumed_in
 from darkroom.domain.job import Job, LedgerRow, State
 from darkroom.domain.money import json_usd, show_usd
 from darkroom.domain.request import clip
@@ -68,6 +69,7 @@ def run_view(
             if run.data and len(json.dumps(run.data, default=str)) <= (0 if listed else DATA)
             else None,
             "inputs": without_none(run.work.get("inputs") or {}) if run.kind is RunKind.WORKFLOW else None,
+            "assumed": assumed_in(run.work) or None if run.kind is RunKind.WORKFLOW else None,
             "brief": None if listed else run.brief,
             "steps": [] if listed else [_step(row) for row in steps],
             "actions": [

@@ -55,8 +55,6 @@ class RunPlan:
     run: Run
     price: WorkPrice | None
     """Of the pictures and clips that are known before; None where a language model decides on them."""
-    sources: Mapping[str, str]
-    """Of a workflow's inputs: `context`, `task` or `default`."""
     obstacle: str | None
     """Why the same call without `dry_run` would be refused."""
 
@@ -73,11 +71,10 @@ class Thinking:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A workflow made ready: its name, what its run begins with, where its inputs are from, and its price."""
+    """A workflow made ready: its name, what its run begins with, and its price."""
 
     name: str
     work: dict[str, Any]
-    sources: Mapping[str, str]
     price: WorkPrice | None
 
 
@@ -153,7 +150,7 @@ class Runs:
                 self._prices.check(price, run.workflow or "It", replace(terms, dry_run=False))
         except BudgetExceeded as exc:
             obstacle = f"{exc.message} {exc.hint}"
-        return RunPlan(run, price, prepared.sources if prepared else {}, obstacle)
+        return RunPlan(run, price, obstacle)
 
     def _wished(self, run: Run, terms: Terms) -> WorkPrice | None:
         """Return the price of the one picture or clip that a message plainly asks for, where no model thinks."""
@@ -217,7 +214,7 @@ class Runs:
             thinks = self._models.choose(task.tier, task.model) is not None
             begun = self._workflows.begin(flow, task.task, context, thinks=thinks)
             price = self._prices.of_workflow(flow, self._workflows.plan(begun.work, thinks=thinks), terms)
-            return Prepared(flow.name, begun.work, begun.sources, price)
+            return Prepared(flow.name, begun.work, price)
         return self._agents.find(task.agent) if task.agent else None
 
     async def _thinking(

@@ -1,6 +1,5 @@
 """Workflows as people meet them: found by name, checked, their inputs read from a task, and shown before they run."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -12,15 +11,15 @@ from darkroom.domain.names import did_you_mean, plain
 from darkroom.domain.request import clip
 from darkroom.domain.task_words import READERS
 from darkroom.domain.templates import fill, fill_text, said
-from darkroom.domain.workflow import JOBS, Input, Step, StepKind, StepState, Unit, Work, Workflow
+from darkroom.domain.workflow import JOBS, Step, StepKind, StepState, Unit, Work, Workflow
 from darkroom.domain.workflow_answers import drafted, given_in, is_given
 from darkroom.domain.workflow_check import needs, sorted_steps
-from darkroom.domain.workflow_inputs import listed
 from darkroom.domain.workflow_kinds import NOTHING
 from darkroom.domain.workflow_steps import Ready, Tool, generation, given_files, go_on, made, ready_in, scope_at
 from darkroom.errors import InvalidRequest, NotConfigured, UnexpectedAnswer
 from darkroom.services.agents import AgentCatalogue
 from darkroom.services.brainstorm import Idea, brainstorm
+from darkroom.services.inputs import check_names, read_input
 from darkroom.services.skills import SkillLibrary
 
 LATER = "later:"
@@ -127,9 +126,11 @@ class WorkflowLibrary:
         of agent steps (`script`, or a field of its answer such as `scenes`) and ids of outputs of the others.
 
         Raises:
-            InvalidRequest: If an input is missing or impossible, or a given result cannot be read.
+            InvalidRequest: If an input is missing or impossible, a given result cannot be read, or the context has what
+                the workflow does not know.
             NotConfigured: If a step has no draft and there is no language model.
         """
+        check_names(flow, context)
         inputs: dict[str, JsonValue] = {}
         sources: dict[str, str] = {}
         for name, item in flow.inputs.items():
@@ -147,7 +148,7 @@ class WorkflowLibrary:
                     f"Step {step.id!r} needs a language model, and none is configured.",
                     hint=f"{NOTHING} Set a provider's key, or give the step's result as context.{step.id}.",
                 )
-        return Begun(Work(workflow=flow, task=task, inputs=inputs, given=given).dump(), sources)
+        return Begun(Work(workflow=flow, task=task, inputs=inputs, sources=sources, given=given).dump(), sources)
 
     def plan(self, work: Mapping[str, Any], *, thinks: bool) -> list[Planned]:
         """Return what a run would do, step by step, as far as it can be known before; nothing is started."""
@@ -169,8 +170,12 @@ class WorkflowLibrary:
         if step.kind in JOBS:
             files = given_files(work, ready)
             if not files:
-                calls.append(generation(work, ready))
-            return made(done, files or [f"{LATER}{ready.key}"], 0)
+                tool, arguments = generation(work, ready)
+                calls.append((tool, arguments))
+                count = arguments.get("n")
+                several = range(1, count if isinstance(count, int) else 1)
+                files = [f"{LATER}{ready.key}", *(f"{LATER}{ready.key}.{number}" for number in several)]
+            return made(done, files, 0)
         scope = scope_at(work, step, ready.index)
         if step.kind is StepKind.SKILL:
             task, context = said(fill_text(step.task or "", scope)), _filled(step.context, scope)
@@ -209,64 +214,6 @@ class WorkflowLibrary:
             "propositions": _ideas(ideas.propositions if ideas else ()),
             "visuals": _ideas(ideas.visuals if ideas else ()),
         }
-
-
-def read_input(name: str, item: Input, task: str, context: Mapping[str, JsonValue]) -> tuple[JsonValue, str]:
-    """Return an input's value, and where it is from: `context`, `task` or `default`.
-
-    Raises:
-        InvalidRequest: If it is required and nowhere said, or is not what it may be.
-    """
-    given = context.get(name)
-    if given not in (None, "", [], {}):
-        return _checked(name, item, given), "context"
-    found = READERS[item.reader](task) if item.reader else None
-    if found not in (None, ""):
-        return _checked(name, item, found), "task"
-    if item.required:
-        about = f" ({item.about})" if item.about else ""
-        raise InvalidRequest(
-            f"The task does not say {name}{about}.",
-            field=f"context.{name}",
-            hint=f"{NOTHING} {'Say it in the task, or give' if item.reader else 'Give'} context={{'{name}': ...}}.",
-        )
-    return item.usual, "default"
-
-
-def _checked(name: str, item: Input, value: JsonValue) -> JsonValue:
-    field = f"context.{name}"
-    if item.type == "flag":
-        words = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
-        flag = value if isinstance(value, bool) else words.get(said(value).lower())
-        if flag is None:
-            raise InvalidRequest(
-                f"{name} is {clip(said(value))!r}.", field=field, allowed="true or false", hint=NOTHING
-            )
-        return flag
-    if item.type == "number":
-        return _number(name, item, value)
-    if item.type == "list":
-        return listed(name, item, value)
-    text = said(value).strip()
-    if item.choices and text not in item.choices:
-        near = did_you_mean(text, item.choices)
-        raise InvalidRequest(f"{name} is {clip(text)!r}.{near}", field=field, allowed=item.choices, hint=NOTHING)
-    if len(text) > (item.most or 2_000):
-        raise InvalidRequest(
-            f"{name} has {len(text):,} letters.", field=field, allowed=f"up to {item.most or 2_000:g}", hint=NOTHING
-        )
-    return text
-
-
-def _number(name: str, item: Input, value: JsonValue) -> JsonValue:
-    text = said(value).strip().lower().removesuffix("s").strip()
-    number = float(text) if re.fullmatch(r"\d{1,9}(?:\.\d{1,6})?", text) else None
-    low, high = item.least or 0, 1e9 if item.most is None else item.most
-    if number is None or isinstance(value, bool) or not low <= number <= high:
-        raise InvalidRequest(
-            f"{name} is {clip(said(value))!r}.", field=f"context.{name}", allowed=f"{low:g} to {high:g}", hint=NOTHING
-        )
-    return int(number) if number == int(number) else number
 
 
 def _planned(work: Work, step: Step, calls: tuple[tuple[Tool, dict[str, JsonValue]], ...], *, thinks: bool) -> Planned:

@@ -54,6 +54,14 @@ async def test_a_picture_has_the_format_and_size_that_was_asked(
         assert (picture.format, picture.size) == (form.upper(), size)
 
 
+async def test_a_logo_stands_on_one_plain_colour(draft: Harness) -> None:
+    [path] = await draft.files('logo "Lumen" above a lamp, plain background, cream and teal', size=(200, 200))
+    with Image.open(path) as picture:
+        grey = np.asarray(picture.convert("L"), dtype=np.int16)
+    assert np.ptp(grey[40:160, 2:30]) < 60
+    assert np.ptp(grey[60:140, 60:140]) > 120
+
+
 @pytest.mark.parametrize("prompt", PROMPTS)
 async def test_every_backdrop_makes_a_picture_that_is_not_flat(draft: Harness, prompt: str) -> None:
     [path] = await draft.files(prompt, size=(200, 120))

@@ -27,6 +27,8 @@ def _shape(spec: SceneSpec) -> tuple[str, str, str, list[tuple[str, int]]]:
         ("an astronaut floating above the earth", "space", "day", "clear", [("prop:astronaut", 1)]),
         ("luxury perfume bottle product shot on marble", "product", "day", "clear", [("prop:perfume", 1)]),
         ("abstract flowing silk, teal and gold", "abstract", "day", "clear", []),
+        ('logo "Lumen" above a lamp, plain background', "plain", "day", "clear", [("prop:lamp", 1)]),
+        ("a lamp on a desk", "room", "day", "clear", [("prop:lamp", 1)]),
         ("trust and synergy", "concept", "day", "clear", []),
         ("a cup of coffee next to a croissant", "product", "day", "clear", [("hot beverage", 1), ("croissant", 1)]),
         ("hot air balloons over a valley at sunrise", "mountain", "dawn", "clear", [("prop:hot air balloon", 3)]),

@@ -1,4 +1,4 @@
-"""Backdrops without a place: flowing silk, and the quiet ground of a concept frame."""
+"""Backdrops without a place: flowing silk, one plain colour, and the quiet ground of a concept frame."""
 
 import colorsys
 
@@ -30,6 +30,14 @@ def _own_colours(stage: Stage) -> tuple[Rgb, ...]:
 def abstract(stage: Stage) -> None:
     """Paint folds of silk whose colours flow slowly."""
     _silk(stage, _own_colours(stage), folds=1.0)
+
+
+def plain(stage: Stage) -> None:
+    """Paint one colour: the palest that is named, else a warm white."""
+    ground = max(stage.spec.colours, key=pixels.luma, default=(246, 243, 236))
+    stage.paint(Image.new("RGB", (stage.width, stage.height), ground))
+    stage.horizon = round(stage.height * 0.7)
+    stage.ground = (stage.height * 0.8, stage.height * 0.86)
 
 
 def _silk(stage: Stage, colours: tuple[Rgb, ...], folds: float) -> None:

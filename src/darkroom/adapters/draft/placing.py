@@ -12,7 +12,7 @@ from darkroom.adapters.draft.motion import Mover
 from darkroom.adapters.draft.spec import Rgb, Thing
 from darkroom.adapters.draft.stage import Stage
 
-_SETTINGS_WITHOUT_GROUND = {"space"}
+_SETTINGS_WITHOUT_GROUND = {"space", "plain"}
 
 
 @dataclass

@@ -24,6 +24,7 @@ BACKDROPS: dict[str, Callable[[Stage], None]] = {
     "room": indoor.room,
     "product": indoor.product,
     "abstract": abstract.abstract,
+    "plain": abstract.plain,
     "snow": land.snow,
     "concept": abstract.concept,
 }
@@ -69,7 +70,7 @@ def build(spec: SceneSpec, size: tuple[int, int], seed: int) -> Stage:
     placing.survey(stage)
     BACKDROPS[spec.setting](stage)
     placing.place_things(stage)
-    if spec.setting not in {"concept", "abstract"}:
+    if spec.setting not in {"concept", "abstract", "plain"}:
         sky.paint_weather(stage)
     return stage
 

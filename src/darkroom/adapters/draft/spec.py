@@ -23,7 +23,7 @@ class SceneSpec:
 
     caption: str
     setting: str
-    """sea, mountain, city, forest, desert, space, underwater, field, room, product, abstract, snow or concept."""
+    """sea, mountain, city, forest, desert, space, underwater, field, room, product, abstract, plain, snow, concept."""
     named: bool = False
     """The prompt names the setting itself."""
     time: str = "day"
