@@ -38,6 +38,9 @@ _ASKING = re.compile(
     r"(?:(?:make|create|generate|render|produce|draw|paint|sketch|show|give|get|have)\s+(?:(?:me|us)\s+)?)?"
     r"(?:an?\s+|the\s+(?=\w+\s+(?:of|for)\b)|some\s+)?"
 )
+_POLITE = re.compile(
+    r"^(?:please\s+|kindly\s+|(?:can|could|would|will) you\s+|(?:i|we) (?:want|need) you to\s+)+", re.I
+)
 _PLAIN = re.compile(
     r"^(?:(?:short|new|nice|simple|quick)\s+)*(?:images?|pictures?|pics?|videos?|clips?)\s+(?:of|showing)\s+"
 )
@@ -59,8 +62,15 @@ _LOOSE = re.compile(
     r"|\b(?:tell me|how|(?<!in )which|again|redo|regenerate|them|versions? of the|from every side)\b"
 )
 """Signs that a task tells a story, asks or points elsewhere rather than saying what is to be seen."""
+_BARE = re.compile(
+    rf"(?:(?:new|short|nice|cool|good|great|quick|product|promo\w*|profile|stock|marketing|social|media|ai|hero|"
+    rf"few|some) )*"
+    rf"(?:{IMAGE_NOUNS}|{VIDEO_NOUNS})"
+)
+"""What names a medium and nothing to be seen in it."""
 _SOURCE = re.compile(
-    r"(?:[a-z_]{3,12}=)?(?:out_[0-9a-z_]{3,60}|https?://[^\s,;\"')]+|[\w./~-]{0,200}[\w-]\.(?:png|jpe?g|webp|gif|avif))(?![\w])",
+    r"(?:[a-z_]{3,12}=)?(?:out_[0-9a-z_]{3,60}|https?://[^\s,;\"')]+|[\w./~-]{0,200}[\w-]\.(?:png|jpe?g|webp|gif|"
+    r"avif))(?![\w])",
     re.IGNORECASE,
 )
 
@@ -172,7 +182,7 @@ def wanted(kind: Kind, task: str, facts: Facts, form: str = "{subject}") -> Want
         form: How a prompt is worded, with `{subject}`.
     """
     sources, edits = pictures(facts, task), changes_a_picture(task)
-    seen = clip(task.strip(), PROMPT) if edits else subject(task, kind)
+    seen = clip(_POLITE.sub("", task.strip()).rstrip("?").strip(), PROMPT) if edits else subject(task, kind)
     if not re.search(r"[^\W\d_]{2}", seen):
         return None
     for source in sources:
@@ -189,7 +199,7 @@ def wanted(kind: Kind, task: str, facts: Facts, form: str = "{subject}") -> Want
         notes += _length(task, facts, arguments)
     if sources:
         arguments["images"] = sources
-    loose = refers(task) or (not edits and _LOOSE.search(folded(task)))
+    loose = refers(task) or (not edits and (_LOOSE.search(folded(task)) or _BARE.fullmatch(folded(seen))))
     missing = ("prompt",) if loose else ("images",) if edits and not sources else ()
     return Wanted(kind, arguments, tuple(notes), missing)
 
