@@ -94,3 +94,21 @@ def test_a_height_that_nobody_has_is_left_out_with_words() -> None:
     (call,) = DESK.brief(None, "make a 240p video of a cat")["next_calls"]
     assert call["arguments"] == {"prompt": "a cat"}
     assert "240p is no height that is made here; there are 360p, 480p" in call["why"]
+
+
+def test_the_context_gives_a_wish_its_pictures_shape_and_length() -> None:
+    context: dict[str, Any] = {"references": ["out_abc123"], "delivery": "9:16, 720p", "length": "6 s"}
+    (call,) = DESK.brief(None, "let's make a video of a cat", context=context)["next_calls"]
+    assert call["arguments"] == {
+        "prompt": "a cat",
+        "aspect_ratio": "9:16",
+        "resolution": "720p",
+        "duration": 6,
+        "images": ["out_abc123"],
+    }
+    picture, clip = DESK.brief(None, "draw a fox, then animate it", context={"references": "out_abc123"})["next_calls"]
+    assert (picture["arguments"]["images"], "images" in clip["arguments"]) == (["out_abc123"], False)
+
+
+def test_what_is_refused_is_not_changed_either() -> None:
+    assert wishes("animate https://example.com/cat.png, but no animation") == Wishes()

@@ -68,7 +68,8 @@ _I_ASK = (
     r"see)? (?:wh|how|if)"
 )
 _ASKS = re.compile(
-    rf"{_LEAD}(?:{_TELL}|{_LOOK_UP}|{_WH}|{_I_ASK}|estimate\b|"
+    rf"{_LEAD}(?:(?:i|we) (?:only |just )?(?:want|need|would like|'d like) to (?:know|understand|learn)\b|{_TELL}|"
+    rf"{_LOOK_UP}|{_WH}|{_I_ASK}|estimate\b|"
     r"(?:is|are|was|were|am|does|did|has|can|could|would|will|should|shall|may|might|must|isn't|aren't|can't|couldn't|"
     r"won't|doesn't|didn't|do|don't|have|had) (?:i|you|u|we|they|he|she|it|there|darkroom|any\w*)\b|"
     r"(?:is|are|was|were|does|did|has|should|must|can|could|will|would) (?:this|that|these|those|the|an?|some\w*|"
@@ -81,7 +82,8 @@ _MARKED = re.compile(
 _WANTS = re.compile(
     rf"{_LEAD}(?:(?!{_TELL}|{_LOOK_UP})(?:{_POLITE} {_SPECIFIC}|{_DO}\b(?! sure\b))|"
     rf"would you mind \w+ing\b|(?:can|could|may) (?:i|we) (?:please )?(?:get|have|see) {_SPECIFIC}\b|"
-    r"(?:i|we)(?:'d| would)? (?:want|need|like|love)\b(?! (?:to )?(?:know|understand|see (?:wh|how|if)))|"
+    r"(?:i|we)(?:'d| would)? (?:only |just )?(?:want|need|like|love)\b(?! (?:to )?(?:know|understand|learn|see "
+    r"(?:wh|how|if)))|"
     rf"(?:let's|let us) {_DO}\b|why (?:not|don't (?:you|we)) {_DO}\b|(?:how|what) about (?:\w+ing|an?|one|some)\b|"
     r"i(?: was|'m| am) wondering if you)"
 )
@@ -96,7 +98,7 @@ _CLAUSES = re.compile(
 _NEGATED = re.compile(
     r"(?<!why )\b(?:(?:i|we) )?(?:don't|do not|dont|never|(?:there is |there's )?no need (?:to|for)|(?:can|could|"
     r"would) you not|"
-    r"(?:must|should|may) not|mustn't|shouldn't|avoid|without|instead of|rather than|"
+    r"(?:must|should|may) not|mustn't|shouldn't|avoid|stop(?= \w+ing\b)|without|instead of|rather than|"
     r"(?:^|(?<=, )|(?<=but )|(?<=and )|(?<=- )|(?<=please ))not|no)\b"
     r"(?! (?:you|we|they)\b)(?P<span>[^.,;:!?]*?)(?=[.,;:!?]|\b(?:but|just|instead|only)\b|\s-\s|$)"
 )

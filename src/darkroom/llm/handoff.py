@@ -21,6 +21,7 @@ from darkroom.llm.handoff_prices import Prices
 from darkroom.llm.handoff_text import text
 from darkroom.net.redact import redact
 from darkroom.services.agents import AgentCatalogue, Need, Recommendation
+from darkroom.services.ranking import words_of
 from darkroom.services.routes import Routes
 from darkroom.services.skills import SURE, SkillLibrary, first_sentence
 from darkroom.settings import Settings
@@ -145,7 +146,8 @@ class HandOff:
         if maker is not None and reading.makes is not None and fit[0].confidence - maker.confidence < NEAR:
             fit = [maker, *(one for one in fit if one is not maker)]
         sure = any(one.confidence >= SURE and reading.suits(one.agent) for one in fit[:1])
-        return tuple(fit if sure else [one for one in fit if one.confidence >= LIKELY and not reading.foreign])
+        told = not reading.foreign and len(words_of(words)) > 1
+        return tuple(fit if sure else [one for one in fit if one.confidence >= LIKELY and told])
 
     def _chosen(self, agent: Agent | None, task: str) -> tuple[tuple[Skill, ...], int]:
         """Return the agent's skills, else the one that fits for certain, best first; and how many are worth a call."""

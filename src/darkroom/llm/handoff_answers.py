@@ -26,7 +26,8 @@ _STOP = re.compile(r"\b(?:stop|cancel|abort|halt|kill)\w*\b")
 _AGAIN = re.compile(r"\b(?:retry|redo|restart|rerun|again)\b")
 _ID = re.compile(r"\b(?:job|run)_\w+")
 _HELP = re.compile(
-    r"(?:please )?(?:help(?: me)?|(?:who|what)(?: are| is|'s|'re) (?:you|darkroom|this)\b.*|what (?:(?:else )?can|"
+    r"(?:please )?(?:(?:show|tell) (?:me|us) what you (?:can )?do|help(?: me)?|(?:who|what)(?: are| is|'s|'re) "
+    r"(?:you|darkroom|this)\b.*|what (?:(?:else )?can|"
     r"do) (?:you|i|we|darkroom|this)\b"
     r"(?: \w+)?(?: (?:do|with|here|for|use|ask|me|this|you|darkroom|server))*|how (?:does|do) (?:this|you|"
     r"darkroom|it|i use \w+)(?: work)?|"
@@ -60,7 +61,8 @@ _OWN = frozenset(
         "cost price pricing expensive cheap cheaper cheapest free pay charge quote estimate money dollar euro "
         "cent credit "
         "plan month monthly week day today spend spent much many "
-        "long longest length short duration second minute hour take time fast fastest quick slow "
+        "long longest length short duration second minute hour take time fast fastest quick slow kind sort type "
+        "8k 2k 1440p "
         "size big biggest large largest small wide tall resolution format ratio height pixel hd 4k 1080p 720p "
         "sound audio "
         "limit maximum max minimum most least support able possible available allow way ai "

@@ -23,6 +23,7 @@ from darkroom.llm.handoff_media import (
     TOOLS,
     Wanted,
     changes_a_picture,
+    dressed,
     for_what,
     mentions,
     pictured,
@@ -108,7 +109,7 @@ def _plain(case: Case) -> list[Wanted]:
     """Return what is plainly wanted, as it is: by somebody who does it, or beside something else."""
     agent, made = case.agent, case.reading.wishes.made
     if agent is None:
-        return list(made)
+        return [dressed(one, case.facts) for one in made]
     alone = len(made) == 1 and not case.reading.rest and case.reading.no.rest == case.task
     return [] if agent.id not in MAKERS or alone else [one for one in made if TOOLS[one.kind] in agent.tools]
 
@@ -179,8 +180,9 @@ def _cap(case: Case) -> MicroUsd | None:
 
 
 def _trial(case: Case) -> list[dict[str, Any]]:
-    """Return the free picture that shows whether a new server works."""
-    if case.agent is None or case.agent.id != _SETUP:
+    """Return the free picture that shows whether a new server works; none for a question that nobody gave the agent."""
+    asked = case.candidates and case.reading.aim is not Aim.WORK
+    if case.agent is None or case.agent.id != _SETUP or asked:
         return []
     return [
         _call(TOOLS[Kind.IMAGE], "A free test picture: proves that server, folders and host work together.", _TRIAL)

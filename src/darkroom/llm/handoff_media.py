@@ -1,7 +1,7 @@
 """The calls that would make the pictures and clips of a task, with what each costs as things are configured."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from darkroom.domain.kinds import Kind
@@ -202,6 +202,16 @@ def wanted(kind: Kind, task: str, facts: Facts, form: str = "{subject}") -> Want
     loose = refers(task) or (not edits and (_LOOSE.search(folded(task)) or _BARE.fullmatch(folded(seen))))
     missing = ("prompt",) if loose else ("images",) if edits and not sources else ()
     return Wanted(kind, arguments, tuple(notes), missing)
+
+
+def dressed(call: Wanted, facts: Facts) -> Wanted:
+    """Return a call with the shape, length and pictures that the context knows, where its own words say none."""
+    told = _shape("", facts, call.kind)
+    notes = _length("", facts, told) if call.kind is Kind.VIDEO else []
+    sources = [] if "images" in (*call.arguments, *call.missing) else pictures(facts, "")
+    if sources:
+        told["images"] = sources
+    return replace(call, arguments={**told, **call.arguments}, notes=(*call.notes, *notes))
 
 
 def _shape(task: str, facts: Facts, kind: Kind) -> dict[str, Any]:

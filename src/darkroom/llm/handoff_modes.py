@@ -66,8 +66,8 @@ class Reading:
         if self.aim is Aim.CONTROL or self.server:
             return ""
         words = self.rest if self.wishes.made else self.no.rest
-        short = bool(self.wishes.made or self.no.kinds) and len(words_of(words)) < WORK
-        return "" if short else words
+        needed = WORK if self.wishes.made or self.no.kinds else 1
+        return words if len(words_of(words)) >= needed else ""
 
     def suits(self, agent: Agent) -> bool:
         """Return whether an agent that nobody named may take it: none makes media for a question or against a wish."""
@@ -83,10 +83,11 @@ class Reading:
 def reading_of(task: str) -> Reading:
     """Return what is read from a task."""
     what = Aim.QUESTION if asks_help(task) else aim(task)
-    server = what is Aim.QUESTION and about_server(task)
+    no = refused(task)
+    server = what is Aim.QUESTION and about_server(no.rest)
     head = _MAKES.match(folded(task))
     makes = None if head is None else next(kind for kind, noun in NOUNS.items() if re.fullmatch(noun, head["noun"]))
-    return Reading(what, refused(task), wishes(task), server, _is_foreign(task), makes)
+    return Reading(what, no, wishes(task), server, _is_foreign(task), makes)
 
 
 def _is_foreign(task: str) -> bool:

@@ -8,7 +8,8 @@ from darkroom.domain.asking import NOUNS, Aim, aim, refused
 from darkroom.domain.kinds import Kind
 from darkroom.domain.reading import find_resolutions, folded, without
 from darkroom.domain.request import RESOLUTIONS
-from darkroom.llm.handoff_media import Wanted
+from darkroom.llm.handoff_facts import facts_of
+from darkroom.llm.handoff_media import Wanted, changes_a_picture, mentions, pictures, wanted
 from darkroom.services.intents import read
 
 _CLIPS = NOUNS[Kind.VIDEO]
@@ -20,7 +21,9 @@ _JOINT = re.compile(
     r"(?=(?:(?:make|create|generate|render|produce|draw|paint|sketch|write|draft|post|send|share|publish|animate|"
     r"turn|bring|"
     r"tell|give|add|translate|describe|explain|suggest|put|use|say|list|show|upload|email|plan|find|rate)\b)"
-    rf"|(?:(?:{_NUMBERS}) (?:[\w-]+ ){{0,3}}(?:{_NOUNS})\b))"
+    rf"|(?:(?:{_NUMBERS}) (?:[\w-]+ ){{0,3}}(?:{_NOUNS})\b)"
+    r"|(?:or )?(?:how (?:much|long|many)|what (?:is|does|do|would|will)|(?:is|does|do|will|can|would) (?:it|that|"
+    r"this|you|i))\b)"
 )
 _ANIMATE = re.compile(
     r"(?:animate|bring|turn|make) (?:it|them|this|that|the (?:picture|image|photo|drawing|painting|result))\b"
@@ -32,10 +35,16 @@ _LATER = re.compile(
     r"(?:of|for|to|with|showing)(?: go with)? (?:it|them|this|that)"
 )
 _UNLIKE = re.compile(r",? (?:and |but )?not an? [^,;.]+$")
+_GREETING = re.compile(r"good (?:morning|evening|afternoon|day)\b[,.!]*\s*")
+_TITLED = re.compile(
+    rf"((?:please )?(?:make|create|generate|draw|render|paint) (?:me )?an? (?:{_NOUNS}))[.!] (?=\S)", re.I
+)
+"""What is to be seen stands in a sentence of its own."""
 _SOFT = re.compile(
     r"(?:(?:would you mind|how about|what about)(?: (?:making|creating|generating|drawing|painting|having))?|"
     r"let's|let us|"
-    r"why (?:not|don't (?:you|we))|i(?: was|'m| am) (?:just )?wondering if you (?:can|could|would))"
+    r"why (?:not|don't (?:you|we))|i(?: was|'m| am) (?:just )?wondering if you (?:can|could|would)|"
+    r"(?:(?:can|could|would) you )?(?:please )?help (?:me|us)(?: to)?|(?:i|we)(?:'d like| would like| want| need) to)"
     r"(?: (?:please|just|make|create|generate))* "
 )
 """Ways to ask that are as good as an order."""
@@ -52,11 +61,9 @@ class Wishes:
 def wishes(task: str) -> Wishes:
     """Return the plain wishes of a message; none where what it wants made is not said in words that can be drawn."""
     no = refused(task)
-    text = re.sub(r"\s+", " ", no.rest).strip()
     if aim(task) is not Aim.WORK:
         return Wishes()
-    soft = _SOFT.match(folded(text))
-    text = text[soft.end() :] if soft else text
+    text = _ordered(re.sub(r"\s+", " ", no.rest).strip())
     made: list[Wanted] = []
     others: list[str] = []
     for part in _parts(text):
@@ -65,7 +72,27 @@ def wishes(task: str) -> Wishes:
             others.append(part)
         elif call.kind not in no.kinds:
             made.append(call)
-    return Wishes(tuple(made), tuple(others)) if made else Wishes()
+    if made:
+        return Wishes(tuple(made), tuple(others))
+    change = _change(text)
+    return Wishes((change,)) if change is not None and change.kind not in no.kinds else Wishes()
+
+
+def _ordered(text: str) -> str:
+    """Return a message as the order that it stands for."""
+    for lead in (_GREETING, _SOFT):
+        match = lead.match(folded(text))
+        text = text[match.end() :] if match else text
+    return _TITLED.sub(r"\1: ", text)
+
+
+def _change(text: str) -> Wanted | None:
+    """Return the call that changes or animates a picture which the message itself names by path, address or id."""
+    facts = facts_of(None, text, {}, {})
+    if not changes_a_picture(text) or not pictures(facts, text):
+        return None
+    moves = mentions(text, Kind.VIDEO) or re.search(r"\banimate|\bto life\b", folded(text))
+    return wanted(Kind.VIDEO if moves else Kind.IMAGE, text, facts)
 
 
 def _parts(text: str) -> list[str]:
@@ -89,8 +116,10 @@ def _wish(part: str, last: Wanted | None, others: Sequence[str]) -> Wanted | Non
     notes = tuple(f"{one.value} is no height that is made here; there are {', '.join(RESOLUTIONS)}." for one in odd)
     unlike = _UNLIKE.search(folded(part))
     part, tail = (part[: unlike.start()], part[unlike.start() :]) if unlike else (part, "")
-    verbless = re.match(rf"(?:{_NUMBERS}) ", folded(part)) is not None
-    intent = read(f"make {part}" if verbless else part)
+    line = folded(part)
+    bare = re.match(rf"(?:{_NOUNS}) (?:of|showing)\b", line) is not None
+    counted = re.match(rf"(?:{_NUMBERS}) ", line) is not None
+    intent = read(f"make a {part}" if bare else f"make {part}" if counted else part)
     if intent is None:
         return None
     return Wanted(intent.kind, {**intent.arguments, "prompt": f"{intent.arguments['prompt']}{tail}"}, notes)

@@ -68,8 +68,8 @@ _DOUBTS = re.compile(
     r"\b(?:don't|do not|dont|never mind|not yet|not an?|hold off|instead|if|unless|until|whether|before|afterwards|"
     r"after that|then|followed by|first,|next,|finally|also|as well as|plus|either|versus|vs|or maybe|or an?|not "
     r"just|later|tomorrow|tonight|"
-    r"or (?:is|are|do|does|did|can|could|should|would|will|not|else)|(?:long|short|small|larg|few|more|"
-    r"less)(?:er)? than|"
+    r"or (?:is|are|do|does|did|can|could|should|would|will|not|else)|(?:longer|shorter|smaller|larger|fewer|"
+    r"more|less) than|"
     # what is planned, written, priced or told rather than made
     r"campaigns?|storyboards?|scripts?|plans?|planning|ideas?|briefs?|strateg\w+|workflows?|estimates?|prices?|costs?|"
     r"budget|cheap\w*|for free|free of charge|voice-?overs?|narrat\w+|subtitles?|captions?|soundtrack|headlines?|"
