@@ -72,6 +72,7 @@ def test_what_means_work_that_goes_on_lays_a_hand_on_it(text: str) -> None:
     [
         ("don't make a video, just describe one", VIDEO, "describe one"),
         ("never make a video of me", VIDEO, ""),
+        ("don't you dare make a video", VIDEO, ""),
         ("Please don\u2019t generate anything yet", BOTH, ""),
         ("do not create pictures or clips", BOTH, ""),
         ("I don't want a picture, I want a poem", IMAGE, "I want a poem"),
@@ -101,6 +102,7 @@ def test_a_kind_that_is_wanted_elsewhere_is_not_refused() -> None:
     [
         "I don't like the picture, make it brighter",
         "a beach without people",
+        "I have no pictures of my shop, can you make one?",
         "a cellar; don't make it too dark",
         "make a picture, don't make anything else",
         "the mayor has not confirmed the film",

@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
+from darkroom.domain.job import State
 from darkroom.domain.money import MicroUsd
 from darkroom.domain.run import Action, Awaits, Mode, Question, RunState
 from darkroom.server.run_views import next_step, result_jobs, run_progress, run_record, run_text, run_view, session_view
 from darkroom.store.run_base import RunCost
-from factories import NOW, make_job
+from factories import NOW, make_job, make_submission
 from helpers_runs import make_run, make_session, message
 
 COST = RunCost(MicroUsd(200_000), MicroUsd(120_000), MicroUsd(40_000), certain=False, models=("acme/acme-chat-1",))
@@ -47,6 +48,12 @@ def test_jobs_that_go_on_are_named_in_what_to_do_next() -> None:
     view = run_view(run, now=NOW, jobs=[job])
     assert f"check_job(job_id='{job.id}', wait=25)" in view["next"]
     assert result_jobs(run, [job]) == []
+
+
+def test_no_files_are_promised_where_the_only_job_failed() -> None:
+    run = make_run(state=RunState.SUCCEEDED, output="It failed.", actions=(Action(tool="x", job_id="job_1", key="k"),))
+    view = run_view(run, now=NOW, jobs=[make_job(submissions=(make_submission(state=State.FAILED),))])
+    assert view["next"] == "Tell the user what the output says; no file was made."
 
 
 def test_the_text_holds_all_that_a_person_needs() -> None:

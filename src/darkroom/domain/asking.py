@@ -99,11 +99,12 @@ _NEGATED = re.compile(
     r"(?<!why )\b(?:(?:i|we) )?(?:don't|do not|dont|never|(?:there is |there's )?no need (?:to|for)|(?:can|could|"
     r"would) you not|"
     r"(?:must|should|may) not|mustn't|shouldn't|avoid|stop(?= \w+ing\b)|without|instead of|rather than|"
-    r"(?:^|(?<=, )|(?<=but )|(?<=and )|(?<=- )|(?<=please ))not|no)\b"
-    r"(?! (?:you|we|they)\b)(?P<span>[^.,;:!?]*?)(?=[.,;:!?]|\b(?:but|just|instead|only)\b|\s-\s|$)"
+    r"(?:^|(?<=, )|(?<=but )|(?<=and )|(?<=- )|(?<=please ))not|"
+    r"(?<!have )(?<!has )(?<!had )(?<!got )(?<!are )(?<!is )no)\b"
+    r"(?! (?:you(?! dare)|we|they)\b)(?P<span>[^.,;:!?]*?)(?=[.,;:!?]|\b(?:but|just|instead|only)\b|\s-\s|$)"
 )
 _SMALL = (
-    r"(?:\b(?:an?|any|more|to|me|us|yet|please|you|i|want|need|wish|see|have|get|use|send|show|even|really|"
+    r"(?:\b(?:an?|any|more|to|me|us|yet|please|you|dare|i|want|need|wish|see|have|get|use|send|show|even|really|"
     r"actual)\b\s*)*"
 )
 _KNOWN = r"(?:the|this|that|these|those|my|our|your|its|how|what|why|where|which|in|of|on|for|with|from|to)\b"

@@ -45,9 +45,9 @@ _SEEN = re.compile(
     rf"\b(?:{NOUNS[Kind.IMAGE]}|{NOUNS[Kind.VIDEO]}) (?:of|showing) .*?(?=\b(?:costs?|prices?|take|be)\b|[.?!]|$)"
 )
 _FACTS = re.compile(
-    r"\b(?:models?|providers?|costs?|prices?|pricing|cheap\w*|expensive|free|how (?:long|much|many|big|large|"
-    r"fast)|sizes?|"
-    r"formats?|resolutions?|limits?|max\w*|support\w*|possible|able|can (?:you|it|darkroom)|best|better|faster)\b"
+    r"\b(?:models?|providers?|costs?|prices?|pricing|cheap\w*|expensive|free|how (?:long|much|many|big|large|fast)|sizes?|"
+    r"formats?|resolutions?|limits?|max\w*|support\w*|possible|able|best|better|faster|keys?|account|"
+    r"can (?:you|it|darkroom)(?! (?:explain|tell|say|show|help|list)))\b"
 )
 _OF_ONE = re.compile(r"\b(?:costs?|price|charge|estimate|how (?:much|long)|possible|can (?:you|i|we|it|darkroom))\b")
 """Where what a picture is to show says nothing of what is asked."""
@@ -118,7 +118,8 @@ def answers(task: str) -> list[dict[str, Any]]:
         or (_JOB.search(line) and not re.search(r"\bhow (?:much|many|long|big)\b", line))
     ):
         return [call for call in control(line) if call["tool"] == "check_job"] or control(_ID.findall(line)[0])
-    if asks_help(task):
+    nothing = not wants_facts(task) and not _kinds(task)
+    if asks_help(task) or nothing:
         return [
             _call("run_agent", "Lists the agents: who does what here. Starts nothing.", {"task": "", "agent": "?"}),
             _call("invoke_skill", "Lists the skills. Free, starts nothing.", {"skill": "?"}),
@@ -143,12 +144,14 @@ def wants_facts(task: str) -> bool:
 
 def listings(task: str) -> list[dict[str, Any]]:
     """Return the look-ups of the kinds that a question is about: pictures and clips where it names none."""
-    line = folded(task)
-    others = [name for name, words in _OTHERS.items() if re.search(rf"\b(?:{words})\b", line)]
-    kinds = [kind for kind in (Kind.IMAGE, Kind.VIDEO) if mentions(task, kind)]
-    if not kinds and not others:
-        kinds = [Kind.IMAGE, Kind.VIDEO]
-    return [_listing(kind.value, _told(task, kind)) for kind in kinds] + [_listing(name, {}) for name in others]
+    kinds = _kinds(task) or [Kind.IMAGE.value, Kind.VIDEO.value]
+    return [_listing(name, _told(task, Kind(name)) if name in ("image", "video") else {}) for name in kinds]
+
+
+def _kinds(task: str) -> list[str]:
+    """Return the operations of the kinds that a task names."""
+    media = [kind.value for kind in (Kind.IMAGE, Kind.VIDEO) if mentions(task, kind)]
+    return [*media, *(name for name, words in _OTHERS.items() if re.search(rf"\b(?:{words})\b", folded(task)))]
 
 
 def _listing(operation: str, told: dict[str, Any]) -> dict[str, Any]:

@@ -38,6 +38,7 @@ _ASKING = re.compile(
     r"(?:(?:make|create|generate|render|produce|draw|paint|sketch|show|give|get|have)\s+(?:(?:me|us)\s+)?)?"
     r"(?:an?\s+|the\s+(?=\w+\s+(?:of|for)\b)|some\s+)?"
 )
+_ITS = r"\b(?:my|our|the|this|that)\s+(?:picture|photo|photograph|image|file|still|frame)"
 _POLITE = re.compile(
     r"^(?:please\s+|kindly\s+|(?:can|could|would|will) you\s+|(?:i|we) (?:want|need) you to\s+)+", re.I
 )
@@ -186,7 +187,7 @@ def wanted(kind: Kind, task: str, facts: Facts, form: str = "{subject}") -> Want
     if not re.search(r"[^\W\d_]{2}", seen):
         return None
     for source in sources:
-        seen = seen.replace(source, "the picture")
+        seen = re.sub(rf"(?:{_ITS}\s+)?{re.escape(source)}", "the picture", seen, flags=re.I)
     arguments: dict[str, Any] = {
         "prompt": seen if edits else form.replace("{subject}", seen),
         **_shape(task, facts, kind),

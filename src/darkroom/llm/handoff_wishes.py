@@ -34,7 +34,7 @@ _LATER = re.compile(
     rf"(?:make|create|generate|draw|paint|sketch|render) (?:me )?an? (?:[\w-]+ ){{0,2}}?(?P<noun>{_NOUNS}) "
     r"(?:of|for|to|with|showing)(?: go with)? (?:it|them|this|that)"
 )
-_UNLIKE = re.compile(r",? (?:and |but )?not an? [^,;.]+$")
+_UNLIKE = re.compile(r",? (?:and |but )?(?:not an?|don't|do not|never) [^,;.]+$")
 _GREETING = re.compile(r"good (?:morning|evening|afternoon|day)\b[,.!]*\s*")
 _TITLED = re.compile(
     rf"((?:please )?(?:make|create|generate|draw|render|paint) (?:me )?an? (?:{_NOUNS}))[.!] (?=\S)", re.I
@@ -116,7 +116,7 @@ def _wish(part: str, last: Wanted | None, others: Sequence[str]) -> Wanted | Non
     notes = tuple(f"{one.value} is no height that is made here; there are {', '.join(RESOLUTIONS)}." for one in odd)
     unlike = _UNLIKE.search(folded(part))
     part, tail = (part[: unlike.start()], part[unlike.start() :]) if unlike else (part, "")
-    line = folded(part)
+    line = folded(part := re.sub(r"^1 ", "one ", part))
     bare = re.match(rf"(?:{_NOUNS}) (?:of|showing)\b", line) is not None
     counted = re.match(rf"(?:{_NUMBERS}) ", line) is not None
     intent = read(f"make a {part}" if bare else f"make {part}" if counted else part)

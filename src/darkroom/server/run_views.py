@@ -68,7 +68,7 @@ def run_view(run: Run, *, now: int, cost: RunCost | None = None, jobs: Sequence[
             "error": run.error,
             "warnings": list(run.warnings),
             "check_after_s": 5 if waiting else None,
-            "next": next_step(run, [job.id for job in jobs if not at_rest(job)]),
+            "next": next_step(run, [job.id for job in jobs if not at_rest(job)], made=bool(files) or not jobs),
         }
     )
 
@@ -126,14 +126,16 @@ def _message(run: Run, steps: Sequence[Mapping[str, Any]]) -> str | None:
     return f"Turn {run.turn}." if run.turn else None
 
 
-def next_step(run: Run, going: Sequence[str] = ()) -> str:
-    """Return in one sentence what to do now; `going` are its jobs that have not ended."""
+def next_step(run: Run, going: Sequence[str] = (), *, made: bool = True) -> str:
+    """Return in one sentence what to do now; `going` are its jobs that go on, `made` whether there are files."""
     again = f" run_agent(session_id='{run.session_id}', task=...) goes on from it." if run.session_id else ""
     match run.state:
         case RunState.SUCCEEDED if run.brief is not None:
             return "Carry out the brief yourself, now: answer or ask its questions, then make its next calls."
         case RunState.SUCCEEDED if going:
             return f"Call check_job(job_id='{','.join(going[:20])}', wait=25) for its files.{again}"
+        case RunState.SUCCEEDED if run.actions and not made:
+            return f"Tell the user what the output says; no file was made.{again}"
         case RunState.SUCCEEDED if run.actions:
             return f"Show the output and the files to the user.{again}"
         case RunState.SUCCEEDED:
