@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from darkroom.domain.asking import Aim
 from darkroom.llm.handoff import text
 from darkroom.llm.handoff_answers import about_server, answers, control
+from darkroom.llm.handoff_modes import reading_of
 from helpers_handoff import LIVE, Desk, calls
 
 DESK, PAID = Desk(), Desk(LIVE)
@@ -124,6 +126,12 @@ def test_another_language_is_left_to_the_caller_with_its_ways() -> None:
         assert "in a language that was not read here" in brief["role"]
         assert any("generate_image(prompt=...)" in step for step in brief["method"])
         assert "candidates" not in brief
+
+
+def test_a_long_message_is_work_for_somebody_who_reads_it() -> None:
+    known = reading_of("can you make videos? " * 60)
+    assert (known.aim, known.server, known.no.kinds) == (Aim.WORK, False, frozenset())
+    assert reading_of("can you make videos?").aim is Aim.QUESTION
 
 
 def test_nothing_is_named_that_is_not_there() -> None:

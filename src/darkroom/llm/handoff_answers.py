@@ -45,9 +45,9 @@ _SEEN = re.compile(
     rf"\b(?:{NOUNS[Kind.IMAGE]}|{NOUNS[Kind.VIDEO]}) (?:of|showing) .*?(?=\b(?:costs?|prices?|take|be)\b|[.?!]|$)"
 )
 _FACTS = re.compile(
-    r"\b(?:models?|providers?|costs?|prices?|pricing|cheap\w*|expensive|free|how (?:long|much|many|big|large|fast)|sizes?|"
-    r"formats?|resolutions?|limits?|max\w*|support\w*|possible|able|best|better|faster|keys?|account|"
-    r"can (?:you|it|darkroom)(?! (?:explain|tell|say|show|help|list)))\b"
+    r"\b(?:models?|providers?|costs?|prices?|pricing|cheap\w*|expensive|free|how (?:long|much|many|big|large|fast)|"
+    r"sizes?|formats?|resolutions?|limits?|max\w*|support\w*|possible|able|best|better|faster|"
+    r"keys?|account|can (?:you|it|darkroom)(?! (?:explain|tell|say|show|help|list)))\b"
 )
 _OF_ONE = re.compile(r"\b(?:costs?|price|charge|estimate|how (?:much|long)|possible|can (?:you|i|we|it|darkroom))\b")
 """Where what a picture is to show says nothing of what is asked."""

@@ -16,6 +16,8 @@ from darkroom.services.ranking import words_of
 
 MAKERS: dict[str, Kind] = {"image": Kind.IMAGE, "video_production": Kind.VIDEO}
 """The agents whose task is itself what is to be seen."""
+LONGEST = 1_200
+"""Letters of a task from which it holds material rather than a wish or a question."""
 WORK = 3
 """Words from which what is wanted beside the media is work for an agent."""
 _CALLED = {Kind.IMAGE: "picture", Kind.VIDEO: "clip"}
@@ -81,7 +83,9 @@ class Reading:
 
 
 def reading_of(task: str) -> Reading:
-    """Return what is read from a task."""
+    """Return what is read from a task; a long one is work, for somebody who reads it whole."""
+    if len(task) > LONGEST:
+        return Reading(Aim.WORK, Refused(frozenset(), task), Wishes(), False, _is_foreign(task[:LONGEST]), None)
     what = Aim.QUESTION if asks_help(task) else aim(task)
     no = refused(task)
     server = what is Aim.QUESTION and about_server(no.rest)
