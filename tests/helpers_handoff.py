@@ -13,10 +13,13 @@ from darkroom.llm.handoff import HandOff
 from darkroom.llm.handoff_media import Wanted
 from darkroom.llm.handoff_prices import Prices, request_of
 from darkroom.server.schema import parse
+from darkroom.server.tools.cancel_job import CancelJobArgs
+from darkroom.server.tools.check_job import CheckJobArgs
 from darkroom.server.tools.estimate_credits import EstimateCreditsArgs
 from darkroom.server.tools.generate_image import GenerateImageArgs
 from darkroom.server.tools.generate_video import GenerateVideoArgs
 from darkroom.server.tools.invoke_skill import InvokeSkillArgs, answer
+from darkroom.server.tools.retry_job import RetryJobArgs
 from darkroom.services.agents import AgentCatalogue
 from darkroom.services.brainstorm import brainstorm
 from darkroom.services.pricing import Pricing
@@ -32,6 +35,9 @@ ARGS = {
     "generate_video": GenerateVideoArgs,
     "invoke_skill": InvokeSkillArgs,
     "estimate_credits": EstimateCreditsArgs,
+    "check_job": CheckJobArgs,
+    "cancel_job": CancelJobArgs,
+    "retry_job": RetryJobArgs,
 }
 RUN_AGENT = {"task", "agent", "session_id", "context", "workflow", "max_cost"}
 """The parameters of `run_agent` that briefs use."""
@@ -76,24 +82,27 @@ class Desk:
         """Hold one call to its tool: the arguments, and the request or the answer that they make."""
         assert set(call) <= {"tool", "arguments", "why", "missing"}
         assert call["why"].endswith((".", "?", ")"))
-        arguments = call["arguments"]
+        arguments, missing = call["arguments"], set(call.get("missing", ()))
         if call["tool"] == "run_agent":
             assert set(arguments) <= RUN_AGENT
-            assert arguments["task"]
-            assert "agent" not in arguments or arguments["agent"] in agents()
+            assert arguments["task"] or arguments["agent"] == "?"
+            assert "agent" not in arguments or arguments["agent"] in {*agents(), "?"}
             return
-        args = parse(ARGS[call["tool"]], arguments)
+        args = parse(ARGS[call["tool"]], {**arguments, **dict.fromkeys(missing & {"job_id", "prompt"}, "job_1")})
         if isinstance(args, GenerateImageArgs | GenerateVideoArgs):
             kind = Kind.IMAGE if isinstance(args, GenerateImageArgs) else Kind.VIDEO
             request_of(Wanted(kind, {key: value for key, value in arguments.items() if key != "max_cost"}))
         elif isinstance(args, InvokeSkillArgs):
+            if args.skill == "?":
+                return
             assert self.skills.named(args.skill) is not None
             assert answer(args, self.skills)["next"]
             if args.brainstorm is not None:
                 assert brainstorm(args.brainstorm, {}).angles
+        elif isinstance(args, EstimateCreditsArgs):
+            assert args.operation in ("image", "video", "music", "month", "spent")
         else:
-            assert isinstance(args, EstimateCreditsArgs)
-            assert args.operation in ("image", "video", "month", "spent")
+            assert "job_id" in arguments or missing or call["tool"] == "check_job"
 
 
 def calls(brief: dict[str, Any], tool: str) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from darkroom.domain.kinds import Kind
 from darkroom.domain.reading import (
     find_durations,
     find_ratios,
+    find_resolutions,
     folded,
     read_count,
     read_duration,
@@ -15,8 +16,10 @@ from darkroom.domain.reading import (
     read_ratio,
     read_resolution,
     read_size,
+    size_of,
     without,
 )
+from darkroom.domain.request import RESOLUTIONS
 
 
 @pytest.mark.parametrize(
@@ -133,10 +136,34 @@ def test_sizes_resolutions_and_amounts_are_read() -> None:
     assert read_resolution("in 4K") == "4k"
     assert read_resolution("Full HD") == "1080p"
     assert read_resolution("a 4kg cat") is None
+    assert read_resolution("a 240p clip") is None
+    assert size_of("4k") == "3840x2160"
+    assert size_of("1080p", "9:16") == "1080x1920"
     assert read_money("inside 40 dollars") == 40
     assert read_money("at most $1,200.50") == 1200.5
     assert read_money("20 cents") == 0.2
     assert read_money("$1 or $2") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "heights", "left"),
+    [
+        *((f"make a {height} video of a cat", [height], "make a video of a cat") for height in RESOLUTIONS),
+        ("a 2160p clip", ["4k"], "a clip"),
+        ("a video in Full-HD", ["1080p"], "a video"),
+        ("a cat, uhd, 10 s", ["4k"], "a cat, 10 s"),
+        ("HD clip of rain", ["720p"], "clip of rain"),
+        ("rain in HD quality", ["720p"], "rain"),
+        ("a 2k slow motion video", ["1440p"], "a slow motion video"),
+        ("a 240p video", ["240p"], "a video"),
+        ("a video of a 4k tv", [], "a video of a 4k tv"),
+        ("an hd camera on a desk", [], "an hd camera on a desk"),
+    ],
+)
+def test_heights_in_words_are_read_and_leave_the_text(text: str, heights: list[str], left: str) -> None:
+    found = find_resolutions(text)
+    assert [one.value for one in found] == heights
+    assert without(text, found) == left
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,29 @@ async def test_a_run_that_was_broken_off_between_start_and_save_has_one_job(app:
     assert ([action.job_id for action in run.actions], len(await jobs(app))) == ([job.id], 1)
 
 
+async def test_what_the_context_knows_of_the_picture_is_agreed_before_it_is_made(app: App) -> None:
+    run = await thought(app, task(WISH, context={"references": ["out_abc123"], "ratio": "9:16"}))
+    assert run.brief is not None
+    assert run.brief["next_calls"][0]["arguments"] == {
+        "prompt": "a red fox in the snow",
+        "aspect_ratio": "9:16",
+        "images": ["out_abc123"],
+    }
+    assert await jobs(app) == []
+
+
+async def test_a_context_that_says_nothing_of_the_picture_does_not_hold_it_up(app: App) -> None:
+    run = await thought(app, task(WISH, context={"audience": "children"}))
+    assert (run.brief, len(await jobs(app))) == (None, 1)
+
+
+async def test_a_question_starts_nothing_and_is_handed_over(app: App) -> None:
+    run = await thought(app, task("can you make videos?"))
+    assert run.brief is not None
+    assert [call["tool"] for call in run.brief["next_calls"]] == ["estimate_credits"]
+    assert await jobs(app) == []
+
+
 class Starter:
     """Refuses everything."""
 

@@ -111,6 +111,7 @@ def test_without_an_agent_the_best_takes_over_and_others_are_named() -> None:
     assert brief["candidates"][0]["reason"]
     assert brief["constraints"]["assumed"].startswith("No agent was named")
     assert "candidates has others" in text(brief)
+    assert "- copy (" not in text(brief)
 
 
 def test_without_an_agent_that_fits_the_caller_does_it() -> None:
@@ -260,10 +261,10 @@ def test_money_is_asked_for_only_where_something_costs() -> None:
 def test_the_words_of_a_large_brief_give_way_in_order() -> None:
     brief = DRAFTS.brief("copy", "write a headline")
     assert "FRAMEWORKS" in text(brief)
-    known = {f"fact_{number}": "x" * 500 for number in range(2)}
+    known = {f"fact_{number}": "x" * 500 for number in range(3)}
     less = text({**brief, "context": known})
     assert "FRAMEWORKS" not in less
     assert brief["method"][4] in less
-    least = text({**brief, "context": {f"fact_{number}": "x" * 500 for number in range(4)}})
+    least = text({**brief, "context": {f"fact_{number}": "x" * 500 for number in range(5)}})
     assert brief["method"][4] not in least
     assert len(text({**brief, "context": {"all": "x" * 9_000}})) > 9_000

@@ -44,6 +44,15 @@ def test_an_unknown_agent_names_the_nearest() -> None:
         AGENTS.find("bill the client for what we used")
 
 
+def test_a_name_that_resembles_none_names_none() -> None:
+    for name in ("nobody", "foo", "zzz", "chef"):
+        with pytest.raises(InvalidRequest) as caught:
+            AGENTS.find(name)
+        assert caught.value.message == f"There is no agent {name!r}."
+        assert caught.value.hint is not None
+        assert "agent='?') ranks those that fit" in caught.value.hint
+
+
 def test_tiers_hold_every_agent_once() -> None:
     tiers = AGENTS.tiers()
     assert list(tiers) == ["premium", "standard", "economy"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from darkroom.domain.kinds import Kind
-from darkroom.domain.request import parse_size
+from darkroom.domain.request import RESOLUTIONS, parse_size
 from darkroom.errors import InvalidRequest
 
 IMAGE_NOUNS = (
@@ -46,7 +46,8 @@ _RATIOS = {
     "portrait": "9:16", "landscape": "16:9",
 }  # fmt: skip
 _SHAPE = re.compile(
-    rf"\b(?P<shape>{'|'.join(_SHAPES)})[\s-](?P<noun>format|orientation|mode|ratio|aspect(?:[\s-]ratio)?|crop|{_MEDIA})\b"
+    rf"\b(?P<shape>{'|'.join(_SHAPES)})[\s-](?P<noun>format|orientation|mode|ratio|aspect(?:[\s-]ratio)?|crop|"
+    rf"{_MEDIA})\b"
     rf"|\b(?P<free>vertical|square|horizontal|widescreen)(?=\s+(?:[\w-]+\s+){{0,2}}(?:{VIDEO_NOUNS})\b)"
     rf"|(?:,|\bin|\bmake it)\s+(?P<alone>{'|'.join(_SHAPES)})(?=\s*(?:[,.;!?]|$))"
 )
@@ -57,8 +58,17 @@ _PLATFORM = re.compile(
     r"tiktok (?:videos?|clips?|ads?)|youtube shorts?)\b"
 )
 _PIXELS = re.compile(r"(?<![\w.])\d{3,4}\s?x\s?\d{3,4}(?![\w.])")
-_HEIGHT = re.compile(r"(?<![\w.])(480p|720p|1080p|1440p|2160p|4k|uhd|full[ -]hd)(?!\w)")
-_CALLED = {"2160p": "4k", "uhd": "4k", "full hd": "1080p", "full-hd": "1080p"}
+_CLASS = r"4k|uhd|ultra[ -]?hd|full[ -]?hd|fhd|qhd|2k|hd"
+_HEIGHT = re.compile(
+    rf"(?<![\w.-])(?:(?P<lines>\d{{3,4}}p)|(?:(?<=\bin )|(?<=\bat )|(?<=\bas )|(?<=, )|(?<=\()|"
+    rf"(?<=^))(?P<said>{_CLASS})|"
+    rf"(?P<named>{_CLASS})(?=\s+(?:[\w-]+\s+){{0,3}}?(?:resolution|quality|{_MEDIA})\b))(?!\w)"
+    r"(?:\s+(?:resolution|quality|definition)\b)?"
+)
+_CALLED = {
+    "2160p": "4k", "uhd": "4k", "ultrahd": "4k", "fullhd": "1080p", "fhd": "1080p", "qhd": "1440p", "2k": "1440p",
+    "hd": "720p",
+}  # fmt: skip
 _MONEY = re.compile(
     r"(?<![\w.])(?:\$\s?(?P<before>\d{1,6}(?:,\d{3})*(?:\.\d{1,2})?)|"
     r"(?P<after>\d{1,6}(?:,\d{3})*(?:\.\d{1,2})?)\s?(?:dollars|usd|us\$|\$)|(?P<cents>\d{1,3})\s?(?:cents|ct))(?!\w)"
@@ -201,13 +211,24 @@ def find_sizes(text: str) -> list[Found[str]]:
 
 
 def read_resolution(text: str) -> str | None:
-    """Return the height class of a clip that a text asks for: `1080p`, `4k`."""
-    return _only(find_resolutions(text))
+    """Return the height class of a clip that a text asks for: `1080p`, `4k`; None for one that nobody has."""
+    return _only(one for one in find_resolutions(text) if one.value in RESOLUTIONS)
 
 
 def find_resolutions(text: str) -> list[Found[str]]:
-    """Return every height class in a text with its place."""
-    return [Found(_CALLED.get(one[0], one[0]), *one.span()) for one in _HEIGHT.finditer(folded(text))]
+    """Return every height class in a text with its place, also one that nobody has: `240p`."""
+    found: list[Found[str]] = []
+    for match in _HEIGHT.finditer(folded(text)):
+        word = re.sub(r"[ -]", "", match["lines"] or match["said"] or match["named"])
+        found.append(Found(_CALLED.get(word, word), *match.span()))
+    return found
+
+
+def size_of(height: str, ratio: str | None = None) -> str:
+    """Return a picture's size of a height class, as `WxH`; 16:9 where no ratio is told."""
+    wide, _, tall = (ratio or "16:9").partition(":")
+    width, side = int(wide) / int(tall), RESOLUTIONS[height]
+    return f"{round(side * width)}x{side}" if width >= 1 else f"{side}x{round(side / width)}"
 
 
 def read_money(text: str) -> float | None:

@@ -13,6 +13,8 @@ from darkroom.domain.money import MicroUsd
 from darkroom.domain.run import Action, Message, Run, RunState, Session
 from darkroom.errors import DarkroomError, StorageError
 from darkroom.llm.handoff import HandOff
+from darkroom.llm.handoff_facts import facts_of
+from darkroom.llm.handoff_media import Wanted, dressed
 from darkroom.services.agents import AgentCatalogue, keeps_answers
 from darkroom.services.intents import MediaIntent, read, reply
 from darkroom.store.base import JobStore
@@ -61,7 +63,7 @@ class HandOver:
 
     async def think(self, run: Run, owner: str) -> Run | None:
         """End a claimed run: with the job that it plainly asks for, or with a brief."""
-        intent = read(run.task) if run.agent is None and "returns" not in run.work else None
+        intent = _plain(run) if run.agent is None and "returns" not in run.work else None
         if run.cancel_requested_at is not None:
             change = await self._stopped(run, intent)
         else:
@@ -133,6 +135,15 @@ class HandOver:
             Message(role="user", content=run.task, at=now, run_id=run.id),
             Message(role="assistant", content=answer, at=now, run_id=run.id),
         )
+
+
+def _plain(run: Run) -> MediaIntent | None:
+    """Return what a run plainly asks to be made; None where its context has pictures or a shape for it too."""
+    intent = read(run.task)
+    if intent is None or not run.context:
+        return intent
+    call = Wanted(intent.kind, intent.arguments)
+    return intent if dressed(call, facts_of(None, "", run.context, {})) == call else None
 
 
 def _key(run: Run) -> str:

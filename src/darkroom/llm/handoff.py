@@ -13,13 +13,15 @@ from darkroom.catalog.skills import Skill
 from darkroom.domain.money import MicroUsd, show_usd, to_micro
 from darkroom.domain.request import clip
 from darkroom.domain.run import Message
-from darkroom.llm.handoff_calls import MAKERS, Case, next_calls
+from darkroom.llm.handoff_calls import LIKELY, Case, next_calls
 from darkroom.llm.handoff_facts import Facts, facts_of, questions, refers
 from darkroom.llm.handoff_media import TOOLS, changes_a_picture, pictures
+from darkroom.llm.handoff_modes import MAKERS, Reading, deliverable_of, method_of, reading_of, role_of, ruled_out
 from darkroom.llm.handoff_prices import Prices
 from darkroom.llm.handoff_text import text
 from darkroom.net.redact import redact
 from darkroom.services.agents import AgentCatalogue, Need, Recommendation
+from darkroom.services.ranking import words_of
 from darkroom.services.routes import Routes
 from darkroom.services.skills import SURE, SkillLibrary, first_sentence
 from darkroom.settings import Settings
@@ -28,19 +30,12 @@ __all__ = ["HandOff", "text"]
 
 TASK, OUTPUT, LINE, MESSAGE = 1_200, 1_100, 110, 280
 """Letters of a task, of the form of an output, of a framework and of an earlier message."""
+NEAR = 0.1
+"""How little less sure the agent may be who makes what a task orders, to be preferred to one who plans it."""
 FITS = 0.55
 """The confidence from which a skill is offered to an agent that has none of its own."""
 SKILLS, FAMILIES, ENTRIES, LATEST, FIELDS = 3, 2, 3, 6, 40
 """How many of each a brief holds."""
-_ROLE = (
-    "You are the caller's own assistant: no specialist was named, and none fits for certain. Do the task yourself, "
-    "with the calls below where they help, or take one of the candidates."
-)
-_METHOD = (
-    "Say in one sentence what the user wants to hold in the end.",
-    "If a candidate fits, get its brief with run_agent(task, agent=<candidate>); else answer directly.",
-    "Ask at most one question, and only where two readings lead to different work.",
-)
 _PICTURE: dict[str, JsonValue] = {
     "key": "images",
     "question": "Images? The picture that is to be changed or animated: a path, an https URL or an output id.",
@@ -101,10 +96,13 @@ class HandOff:
             principal: Whose caps count.
         """
         task = redact(task.strip())
-        candidates = () if agent is not None else tuple(self._agents.recommend(task))
-        acting = agent or next((one.agent for one in candidates[:1] if one.confidence >= SURE), None)
+        reading = reading_of(task)
+        words = task if agent is not None else reading.ranked()
+        candidates = self._candidates(agent, words, reading)
+        sure = (one.agent for one in candidates[:1] if one.confidence >= SURE and reading.suits(one.agent))
+        acting = agent or next(sure, None)
         facts = facts_of(acting, task, context or {}, answers or {})
-        skills, fitting = self._chosen(acting, task)
+        skills, fitting = self._chosen(acting, "" if reading.wishes.made and acting is None else words)
         needs = self._agents.needs(acting) if acting else []
         capped = max_cost is not None or all(set(need.ready) <= {DRAFT} for need in needs)
         asked = _questions(acting, task, facts, capped=capped)
@@ -112,6 +110,7 @@ class HandOff:
             agent=acting,
             task=task,
             facts=facts,
+            reading=reading,
             skills=skills,
             fitting=fitting,
             candidates=candidates,
@@ -121,20 +120,34 @@ class HandOff:
             principal=principal,
             workflows=self._workflows,
         )
+        calls, others = next_calls(case, self._prices), bool(candidates)
+        assumed = None if agent is not None or acting is None else _assumed(others=len(candidates) > 1)
+        alone = method_of(reading, calls=bool(calls), candidates=others)
         brief = {
             **_work(case),
-            "constraints": self._constraints(acting, needs, max_cost, assumed=agent is None and acting is not None),
+            "constraints": {**_ruled_out(reading), **self._constraints(acting, needs, max_cost, assumed)},
             "questions": asked,
-            "method": list(acting.method if acting else _METHOD),
+            "method": list(acting.method) if acting else alone,
             "skills": [{"skill": skill.id, "why": first_sentence(skill.description)} for skill in skills],
             "frameworks": _frameworks(skills),
-            "deliverables": _form(acting),
+            "deliverables": _form(acting) if acting else deliverable_of(reading),
             "returns": _returns(returns),
-            "next_calls": next_calls(case, self._prices),
+            "next_calls": calls,
             "history": _history(history),
             "candidates": [_candidate(one) for one in candidates],
         }
         return {key: value for key, value in brief.items() if value not in (None, "", [], {})}
+
+    def _candidates(self, agent: Agent | None, words: str, reading: Reading) -> tuple[Recommendation, ...]:
+        """Return who could do what nobody was named for; never one who would make what is not wanted."""
+        found = self._agents.recommend(words) if agent is None and words else []
+        fit = [one for one in found if reading.allows(one.agent)]
+        maker = next((one for one in fit if MAKERS.get(one.agent.id) is reading.makes), None)
+        if maker is not None and reading.makes is not None and fit[0].confidence - maker.confidence < NEAR:
+            fit = [maker, *(one for one in fit if one is not maker)]
+        sure = any(one.confidence >= SURE and reading.suits(one.agent) for one in fit[:1])
+        told = not reading.foreign and len(words_of(words)) > 1
+        return tuple(fit if sure else [one for one in fit if one.confidence >= LIKELY and told])
 
     def _chosen(self, agent: Agent | None, task: str) -> tuple[tuple[Skill, ...], int]:
         """Return the agent's skills, else the one that fits for certain, best first; and how many are worth a call."""
@@ -147,13 +160,13 @@ class HandOff:
         return chosen, max(1, min(2, sum(sure.get(skill.id, 0.0) >= SURE for skill in chosen)))
 
     def _constraints(
-        self, agent: Agent | None, needs: Sequence[Need], max_cost: MicroUsd | None, *, assumed: bool
+        self, agent: Agent | None, needs: Sequence[Need], max_cost: MicroUsd | None, assumed: str | None
     ) -> dict[str, Any]:
         found: dict[str, Any] = {
             "limits": list(agent.limits) if agent else [],
             "money": self._money(max_cost),
             "media": [_media(need) for need in needs],
-            "assumed": "No agent was named; this one fits best, candidates has others." if assumed else None,
+            "assumed": assumed,
         }
         return {key: value for key, value in found.items() if value}
 
@@ -175,10 +188,20 @@ class HandOff:
         return said
 
 
+def _assumed(*, others: bool) -> str:
+    """Say that the agent was chosen, and whether there are others."""
+    return f"No agent was named; this one fits best{', candidates has others' if others else ''}."
+
+
+def _ruled_out(reading: Reading) -> dict[str, Any]:
+    return {"refused": ruled_out(reading.no.kinds)} if reading.no.kinds else {}
+
+
 def _work(case: Case) -> dict[str, Any]:
     """Return who does what, and what is known of it."""
+    nobody = role_of(case.reading, candidates=bool(case.candidates))
     return {
-        "role": f"{case.agent.title}. {case.agent.role}" if case.agent else _ROLE,
+        "role": f"{case.agent.title}. {case.agent.role}" if case.agent else nobody,
         "agent": case.agent.id if case.agent else None,
         "task": _clipped(case.task, TASK),
         "context": case.facts.shown,
@@ -266,9 +289,7 @@ def _candidate(one: Recommendation) -> dict[str, Any]:
     return {"agent": one.agent.id, "confidence": round(one.confidence, 2), "reason": one.reason}
 
 
-def _form(agent: Agent | None) -> str:
-    if agent is None:
-        return "One answer to the task, in plain words."
+def _form(agent: Agent) -> str:
     return f"In this form; the values in it are an example's, take none of them over.\n{_clipped(agent.output, OUTPUT)}"
 
 

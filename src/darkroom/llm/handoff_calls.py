@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import JsonValue
@@ -11,22 +11,26 @@ from darkroom.catalog.agents import Agent
 from darkroom.catalog.frameworks import families, tasks
 from darkroom.catalog.routing import DRAFT
 from darkroom.catalog.skills import Skill
+from darkroom.domain.asking import Aim
 from darkroom.domain.kinds import Kind
 from darkroom.domain.money import MicroUsd, json_usd
-from darkroom.domain.reading import find_counts, folded, read_duration, read_money
+from darkroom.domain.reading import folded, read_duration, read_money
 from darkroom.domain.request import clip
+from darkroom.llm.handoff_answers import SPENT, answers, control, listings, month, wants_facts
 from darkroom.llm.handoff_facts import VALUE, Facts
 from darkroom.llm.handoff_media import (
     LONGEST_CLIP,
     TOOLS,
     Wanted,
     changes_a_picture,
+    dressed,
     for_what,
     mentions,
     pictured,
     pictures,
     wanted,
 )
+from darkroom.llm.handoff_modes import MAKERS, Reading, reading_of
 from darkroom.llm.handoff_prices import Prices
 from darkroom.net.redact import MASK
 from darkroom.services.agents import Recommendation
@@ -34,11 +38,9 @@ from darkroom.services.agents import Recommendation
 FILM = "product_video"
 """The workflow that makes a film of several clips."""
 LIKELY = 0.4
-"""The confidence from which an agent that nobody named is worth a call."""
+"""The confidence from which an agent that nobody named is worth a word."""
 GIVEN = 200
 """Letters of a known value that go into a call."""
-MAKERS: Mapping[str, Kind] = {"image": Kind.IMAGE, "video_production": Kind.VIDEO}
-"""The agents whose task is itself what is to be seen."""
 _FORMS: Mapping[str, tuple[Kind, str]] = {
     "video_storyboard": (Kind.IMAGE, "Storyboard frame, opening shot: {subject}"),
     "brand_visual": (Kind.IMAGE, "Mood board with pictures, colour swatches and textures: {subject}"),
@@ -47,9 +49,6 @@ _FORMS: Mapping[str, tuple[Kind, str]] = {
 _SETUP = "instance_onboarding"
 _TRIAL = {"prompt": "a lighthouse on a cliff above a calm sea at dusk", "provider": DRAFT}
 _POINTS = re.compile(r"(?:it|them|him|her|this|that|these|those)\b")
-_SPENT = re.compile(
-    r"\b(?:spent|spending so far|have we (?:used|paid)|did (?:it|we|this) cost|usage|invoice|overrun)\b"
-)
 _COSTS = re.compile(r"\b(?:cost|price|prices|quote|charge|budget|a month|monthly|cheap\w*|how much|credits?|plan)\b")
 
 
@@ -60,6 +59,7 @@ class Case:
     agent: Agent | None
     task: str
     facts: Facts
+    reading: Reading = field(default_factory=lambda: reading_of(""))
     skills: tuple[Skill, ...] = ()
     fitting: int = 1
     """How many of the skills, from the first, fit the task well enough for a call."""
@@ -74,6 +74,12 @@ class Case:
 
 def next_calls(case: Case, prices: Prices) -> list[dict[str, Any]]:
     """Return the calls in the order in which they are best made; each has tool, arguments, why, perhaps missing."""
+    if case.agent is None and case.reading.aim is Aim.CONTROL:
+        return control(case.task)
+    if case.agent is None and case.reading.nothing:
+        return []
+    if case.reading.server:
+        return [*answers(case.task), *([] if case.agent is None else [*_trial(case), *_skills(case)])]
     calls = [*_media(case, prices), *_skills(case), *_money(case)]
     if case.agent is not None and case.agent.id not in MAKERS:
         calls.sort(
@@ -89,7 +95,9 @@ def _call(tool: str, why: str, arguments: Mapping[str, Any], missing: Collection
 
 def _media(case: Case, prices: Prices) -> list[dict[str, Any]]:
     """Return the calls that make what the task asks for, where the agent has the tools."""
-    made = [one for kind in _kinds(case) if (one := _wanted(case, kind)) is not None]
+    if case.reading.aim is not Aim.WORK:  # a question makes nothing, whoever answers it
+        return _trial(case)
+    made = _plain(case) or [one for kind in _kinds(case) if (one := _wanted(case, kind)) is not None]
     if not made:
         return _trial(case)
     cap = _cap(case)
@@ -97,19 +105,30 @@ def _media(case: Case, prices: Prices) -> list[dict[str, Any]]:
     return [_priced(call, each, case, prices) for call in made]
 
 
+def _plain(case: Case) -> list[Wanted]:
+    """Return what is plainly wanted, as it is: by somebody who does it, or beside something else."""
+    agent, made = case.agent, case.reading.wishes.made
+    if agent is None:
+        return [dressed(one, case.facts) for one in made]
+    alone = len(made) == 1 and not case.reading.rest and case.reading.no.rest == case.task
+    return [] if agent.id not in MAKERS or alone else [one for one in made if TOOLS[one.kind] in agent.tools]
+
+
 def _kinds(case: Case) -> list[Kind]:
     agent = case.agent
     if agent is None or agent.id == _SETUP:
         return []
     if agent.id in MAKERS or agent.id in _FORMS:
-        return [MAKERS[agent.id] if agent.id in MAKERS else _FORMS[agent.id][0]]
-    return [kind for kind, tool in TOOLS.items() if tool in agent.tools and mentions(case.task, kind)]
+        kinds = [MAKERS[agent.id] if agent.id in MAKERS else _FORMS[agent.id][0]]
+    else:
+        kinds = [kind for kind, tool in TOOLS.items() if tool in agent.tools and mentions(case.task, kind)]
+    return [kind for kind in kinds if kind not in case.reading.no.kinds]
 
 
 def _wanted(case: Case, kind: Kind) -> Wanted | None:
     agent_id = case.agent.id if case.agent else ""
     if agent_id in MAKERS or (changes_a_picture(case.task) and pictures(case.facts, case.task)):
-        return wanted(kind, case.task, case.facts)
+        return wanted(kind, case.reading.no.rest or case.task, case.facts)
     # Others make media beside their work: only where the task says what is to be seen.
     film = agent_id == "video_storyboard"
     seen = for_what(case.task, film=film) if agent_id in _FORMS else pictured(case.task, kind)
@@ -133,8 +152,12 @@ def _priced(call: Wanted, cap: MicroUsd | None, case: Case, prices: Prices) -> d
     if "prompt" in call.missing:
         shot = ", and how it moves: one call a shot" if video else ""
         what = f"The task does not say it in words that can be drawn: put into prompt what is to be seen{shot}."
+    elif call.missing and case.reading.wishes.made:
+        what = f"{what[:-1]}, once you have added images=['<output id of the picture>']: it moves the picture above."
     elif call.missing:
         what = f"{what[:-1]}, once you have added images=['<path, URL or output id>']: the task works on a picture."
+    elif case.agent is None:
+        what = f"{what[:-1]}, in the user's own words."
     elif agent_id in MAKERS:
         what = f"{what[:-1]}; the prompt is the task's own words, so sharpen it by the method."
     elif agent_id in _FORMS:
@@ -157,8 +180,9 @@ def _cap(case: Case) -> MicroUsd | None:
 
 
 def _trial(case: Case) -> list[dict[str, Any]]:
-    """Return the free picture that shows whether a new server works."""
-    if case.agent is None or case.agent.id != _SETUP:
+    """Return the free picture that shows whether a new server works; none for a question that nobody gave the agent."""
+    asked = case.candidates and case.reading.aim is not Aim.WORK
+    if case.agent is None or case.agent.id != _SETUP or asked:
         return []
     return [
         _call(TOOLS[Kind.IMAGE], "A free test picture: proves that server, folders and host work together.", _TRIAL)
@@ -169,7 +193,8 @@ def _film(case: Case) -> list[dict[str, Any]]:
     """Return the call of the workflow that makes more than one clip and joins them."""
     seconds = read_duration(case.task)
     makes = case.agent is not None and TOOLS[Kind.VIDEO] in case.agent.tools and mentions(case.task, Kind.VIDEO)
-    if not makes or seconds is None or seconds <= LONGEST_CLIP or FILM not in case.workflows:
+    barred = case.reading.aim is not Aim.WORK or Kind.VIDEO in case.reading.no.kinds
+    if not makes or barred or seconds is None or seconds <= LONGEST_CLIP or FILM not in case.workflows:
         return []
     why = f"Makes script, frames and clips and joins them to one film of {seconds:g} s; needs no language model."
     return [_call("run_agent", why, {"task": clip(case.task, VALUE), "workflow": FILM, **_capped(case)})]
@@ -219,20 +244,17 @@ def _brainstorm(case: Case) -> list[dict[str, Any]]:
 
 def _money(case: Case) -> list[dict[str, Any]]:
     """Return the look-up of prices or spending, where the task asks for it and the agent may."""
-    agent, line = case.agent, folded(case.task)
-    if agent is None or "estimate_credits" not in agent.tools:
+    agent = case.agent
+    if agent is None:
+        known = [kind for kind in TOOLS if mentions(case.task, kind)]
+        asks = case.reading.aim is Aim.QUESTION and (case.reading.foreign or wants_facts(case.task))
+        return listings(case.task) if known and asks else []
+    if "estimate_credits" not in agent.tools:
         return []
-    if _SPENT.search(line):
-        return [
-            _call("estimate_credits", "What was spent this month, on what.", {"operation": "spent", "since": "month"})
-        ]
-    counts = {
-        f"{kind.value}s": sum(one.value for one in find_counts(case.task, kind)) for kind in (Kind.IMAGE, Kind.VIDEO)
-    }
-    usage = {name: count for name, count in counts.items() if count}
-    if usage and _COSTS.search(line):
-        why = "What these numbers cost, in dollars and credits, and which plan fits."
-        return [_call("estimate_credits", why, {"operation": "month", "usage": usage})]
+    if SPENT.search(folded(case.task)):
+        return answers(case.task)
+    if usage := month(case.task, _COSTS):
+        return usage
     kinds = [kind for kind in (Kind.VIDEO, Kind.IMAGE) if kind in agent.needs or mentions(case.task, kind)]
     if not kinds:
         return []
@@ -243,11 +265,11 @@ def _money(case: Case) -> list[dict[str, Any]]:
 def _on(case: Case) -> list[dict[str, Any]]:
     """Return how to go on: with the answers in the session, or with an agent that was not named."""
     if case.agent is None:
-        best = [one for one in case.candidates[:1] if one.confidence >= LIKELY]
+        best = case.candidates[:1]
         session = {"session_id": case.session_id} if case.session_id else {}
         return [
             _call("run_agent", f"The whole brief of {one.agent.title}, if that is who is meant.",
-                  {"task": clip(case.task, VALUE), "agent": one.agent.id, **session})
+                  {"task": clip(case.reading.rest or case.task, VALUE), "agent": one.agent.id, **session})
             for one in best
         ]  # fmt: skip
     if case.session_id is None or not case.open:

@@ -54,6 +54,8 @@ _ELSEWHERE = re.compile(
     r"\b(?:the|our|my|this|that|these|all|each|every|per|accepted|finished|agreed|approved) (?:[\w-]+ ){0,2}"
     r"(?:storyboards?|scripts?|shots?|shot list|scenes?|takes?|clips?|footage)\b|^(?:shots? |.{0,40}\btakes per)"
 )
+IN_TASK = ("as the task says", "one shot, as the task says", "as it stands in the task")
+"""What is said of an input that the task itself holds."""
 _STATED = ("brief", "request", "goal", "topic", "subject", "question", "message", "news", "purpose", "change", "work")
 """Inputs that a task in a sentence already states."""
 _MATERIAL = (
@@ -189,19 +191,19 @@ def _minutes(line: str) -> JsonValue:
 
 
 def _stated(line: str) -> JsonValue:
-    return "as the task says" if len(words_of(line)) >= TOLD else None
+    return IN_TASK[0] if len(words_of(line)) >= TOLD else None
 
 
 def _shot(line: str) -> JsonValue:
-    return "one shot, as the task says" if words_of(line) and not refers(line) else None
+    return IN_TASK[1] if words_of(line) and not refers(line) else None
 
 
 def _pasted(line: str) -> JsonValue:
-    return "as it stands in the task" if len(line) >= PASTED or "\n\n" in line else None
+    return IN_TASK[2] if len(line) >= PASTED or "\n\n" in line else None
 
 
 def _quoted(line: str) -> JsonValue:
-    return "as it stands in the task" if _QUOTE.search(line) else _pasted(line)
+    return IN_TASK[2] if _QUOTE.search(line) else _pasted(line)
 
 
 def _counted(line: str) -> JsonValue:

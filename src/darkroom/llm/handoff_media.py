@@ -1,7 +1,7 @@
 """The calls that would make the pictures and clips of a task, with what each costs as things are configured."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from darkroom.domain.kinds import Kind
@@ -38,6 +38,10 @@ _ASKING = re.compile(
     r"(?:(?:make|create|generate|render|produce|draw|paint|sketch|show|give|get|have)\s+(?:(?:me|us)\s+)?)?"
     r"(?:an?\s+|the\s+(?=\w+\s+(?:of|for)\b)|some\s+)?"
 )
+_ITS = r"\b(?:my|our|the|this|that)\s+(?:picture|photo|photograph|image|file|still|frame)"
+_POLITE = re.compile(
+    r"^(?:please\s+|kindly\s+|(?:can|could|would|will) you\s+|(?:i|we) (?:want|need) you to\s+)+", re.I
+)
 _PLAIN = re.compile(
     r"^(?:(?:short|new|nice|simple|quick)\s+)*(?:images?|pictures?|pics?|videos?|clips?)\s+(?:of|showing)\s+"
 )
@@ -59,8 +63,15 @@ _LOOSE = re.compile(
     r"|\b(?:tell me|how|(?<!in )which|again|redo|regenerate|them|versions? of the|from every side)\b"
 )
 """Signs that a task tells a story, asks or points elsewhere rather than saying what is to be seen."""
+_BARE = re.compile(
+    rf"(?:(?:new|short|nice|cool|good|great|quick|product|promo\w*|profile|stock|marketing|social|media|ai|hero|"
+    rf"few|some) )*"
+    rf"(?:{IMAGE_NOUNS}|{VIDEO_NOUNS})"
+)
+"""What names a medium and nothing to be seen in it."""
 _SOURCE = re.compile(
-    r"(?:[a-z_]{3,12}=)?(?:out_[0-9a-z_]{3,60}|https?://[^\s,;\"')]+|[\w./~-]{0,200}[\w-]\.(?:png|jpe?g|webp|gif|avif))(?![\w])",
+    r"(?:[a-z_]{3,12}=)?(?:out_[0-9a-z_]{3,60}|https?://[^\s,;\"')]+|[\w./~-]{0,200}[\w-]\.(?:png|jpe?g|webp|gif|"
+    r"avif))(?![\w])",
     re.IGNORECASE,
 )
 
@@ -172,11 +183,11 @@ def wanted(kind: Kind, task: str, facts: Facts, form: str = "{subject}") -> Want
         form: How a prompt is worded, with `{subject}`.
     """
     sources, edits = pictures(facts, task), changes_a_picture(task)
-    seen = clip(task.strip(), PROMPT) if edits else subject(task, kind)
+    seen = clip(_POLITE.sub("", task.strip()).rstrip("?").strip(), PROMPT) if edits else subject(task, kind)
     if not re.search(r"[^\W\d_]{2}", seen):
         return None
     for source in sources:
-        seen = seen.replace(source, "the picture")
+        seen = re.sub(rf"(?:{_ITS}\s+)?{re.escape(source)}", "the picture", seen, flags=re.I)
     arguments: dict[str, Any] = {
         "prompt": seen if edits else form.replace("{subject}", seen),
         **_shape(task, facts, kind),
@@ -189,9 +200,19 @@ def wanted(kind: Kind, task: str, facts: Facts, form: str = "{subject}") -> Want
         notes += _length(task, facts, arguments)
     if sources:
         arguments["images"] = sources
-    loose = refers(task) or (not edits and _LOOSE.search(folded(task)))
+    loose = refers(task) or (not edits and (_LOOSE.search(folded(task)) or _BARE.fullmatch(folded(seen))))
     missing = ("prompt",) if loose else ("images",) if edits and not sources else ()
     return Wanted(kind, arguments, tuple(notes), missing)
+
+
+def dressed(call: Wanted, facts: Facts) -> Wanted:
+    """Return a call with the shape, length and pictures that the context knows, where its own words say none."""
+    told = _shape("", facts, call.kind)
+    notes = _length("", facts, told) if call.kind is Kind.VIDEO else []
+    sources = [] if "images" in (*call.arguments, *call.missing) else pictures(facts, "")
+    if sources:
+        told["images"] = sources
+    return replace(call, arguments={**told, **call.arguments}, notes=(*call.notes, *notes))
 
 
 def _shape(task: str, facts: Facts, kind: Kind) -> dict[str, Any]:

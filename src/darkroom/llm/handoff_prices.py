@@ -1,5 +1,6 @@
 """What the calls of a brief would cost as things are configured, and what stands in their way."""
 
+import re
 from dataclasses import replace
 
 from darkroom.catalog.routing import DRAFT
@@ -35,7 +36,8 @@ class Prices:
         try:
             best = self._routes.proposals(request_of(call), own, priced=self._caps.guards(principal))[0]
         except DarkroomError as exc:
-            return f"As it stands it would be refused: {exc.message} {exc.hint or ''}".strip(), None
+            advice = re.sub(r"\bNothing was [^.]*\.\s*", "", exc.hint or "")  # a brief stores and sends nothing anyhow
+            return f"As it stands it would be refused: {exc.message} {advice}".strip(), None
         words = [self._price(best, own, asked=cap is not None), *best.warnings[:2]]
         return " ".join(words), best.candidate.provider.id
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from darkroom.domain.request import clip
+from darkroom.llm.handoff_facts import IN_TASK
 
 MOST = 6_000
 """Letters that a usual brief has at most; what is least needed gives way first."""
@@ -26,6 +27,7 @@ def _parts(brief: Mapping[str, Any], lean: int) -> list[str]:
     steps = [clip(step, _STEP) if lean > 1 else step for step in brief["method"]]
     output = clip(brief["deliverables"], _OUTPUT) if lean > 1 else brief["deliverables"]
     calls = [_call(call) for call in brief.get("next_calls", ())]
+    others = [one for one in brief.get("candidates", ()) if one["agent"] != brief.get("agent")]
     return [
         "This work is yours: darkroom runs no language model for it. Carry out this brief, then answer the user.",
         f"ROLE\n{brief['role']}",
@@ -35,12 +37,12 @@ def _parts(brief: Mapping[str, Any], lean: int) -> list[str]:
         _section("ASK (what is required first; or assume, and say what)", _questions(brief)),
         _section("HOW", [f"{number}. {step}" for number, step in enumerate(steps, 1)]),
         _section("BOUNDS", [f"- {line}" for line in _bounds(brief.get("constraints", {}))]),
-        _section("SKILLS", [f"- {one['skill']}: {one['why']}" for one in brief.get("skills", ())]),
+        _skills(brief),
         "" if lean else _section("FRAMEWORKS", _frameworks(brief)),
         f"DELIVER\n{output}",
         _returns(brief.get("returns")),
         _section("NEXT CALLS", calls or ["None: write the answer yourself."]),
-        _section("OTHER AGENTS", [_candidate(one) for one in brief.get("candidates", ())]),
+        _section("OTHER AGENTS", [_candidate(one) for one in others]),
     ]
 
 
@@ -57,6 +59,7 @@ def _known(brief: Mapping[str, Any]) -> str:
     lines = [
         f"- {key}: {_json(value)}{' (from the task)' if key in heard else ''}"
         for key, value in brief.get("context", {}).items()
+        if not (key in heard and value in IN_TASK)
     ]
     left = brief.get("left_out")
     return _section("KNOWN", [*lines, *([f"- {left}"] if left else [])])
@@ -81,11 +84,29 @@ def _questions(brief: Mapping[str, Any]) -> list[str]:
 
 def _bounds(constraints: Mapping[str, Any]) -> list[str]:
     assumed = [constraints["assumed"]] if "assumed" in constraints else []
-    return [*assumed, *constraints.get("money", ()), *constraints.get("media", ()), *constraints.get("limits", ())]
+    refused = constraints.get("refused", ())
+    return [
+        *assumed,
+        *refused,
+        *constraints.get("money", ()),
+        *constraints.get("media", ()),
+        *constraints.get("limits", ()),
+    ]
+
+
+def _skills(brief: Mapping[str, Any]) -> str:
+    """Name the skills that no call names; the calls say the rest."""
+    called = [call["arguments"].get("skill") for call in brief.get("next_calls", ())]
+    more = [one["skill"] for one in brief.get("skills", ()) if one["skill"] not in called]
+    return f"MORE SKILLS\ninvoke_skill(skill=...): {', '.join(more)}" if more else ""
 
 
 def _frameworks(brief: Mapping[str, Any]) -> list[str]:
-    return [f"- {one['family']}: {' | '.join(one['use'])}" for one in brief.get("frameworks", ())]
+    """Name the entries; the resource and the skill's own answer say what each is."""
+    return [
+        f"- {one['family']}: {' | '.join(entry.partition(':')[0] for entry in one['use'])} ({one['more']})"
+        for one in brief.get("frameworks", ())
+    ]
 
 
 def _returns(returns: Mapping[str, Any] | None) -> str:

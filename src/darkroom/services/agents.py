@@ -32,6 +32,8 @@ class Need:
     """What each provider lacks that could do it."""
 
 
+LIKE, FITTING = 75, 0.5
+"""How like a name must be, of 100, to be taken for a slip; the confidence from which words mean an agent."""
 ONBOARDING = "onboarding"
 """What the ids or categories of agents hold whose answers are kept."""
 
@@ -83,13 +85,14 @@ class AgentCatalogue:
         for agent in self._agents().values():
             if wanted in {_plain(text) for text in (agent.id, agent.name, agent.title, *agent.aliases)}:
                 return agent
-        near = did_you_mean(name, self._agents())
-        best = self.recommend(name, limit=1)
+        near = did_you_mean(name, self._agents(), alike=LIKE)
+        best = [one for one in self.recommend(name, limit=1) if one.confidence >= FITTING]
         other = f" {best[0].agent.id} may be whom you want." if best and not near else ""
         raise InvalidRequest(
             f"There is no agent {clip(name)!r}.{near}{other}",
             field="agent",
-            hint="Nothing was stored. run_agent(task=..., agent='?') ranks those that fit.",
+            hint="Nothing was stored. run_agent(task=..., agent='?') ranks those that fit; without agent the best "
+            "one is taken.",
         )
 
     def tiers(self) -> dict[Tier, list[str]]:

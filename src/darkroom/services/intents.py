@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from darkroom.catalog.routing import DRAFT
+from darkroom.domain.asking import Aim, aim
 from darkroom.domain.job import Job, State
 from darkroom.domain.kinds import Kind
 from darkroom.domain.reading import (
@@ -18,9 +19,10 @@ from darkroom.domain.reading import (
     find_resolutions,
     find_sizes,
     folded,
+    size_of,
     without,
 )
-from darkroom.domain.request import clip
+from darkroom.domain.request import RESOLUTIONS, clip
 
 LONGEST_TASK, LONGEST_CLIP = 600, 15
 """Letters of a message, and seconds of a clip, above which it is work for more than one call."""
@@ -58,15 +60,20 @@ _DRAWN = re.compile(
 _ART = {"draw": "drawing", "paint": "painting", "sketch": "sketch"}
 _NOT_DRAWN = re.compile(
     r"\w+ (?:[\w-]+ ){0,2}(?:conclusions?|comparisons?|distinctions?|parallels?|lines?|blanks?|diagrams?|charts?|"
-    r"graphs?|tables?|maps?|flow\w*|timelines?|cards?|names?|numbers?|lots?|breath|lesson|winners?|rooms?|walls?|fences?)\b"
+    r"graphs?|tables?|maps?|flow\w*|timelines?|cards?|names?|numbers?|lots?|breath|lesson|winners?|rooms?|walls?|"
+    r"fences?)\b"
 )
 _DOUBTS = re.compile(
     # conditions, order, negation, further work
     r"\b(?:don't|do not|dont|never mind|not yet|not an?|hold off|instead|if|unless|until|whether|before|afterwards|"
-    r"after that|then|followed by|first,|next,|finally|also|as well as|plus|either|versus|vs|or maybe|or an?|not just|"
+    r"after that|then|followed by|first,|next,|finally|also|as well as|plus|either|versus|vs|or maybe|or an?|not "
+    r"just|later|tomorrow|tonight|"
+    r"or (?:is|are|do|does|did|can|could|should|would|will|not|else)|(?:longer|shorter|smaller|larger|fewer|"
+    r"more|less) than|"
     # what is planned, written, priced or told rather than made
     r"campaigns?|storyboards?|scripts?|plans?|planning|ideas?|briefs?|strateg\w+|workflows?|estimates?|prices?|costs?|"
-    r"budget|cheap\w*|voice-?overs?|narrat\w+|subtitles?|captions?|soundtrack|headlines?|slogans?|blog|articles?|"
+    r"budget|cheap\w*|for free|free of charge|voice-?overs?|narrat\w+|subtitles?|captions?|soundtrack|headlines?|"
+    r"slogans?|blog|articles?|"
     r"e-?mails?|newsletters?|decks?|slides?|landing page|scenes|chapters?|episodes?|series|upload|publish|credits|"
     r"tell me|let me know|ask me|explain|why|how (?:much|many|long|to|we|you|our)|what (?:if|do|would)|"
     # a model, a file, an amount
@@ -74,7 +81,8 @@ _DOUBTS = re.compile(
     r"mp4|mov|pdf)\b|^(?:stop|cancel|first)\b"
     rf"|(?:\band|,) (?:an?|another|the|{_NUMBERS}) (?:[\w-]+ ){{0,3}}(?:{_VIDEO}|{_IMAGE})\b"
     r"|(?<!ahead )\band (?:please )?(?:make|create|generate|write|post|give|tell|add|put|find|check|use|turn|animate|"
-    r"edit|send)\b"
+    r"edit|send|suggest|describe|explain|say|share|translate|list|show|name|draft|plan|upload|email|rate|compare|"
+    r"recommend|invent|answer|build|record)\b"
 )
 _ELSEWHERE = re.compile(
     r"\b(?:my|our|your|me|us|mine|ours|this|these|those|attached|uploaded|above|below|previous|earlier|"
@@ -82,9 +90,12 @@ _ELSEWHERE = re.compile(
     r"from (?:an?|the) (?:photo|picture|image|file|video|clip))\b|(?:^|\s)[/~]\w"
 )
 _NOTHING = re.compile(
-    r"(?:something|anything|stuff|things?|some|any|whatever|everything|nothing|it|them|that|him|her|you|someone|how|what|"
+    r"(?:something|anything|stuff|things?|some|any|whatever|everything|nothing|it|them|that|him|her|you|someone|"
+    r"how|what|"
     r"why|who|which)\b"
 )
+_EACH = re.compile(r"(?:,|\band) (?:one|another|the (?:other|first|second|third|last)s?) \w")
+"""Where several are not alike."""
 _FURTHER = re.compile(
     r"\b(?:make|create|generate|write|give|find|check|turn|animate|edit|i|we|you|what|how|why|who)\b|\?"
 )
@@ -127,7 +138,7 @@ def read(task: str, names: Collection[str] = ()) -> MediaIntent | None:
     text = _THANKS.sub("", re.sub(r"\s+", " ", task).strip())
     asks, text = text.endswith("?"), text.rstrip(" ?.!")
     line = folded(text)
-    if len(text) > LONGEST_TASK or _is_doubtful(line, names):
+    if len(text) > LONGEST_TASK or _is_doubtful(line, names) or aim(task) is not Aim.WORK:
         return None
     match = _HEAD.fullmatch(line) or _DRAWN.fullmatch(line)
     if match is None or (asks and not match["polite"]) or not (match["verb"] or match["wish"]):
@@ -155,6 +166,8 @@ def _made(match: re.Match[str], text: str, subject: str) -> MediaIntent | None:
     """Return what a sentence with its noun asks for: `make a 10 s watercolour clip of a fox`."""
     noun, several = match["noun"], match["several"]
     kind = Kind.VIDEO if re.fullmatch(_VIDEO, noun) else Kind.IMAGE
+    if several and _EACH.search(folded(subject)):
+        return None
     if noun.endswith("s") != bool(several) or (noun.startswith("film") and not find_durations(text)):
         return None
     words = text[match.start("looks") : match.end("noun")]
@@ -182,8 +195,8 @@ def _intent(kind: Kind, words: str, subject: str, asked: str, several: str | Non
 
 def _specs(text: str, kind: Kind) -> list[Any]:
     """Return what is said of length and shape, with its places."""
-    found: list[Any] = [*find_ratios(text), *find_sizes(text)]
-    return [*found, *find_durations(text), *find_resolutions(text)] if kind is Kind.VIDEO else found
+    found: list[Any] = [*find_ratios(text), *find_sizes(text), *find_resolutions(text)]
+    return [*found, *find_durations(text)] if kind is Kind.VIDEO else found
 
 
 def _arguments(kind: Kind, asked: str, subject: str, several: str | None) -> dict[str, Any] | None:
@@ -195,10 +208,15 @@ def _arguments(kind: Kind, asked: str, subject: str, several: str | None) -> dic
         "aspect_ratio": {one.value for one in find_ratios(asked)},
         "size": {one.value for one in find_sizes(asked)},
     }
+    heights = {one.value for one in find_resolutions(asked)}
+    if not heights <= set(RESOLUTIONS):
+        return None
     if kind is Kind.VIDEO:
         values["duration"] = {one.value for one in find_durations(asked)}
-        values["resolution"] = {one.value for one in find_resolutions(asked)}
+        values["resolution"] = heights
         values["audio"] = {False} if _SILENT.search(folded(subject)) else set()
+    elif heights:  # a picture has its size in pixels, which holds its ratio too
+        values["size"] |= {size_of(one, ratio) for one in heights for ratio in values.pop("aspect_ratio") or {None}}
     if any(len(several) > 1 for several in values.values()) or (kind is Kind.VIDEO and values["size"]):
         return None
     found = {name: value for name, several in values.items() for value in several}

@@ -1,0 +1,162 @@
+"""How a brief is worded where no agent does the work: a question, a hand on a job, plain wishes, or the rest."""
+
+import re
+import unicodedata
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from darkroom.catalog.agents import Agent
+from darkroom.domain.asking import NOUNS, Aim, Refused, aim, refused
+from darkroom.domain.kinds import Kind
+from darkroom.domain.reading import folded
+from darkroom.llm.handoff_answers import about_server, asks_help
+from darkroom.llm.handoff_media import TOOLS
+from darkroom.llm.handoff_wishes import Wishes, wishes
+from darkroom.services.ranking import words_of
+
+MAKERS: dict[str, Kind] = {"image": Kind.IMAGE, "video_production": Kind.VIDEO}
+"""The agents whose task is itself what is to be seen."""
+LONGEST = 1_200
+"""Letters of a task from which it holds material rather than a wish or a question."""
+WORK = 3
+"""Words from which what is wanted beside the media is work for an agent."""
+_CALLED = {Kind.IMAGE: "picture", Kind.VIDEO: "clip"}
+_MAKES = re.compile(
+    r"(?:please )?(?:(?:can|could|would|will) you )?(?:please )?(?:make|create|generate|draw|render|produce|paint) "
+    rf"(?:(?:me|us) )?(?:an?|the|one|two|three|four|\d+) (?:[\w-]+ ){{0,3}}?(?P<noun>{NOUNS[Kind.IMAGE]}|"
+    rf"{NOUNS[Kind.VIDEO]})"
+    r"(?= (?:of|for|with|showing|about|in|from|that|to)\b|[.,!?;]|$)"
+)
+_ENGLISH = re.compile(
+    r"\b(?:the|of|and|to|with|is|are|what|which|how|for|an|our|my|it|that|this|you|we|i|make|write|create|by|from)\b"
+)
+_FOREIGN = re.compile(
+    r"\b(?:ein|eine|einen|einem|einer|der|das|dem|und|mit|von|f\u00fcr|auf|nicht|kein|keine|wie|kannst|mir|ich|"
+    r"un|une|des|les|le|la|du|dans|avec|pour|est|pas|et|sur|"
+    r"el|los|las|una|con|para|por|de|que|sin|del|y|"
+    r"il|gli|di|che|per|della|nel|uno|"
+    r"um|uma|com|sem|em|do|da|o|os|"
+    r"het|een|van|voor|niet|met|w|na|z|dla|jest|si\u0119|och|en|ett|f\u00f6r|og)\b"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read from a task before anybody is chosen for it."""
+
+    aim: Aim
+    no: Refused
+    wishes: Wishes
+    server: bool
+    """Whether it is a question about this server itself."""
+    foreign: bool
+    makes: Kind | None
+    """What its first words order to be made: `generate a logo for my bakery`."""
+
+    @property
+    def nothing(self) -> bool:
+        """Whether all that is said is what must not be made."""
+        return bool(self.no.kinds) and not self.no.rest
+
+    @property
+    def rest(self) -> str:
+        """What is wanted beside the media that are plainly wanted; empty where nothing is, or none are."""
+        return "; ".join(self.wishes.others) if self.wishes.made else ""
+
+    def ranked(self) -> str:
+        """Return the words by which agents and skills are looked for; none where the calls alone do."""
+        if self.aim is Aim.CONTROL or self.server:
+            return ""
+        words = self.rest if self.wishes.made else self.no.rest
+        needed = WORK if self.wishes.made or self.no.kinds else 1
+        return words if len(words_of(words)) >= needed else ""
+
+    def suits(self, agent: Agent) -> bool:
+        """Return whether an agent that nobody named may take it: none makes media for a question or against a wish."""
+        if self.aim is Aim.CONTROL or self.server or self.wishes.made:
+            return False
+        return agent.id not in MAKERS or (self.aim is Aim.WORK and self.allows(agent))
+
+    def allows(self, agent: Agent) -> bool:
+        """Return whether an agent makes nothing that the user refuses."""
+        return MAKERS.get(agent.id) not in self.no.kinds
+
+
+def reading_of(task: str) -> Reading:
+    """Return what is read from a task; a long one is work, for somebody who reads it whole."""
+    if len(task) > LONGEST:
+        return Reading(Aim.WORK, Refused(frozenset(), task), Wishes(), False, _is_foreign(task[:LONGEST]), None)
+    what = Aim.QUESTION if asks_help(task) else aim(task)
+    no = refused(task)
+    server = what is Aim.QUESTION and about_server(no.rest)
+    head = _MAKES.match(folded(task))
+    makes = None if head is None else next(kind for kind, noun in NOUNS.items() if re.fullmatch(noun, head["noun"]))
+    return Reading(what, no, wishes(task), server, _is_foreign(task), makes)
+
+
+def _is_foreign(task: str) -> bool:
+    """Return whether a task is likely in another language than English."""
+    letters = [letter for letter in task if letter.isalpha()]
+    other = sum("LATIN" not in unicodedata.name(letter, "") for letter in letters)
+    line = folded(task)
+    return other * 2 > len(letters) or len(_FOREIGN.findall(line)) > len(_ENGLISH.findall(line))
+
+
+def role_of(reading: Reading, *, candidates: bool) -> str:
+    """Return who the caller is in a brief without an agent, in one or two sentences."""
+    if reading.wishes.made:
+        what = "Make the media with the calls below" + (", and do the rest yourself." if reading.rest else ".")
+    elif reading.aim is Aim.CONTROL:
+        what = "The user means work that goes on: act on that, and start nothing new."
+    elif reading.nothing:
+        what = "The user says what is not to be made, and no more: make nothing."
+    elif reading.foreign:
+        what = "The task is in a language that was not read here: take it from its own words."
+    elif reading.aim is Aim.QUESTION:
+        about = " about darkroom itself" if reading.server else ""
+        what = f"This is a question{about}: answer it, and make nothing."
+    else:
+        what = "No specialist was named, and none fits for certain: do the task yourself"
+        what += ", or take one of the candidates." if candidates else "."
+    return f"You are the caller's own assistant. {what}"
+
+
+def method_of(reading: Reading, *, calls: bool, candidates: bool) -> list[str]:
+    """Return the steps of a brief without an agent."""
+    take = "If a candidate fits, get its brief with run_agent(task, agent=<candidate>); else do it yourself."
+    if reading.wishes.made:
+        yourself = [
+            f"Do the rest yourself: {reading.rest}. What of it belongs in the picture goes into its prompt first."
+        ]
+        return ["Make the calls below; they run while you go on.", *(yourself if reading.rest else [])]
+    if reading.aim is Aim.CONTROL:
+        return ["Make the calls below; where more than one job could be meant, ask which."]
+    if reading.nothing:
+        return ["Say that nothing is made, and ask what the user wants instead."]
+    if reading.foreign:
+        return [
+            "A picture or clip is wanted: generate_image(prompt=...) or generate_video(prompt=...), in its own words.",
+            "Prices, models or limits are asked for: estimate_credits(operation='image' or 'video'); it is free.",
+            "Anything else: do it yourself; run_agent(task=<the same in English>) finds a specialist.",
+            "Answer in the user's language.",
+        ]
+    if reading.aim is Aim.QUESTION:
+        look = ["Make the calls below, and answer from what they say; none of them costs anything."] if calls else []
+        return [*look, *([take] if candidates else []), *([] if calls else ["Answer from what you know, in short."])]
+    steps = ["Say in one sentence what the user wants to hold in the end.", *([take] if candidates else [])]
+    return [*steps, "Ask at most one question, and only where two readings lead to different work."]
+
+
+def deliverable_of(reading: Reading) -> str:
+    """Return what a brief without an agent has to end with."""
+    if reading.wishes.made:
+        kinds = dict.fromkeys(_CALLED[one.kind] for one in reading.wishes.made)
+        return f"The {' and the '.join(kinds)}" + (f", and what was done for: {reading.rest}." if reading.rest else ".")
+    if reading.aim is Aim.CONTROL:
+        return "One sentence: what was done, and how the job stands."
+    return "One answer to the task, in plain words."
+
+
+def ruled_out(kinds: Collection[Kind]) -> list[str]:
+    """Return what must not be made, in words."""
+    return [f"The user wants no {_CALLED[kind]} made: do not call {TOOLS[kind]}." for kind in sorted(kinds)]
