@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from darkroom.domain.names import did_you_mean
 from darkroom.domain.request import clip
@@ -83,12 +82,12 @@ def shown(place: Sequence[str | int]) -> str:
     return text.removeprefix(".")
 
 
-def _hollow(error: ErrorDetails) -> bool:
+def _hollow(error: Mapping[str, Any]) -> bool:
     """Return whether a list is called empty since what is in it is wrong, which is told of already."""
     return error["type"] == "too_short" and bool(error["input"])
 
 
-def _is_another(error: ErrorDetails, first: ErrorDetails) -> bool:
+def _is_another(error: Mapping[str, Any], first: Mapping[str, Any]) -> bool:
     """Return whether an error is of a place of its own, and no other side of the first."""
     place, told_of = _place(error), _place(first)
     if first["type"] == "extra_forbidden" and error["type"] == "missing" and place[:-1] == told_of[:-1]:
@@ -97,12 +96,12 @@ def _is_another(error: ErrorDetails, first: ErrorDetails) -> bool:
     return place[:size] != told_of[:size]
 
 
-def _order(error: ErrorDetails) -> bool:
+def _order(error: Mapping[str, Any]) -> bool:
     """Put names that there are not in front: what is missing may be one of them, written wrongly."""
     return error["type"] != "extra_forbidden"
 
 
-def _place(error: ErrorDetails) -> tuple[str | int, ...]:
+def _place(error: Mapping[str, Any]) -> tuple[str | int, ...]:
     """Return where an error is, without what says which kind of value was tried."""
     loc = error["loc"]
     plain = [part for part in loc if not (isinstance(part, str) and part.startswith(("dict[", "literal[", "tuple[")))]
@@ -113,7 +112,7 @@ def _place(error: ErrorDetails) -> tuple[str | int, ...]:
 
 
 def _sentence(
-    error: ErrorDetails, place: tuple[str | int, ...], data: Mapping[str, Any]
+    error: Mapping[str, Any], place: tuple[str | int, ...], data: Mapping[str, Any]
 ) -> tuple[str, str | Sequence[str]]:
     where = shown(place)
     if error["type"] == "extra_forbidden":
@@ -133,7 +132,7 @@ def _sentence(
     return f"{where} is {_called(error['input'])}.{near}", allowed
 
 
-def _allowed(error: ErrorDetails, place: tuple[str | int, ...]) -> str | Sequence[str]:
+def _allowed(error: Mapping[str, Any], place: tuple[str | int, ...]) -> str | Sequence[str]:
     """Return what may stand in a place, by the kind of error where that says it, else by the name of the field."""
     last = place[-1]
     match error["type"]:
