@@ -407,14 +407,19 @@ async def test_a_wall_clock_that_jumped_forward_between_two_processes_fails_no_p
 
 
 def asleep(rig: Rig) -> anyio.Event:
-    """Keep a process from saying that it lives, until the event: as if its machine slept."""
-    woken, beat = anyio.Event(), rig.store.heartbeat
+    """Keep a process that holds a job from living on and taking more, until the event: as if its machine slept."""
+    woken, beat, claim = anyio.Event(), rig.store.heartbeat, rig.store.claim
 
     async def late(*args: Any) -> bool:
         await woken.wait()
         return await beat(*args)
 
-    rig.store.heartbeat = late
+    async def claimed(*args: Any, **more: Any) -> Any:
+        if rig.adapter.sent:
+            await woken.wait()
+        return await claim(*args, **more)
+
+    rig.store.heartbeat, rig.store.claim = late, claimed
     return woken
 
 

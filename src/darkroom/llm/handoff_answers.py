@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection
+from functools import cache
 from typing import Any
 
 from darkroom.domain.asking import NOUNS
@@ -51,26 +52,24 @@ _FACTS = re.compile(
 )
 _OF_ONE = re.compile(r"\b(?:costs?|price|charge|estimate|how (?:much|long)|possible|can (?:you|i|we|it|darkroom))\b")
 """Where what a picture is to show says nothing of what is asked."""
-_OWN = frozenset(
-    tokens(
-        "image picture pic photo photograph illustration drawing painting sketch render poster icon portrait "
-        "artwork logo "
-        "video clip film movie reel animation footage gif media file output result folder download job run task queue "
-        "make create generate render produce draw paint animate edit upscale extend use work do support offer "
-        "model provider engine service generator tool agent skill server darkroom account key api "
-        "cost price pricing expensive cheap cheaper cheapest free pay charge quote estimate money dollar euro "
-        "cent credit "
-        "plan month monthly week day today spend spent much many "
-        "long longest length short duration second minute hour take time fast fastest quick slow kind sort type "
-        "8k 2k 1440p "
-        "size big biggest large largest small wide tall resolution format ratio height pixel hd 4k 1080p 720p "
-        "sound audio "
-        "limit maximum max minimum most least support able possible available allow way ai "
-        "status ready done finish fail failed error wrong stop cancel retry redo delete remove save saved store stored "
-        "keep kept lost stuck progress wait private public may might come get list show tell give name explain "
-        "exist best good better quality right need "
-        "music song speech voice narration effect transcription slides deck presentation"
-    )
+_OWN = (
+    "image picture pic photo photograph illustration drawing painting sketch render poster icon portrait "
+    "artwork logo "
+    "video clip film movie reel animation footage gif media file output result folder download job run task queue "
+    "make create generate render produce draw paint animate edit upscale extend use work do support offer "
+    "model provider engine service generator tool agent skill server darkroom account key api "
+    "cost price pricing expensive cheap cheaper cheapest free pay charge quote estimate money dollar euro "
+    "cent credit "
+    "plan month monthly week day today spend spent much many "
+    "long longest length short duration second minute hour take time fast fastest quick slow kind sort type "
+    "8k 2k 1440p "
+    "size big biggest large largest small wide tall resolution format ratio height pixel hd 4k 1080p 720p "
+    "sound audio "
+    "limit maximum max minimum most least support able possible available allow way ai "
+    "status ready done finish fail failed error wrong stop cancel retry redo delete remove save saved store stored "
+    "keep kept lost stuck progress wait private public may might come get list show tell give name explain "
+    "exist best good better quality right need "
+    "music song speech voice narration effect transcription slides deck presentation"
 )
 """The words in which one speaks of this server itself."""
 
@@ -80,13 +79,18 @@ def asks_help(task: str) -> bool:
     return _HELP.fullmatch(folded(task).strip(" ?.!")) is not None
 
 
+@cache
+def _own() -> frozenset[str]:
+    return frozenset(tokens(_OWN))  # on first use: what takes words apart is not loaded at the start
+
+
 def about_server(task: str) -> bool:
     """Return whether a question is about this server alone: what it makes, how, for how much, and its jobs."""
     line = folded(task)
     if asks_help(task) or _ID.search(line) or _MADE.search(line):
         return True
     words = tokens(_SEEN.sub("video ", line) if _OF_ONE.search(line) else re.sub(r"'\w+", "", line))
-    return bool(words) and all(word in _OWN or word.isdigit() for word in words)
+    return bool(words) and all(word in _own() or word.isdigit() for word in words)
 
 
 def control(task: str) -> list[dict[str, Any]]:
