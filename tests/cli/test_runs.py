@@ -122,8 +122,9 @@ def test_json_is_the_whole_run(run_json: RunJson) -> None:
 
 def test_a_workflow_tells_of_its_steps_and_prints_its_files(run: Cli, poster: str) -> None:
     done = run("agent", "run", "a poster for a red bicycle", "--workflow", poster)
-    first, _, told, *paths = done.stdout.splitlines()
+    first, _, drafted, _, told, *paths = done.stdout.splitlines()
     assert first == "Pictures of red bicycle."
+    assert drafted.startswith("Written from templates, without a language model")
     assert told == "Read from the task: product = red bicycle."
     assert len(paths) == 2
     assert all(Path(path).exists() for path in paths)

@@ -7,6 +7,7 @@ import pytest
 from darkroom.domain.job import State
 from darkroom.domain.run import Awaits, Question, RunState
 from darkroom.domain.workflow import overview
+from darkroom.domain.workflow_steps import TEMPLATES
 from darkroom.errors import (
     BudgetExceeded,
     ContentBlocked,
@@ -25,7 +26,7 @@ async def test_a_film_is_made_from_the_draft_of_its_script_to_the_join() -> None
     world = World(flow())
     run = await world.to_the_end()
     assert run.state is RunState.SUCCEEDED
-    assert run.output == "Red shoes in 6 s"
+    assert run.output == f"Red shoes in 6 s\n\n{TEMPLATES}"
     assert run.data == {
         "files": [
             "out_job_run_1/film/1",

@@ -32,6 +32,8 @@ class StepKind(StrEnum):
 
 
 JOBS = frozenset({StepKind.IMAGE, StepKind.VIDEO, StepKind.JOIN})
+DRAFTED = "A draft, without a language model."
+"""What is said of a step of an agent that was answered by its draft."""
 TIMEOUTS = {
     StepKind.AGENT: 1_800,
     StepKind.SKILL: 60,

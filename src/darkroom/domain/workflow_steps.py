@@ -10,12 +10,13 @@ from pydantic import JsonValue
 from darkroom.domain.assumed import assumed, told
 from darkroom.domain.expressions import INDEX
 from darkroom.domain.templates import fill, fill_text, said
-from darkroom.domain.workflow import JOBS, MAX_ITEMS, Step, StepKind, StepState, Table, Unit, Work
+from darkroom.domain.workflow import DRAFTED, JOBS, MAX_ITEMS, Step, StepKind, StepState, Table, Unit, Work
 from darkroom.domain.workflow_check import Need, lists_of, needs
 from darkroom.errors import DarkroomError, InvalidRequest
 
 FILM = "film-join"
 """The model that joins clips on this machine."""
+TEMPLATES = "Written from templates, without a language model: what the task wishes beyond that is not in it."
 Tool = Literal["generate_image", "generate_video"]
 
 
@@ -228,7 +229,8 @@ def result(work: Work) -> tuple[str, dict[str, JsonValue]]:
     summary, taken = said(fill_text(wanted.summary, scope)), assumed(work.inputs, work.sources)
     notes = told(work.workflow, work.inputs, work.sources)
     more: dict[str, JsonValue] = {"assumed": taken} if taken else {}
-    return "\n\n".join(part for part in (summary, notes) if part), {
+    drafted = TEMPLATES if any(unit.message == DRAFTED for unit in work.steps.values()) else ""
+    return "\n\n".join(part for part in (summary, drafted, notes) if part), {
         "files": list(dict.fromkeys(map(said, files))),
         **more,
         **data,

@@ -11,7 +11,7 @@ from darkroom.domain.run import Action, Awaits, Message, Mode, Run, RunState
 from darkroom.errors import BudgetExceeded, DarkroomError, SubmitUnknown
 from darkroom.llm.kit import LoopKit
 from darkroom.llm.limits import BROKEN
-from darkroom.services.caps import OfRun, of_run
+from darkroom.services.caps import NOTHING, OfRun, of_run
 from darkroom.store.base import Limit
 from darkroom.store.run_base import RunChange
 
@@ -142,7 +142,10 @@ class Book:
                 work=work, mode=Mode.LOOP, model=model, turn=self.run.turn + 1, ledger=(row,), limits=limits
             )
         except BudgetExceeded as exc:
-            await self.fail(exc)
+            hint = (exc.hint or "").removeprefix(NOTHING).strip()
+            await self.fail(
+                BudgetExceeded(exc.message, field=exc.field, hint=f"The model was not asked. {hint}".strip())
+            )
 
     def _limits(self) -> tuple[Limit, ...]:
         own = self.kit.caps.limits(self.run.principal, self.now())

@@ -14,7 +14,7 @@ from darkroom.domain.job import Job, State
 from darkroom.domain.money import MicroUsd, to_micro
 from darkroom.domain.run import Action, Awaits, Run, RunState
 from darkroom.domain.templates import fill, fill_text, said
-from darkroom.domain.workflow import JOBS, StepKind, StepState, Unit, Work
+from darkroom.domain.workflow import DRAFTED, JOBS, StepKind, StepState, Unit, Work
 from darkroom.domain.workflow_answers import answered, drafted, is_given, json_schema
 from darkroom.domain.workflow_steps import (
     Ready,
@@ -277,9 +277,7 @@ class Workflows:
                     hint=f"Set a provider's key, or give {step.id} in context.",
                 )
             answer = drafted(step, work, scope)
-            return _done(
-                unit, answer, self._clock.now(), "As given." if known else "A draft, without a language model."
-            )
+            return _done(unit, answer, self._clock.now(), "As given." if known else DRAFTED)
         name = await self._starts.agent(run, step.agent or "", task, context, json_schema(step), key, cost)
         return _running(unit, ready, name)
 

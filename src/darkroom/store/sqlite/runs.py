@@ -304,7 +304,8 @@ def reap(db: sqlite3.Connection, at: int) -> list[str]:
 def cost(db: sqlite3.Connection, run_id: str) -> RunCost:
     """Return what a run costs with everything under it."""
     row = db.execute(
-        f"""SELECT COALESCE(SUM(reserved), 0) AS estimate, COALESCE(SUM(micro_usd), 0) AS actual,
+        f"""SELECT COALESCE(SUM(CASE WHEN NOT released THEN reserved END), 0) AS estimate,
+               COALESCE(SUM(micro_usd), 0) AS actual,
                COALESCE(SUM(CASE WHEN open THEN micro_usd END), 0) AS open, COALESCE(MIN(certain), 1) AS certain
             FROM spending WHERE {IN_TREE}""",  # noqa: S608 because the condition is ours
         (run_id,),
