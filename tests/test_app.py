@@ -13,7 +13,7 @@ from darkroom.errors import StorageUnwritable
 from darkroom.settings import Settings
 
 pytestmark = pytest.mark.anyio
-BOUND_S = 20
+BOUND_S = 60
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from darkroom.settings import Settings
 from darkroom.store.run_base import RunChange
 from helpers_tasks import begun, task
 
-BOUND_S = 30
+BOUND_S = 90
 
 
 class Client:

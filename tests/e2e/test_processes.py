@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-LIMIT_S = 50
+LIMIT_S = 120
 """Bound of every wait; far above what the work takes."""
 
 

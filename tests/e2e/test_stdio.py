@@ -16,7 +16,7 @@ from mcp import Client, StdioServerParameters
 from mcp_types import CallToolResult
 
 CLIP: dict[str, Any] = {"prompt": "a red car in the desert", "duration": 3, "resolution": "360p"}
-BOUND_S = 45.0
+BOUND_S = 110.0
 
 
 def server() -> StdioServerParameters:

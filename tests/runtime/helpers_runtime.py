@@ -45,7 +45,7 @@ from darkroom.runtime.step import Stepper
 from darkroom.store.sqlite import SqliteStore
 from factories import NO_WEB, make_effective, make_job, make_ledger_row
 
-LIMIT_S = 20
+LIMIT_S = 60
 """Bound of every wait; far above what the work takes."""
 KEY = "ACME_API_KEY"
 ACME = Provider.model_validate(

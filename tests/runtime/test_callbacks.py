@@ -18,7 +18,7 @@ from factories import JOB_ID, NOW, FakeClock, make_job
 from helpers_callbacks import SECRET, MemoryOutbox, ended_job, listed, make_callback, sender
 from helpers_net import Reply, Seen, Server
 
-LIMIT_S = 10.0
+LIMIT_S = 30.0
 
 
 class Killed(BaseException):

@@ -12,7 +12,7 @@ from factories import JOB_ID, NOW, FakeClock, job_id
 from helpers_callbacks import MemoryOutbox, ended_job, listed, make_callback, sender
 from helpers_net import Reply, Seen, Server
 
-LIMIT_S = 10.0
+LIMIT_S = 30.0
 
 
 @pytest.fixture

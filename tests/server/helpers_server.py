@@ -21,7 +21,7 @@ from darkroom.domain.output import RemoteOutput
 from darkroom.server.build import DarkroomServer
 
 ERAS = ("2026-07-28", "legacy")
-LIMIT_S = 30
+LIMIT_S = 120
 """Bound of every wait; far above what the work takes."""
 
 
