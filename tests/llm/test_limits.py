@@ -50,7 +50,23 @@ async def test_turns_are_bounded_and_what_was_said_is_kept(free: World) -> None:
     assert len(model.asked) == TURNS == run.turn
     assert run.output == f"Step {TURNS}."
     assert "session_id='ses_1'" in error["hint"]
-    assert [message.content for message in free.runs.sessions["ses_1"].history] == ["do it", f"Step {TURNS}."]
+    asked, answered = [message.content for message in free.runs.sessions["ses_1"].history]
+    assert asked == "do it"
+    assert answered.startswith(f"Step {TURNS}.\n\n[This was broken off: The model came to no end")
+
+
+async def test_a_session_remembers_what_a_broken_off_run_started(free: World) -> None:
+    def draws(messages: Any, params: Any) -> Any:
+        del messages, params
+        free.clock.advance(60)
+        return calls(("generate_image", {"prompt": "a fox"}))
+
+    free.says(draws)
+    run = await free.think(free.start("do it", session_id="ses_1", deadline_at=NOW + 30_000))
+    failed(run, "timed_out")
+    asked, answered = [message.content for message in free.runs.sessions["ses_1"].history]
+    assert asked == "do it"
+    assert f"are kept: {run.actions[0].job_id}.]" in answered
 
 
 async def test_tokens_are_bounded(free: World, monkeypatch: pytest.MonkeyPatch) -> None:

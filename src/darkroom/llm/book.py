@@ -223,7 +223,7 @@ class Book:
                 target=RunState.FAILED,
                 error=told,
                 output=said,
-                history=self._history(said) if said else (),
+                history=self._history("\n\n".join(filter(None, [said, self._broken_off(error)]))),
                 work={**(work or {}), **_without_talk(self.run)},
                 **change,
             )
@@ -233,6 +233,12 @@ class Book:
         """End the run as it was wished; jobs that it started go on, since they are paid for."""
         rows = await self._open_rows()
         return await self.save(target=RunState.CANCELLED, output=self.said, ledger=rows, work=_without_talk(self.run))
+
+    def _broken_off(self, error: DarkroomError) -> str:
+        """Return what a session remembers of a run that failed, so that going on makes nothing a second time."""
+        ids = [action.job_id for action in self.run.actions if action.job_id]
+        made = f" Jobs that were started in it, and are kept: {', '.join(ids)}." if ids else ""
+        return f"[This was broken off: {error.message}{made}]"
 
     def _kept(self) -> str:
         ids = [action.job_id for action in self.run.actions if action.job_id]
