@@ -234,14 +234,17 @@ class Book:
         rows = await self._open_rows()
         return await self.save(target=RunState.CANCELLED, output=self.said, ledger=rows, work=_without_talk(self.run))
 
+    def _job_ids(self) -> list[str]:
+        return [action.job_id for action in self.run.actions if action.job_id]
+
     def _broken_off(self, error: DarkroomError) -> str:
         """Return what a session remembers of a run that failed, so that going on makes nothing a second time."""
-        ids = [action.job_id for action in self.run.actions if action.job_id]
+        ids = self._job_ids()
         made = f" Jobs that were started in it, and are kept: {', '.join(ids)}." if ids else ""
         return f"[This was broken off: {error.message}{made}]"
 
     def _kept(self) -> str:
-        ids = [action.job_id for action in self.run.actions if action.job_id]
+        ids = self._job_ids()
         if not ids:
             return "No job was started in it." if self.said is None else "What was said so far is in output."
         more = f" and {len(ids) - 5} more" if len(ids) > 5 else ""
