@@ -64,12 +64,14 @@ from darkroom.services.runs import Runs
 from darkroom.services.sessions import Sessions
 from darkroom.services.skills import SkillLibrary
 from darkroom.services.starts import Starts
+from darkroom.services.tokens import TokenBook
 from darkroom.services.usage import UsageBook
 from darkroom.services.work_prices import WorkPrices
 from darkroom.services.workflows import WorkflowLibrary
 from darkroom.settings import LATER, PREFIX, Settings, known_variables, secrets_of, set_variables
 from darkroom.store.run_base import RunChange
 from darkroom.store.sqlite import SqliteStore
+from darkroom.store.sqlite.pace import SqlitePace
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +87,7 @@ class App:
         self.bus = Bus()
         self.providers = Providers(settings.providers_dir, adapter_names())
         self.store = SqliteStore(settings.database, self.bus, self.clock)
+        self.tokens = TokenBook(self.store.tokens, self.clock)
         self.artifacts = LocalArtifacts(
             home=settings.home, output_dir=settings.outputs, allowed_output_dirs=settings.allowed_output_dirs
         )
@@ -107,12 +110,13 @@ class App:
             plan_of=lambda principal: self.plans.of(settings, principal),
             run_of=self.store.runs.get,
         )
-        self.plans = PlanBook(settings.home / PLANS_FILE, lambda: self.providers)
+        self.plans = PlanBook(settings.home / PLANS_FILE, lambda: self.providers, self.tokens.plan_of)
         self.pricing = Pricing(self.providers, self.accounts, settings, self.clock, adapter_names())
         self.estimates = Estimates(self.pricing, self.plans, self.store, settings)
         self.agents = AgentCatalogue(agents, self.pricing)
         self.skill_files = Skills(settings.skills_dir)
         self.skills = SkillLibrary(self.skill_files, self.agents)
+        self.pace = SqlitePace(settings.home / "pace.sqlite3", self.clock, settings.rate_limit)
         self.usage = UsageBook(self.store, settings, lambda: self.plans, self.clock)
         self.chat_models = ChatModels(
             providers=self.providers, accounts=self.accounts, settings=settings, clock=self.clock
@@ -225,6 +229,7 @@ class App:
                 await self.adapters.aclose()
                 await self.client.aclose()
                 await self.store.close()
+                self.pace.close()
                 self.closed.set()
 
     async def _open_quietly(self) -> None:

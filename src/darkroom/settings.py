@@ -25,8 +25,6 @@ PREFIX = "DARKROOM_"
 LATER = frozenset(
     {
         "TOOLSETS",
-        "ALLOWED_HOSTS",
-        "PUBLIC_URL",
         "AUTH_TOKENS_FILE",
         "DATABASE_URL",
         "ARTIFACTS_URL",
@@ -160,6 +158,16 @@ class Settings(BaseSettings):
     )
     providers_dir: Folder | None = Field(default=None, description="folder of your own provider manifests")
     skills_dir: Folder | None = Field(default=None, description="folder of your own skills")
+    allowed_hosts: Words = Field(
+        default=(), description="values of the Host header that the HTTP server answers to, separated by commas"
+    )
+    public_url: str | None = Field(default=None, description="address at which callers reach the HTTP server")
+    cors_origins: Words = Field(
+        default=(), description="origins whose pages may call the HTTP server from a browser, separated by commas"
+    )
+    rate_limit: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        default=60, description="tool calls a minute that one principal may make over HTTP; 0 = as many as it likes"
+    )
     callback_hosts: Words = Field(
         default=(), description="hosts that callbacks may go to, as host, host:port or *.host, separated by commas"
     )

@@ -53,6 +53,8 @@ class Placement:
     """Milliseconds since 1970, of the job."""
     save_as: str | None = None
     """As `check_target` accepted it; empty means None."""
+    principal: str = "local"
+    """Whose it is: all but `local` have a folder of their own."""
 
 
 class InputStore(Protocol):

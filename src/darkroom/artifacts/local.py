@@ -29,6 +29,8 @@ _SAFE = "The result is not lost: it stays where it came from."
 class LocalArtifacts:
     """Keeps outputs as `<output_dir>/<yyyy-mm>/<slug>-<job>-<n>.<ext>`, or where `save_as` says.
 
+    Those of other principals than `local` lie below `<output_dir>/principals/<principal>/`.
+
     Outputs get the permissions of any file of the user; what is in `home` is private.
     """
 
@@ -127,7 +129,8 @@ class LocalArtifacts:
             target = None
         if target is None:
             month = datetime.fromtimestamp(place.created_at / 1000, tz=UTC).strftime("%Y-%m")
-            return self._output_dir / month, own
+            home = self._output_dir if place.principal == "local" else self._output_dir / "principals" / place.principal
+            return home / month, own
         return target.folder, target.first_name(place.index, place.count, extensions) or own
 
     def _keep_thumbnail(self, data: bytes | None, out_id: str) -> str | None:

@@ -312,8 +312,14 @@ def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
 class PlanBook:
     """The plans in use: read when first asked for, read again on request, changed by code."""
 
-    def __init__(self, own: Path | None = None, catalogue: Catalogue | None = None) -> None:
+    def __init__(
+        self,
+        own: Path | None = None,
+        catalogue: Catalogue | None = None,
+        of_token: Callable[[str], str | None] = lambda _: None,
+    ) -> None:
         self._own = own
+        self._of_token = of_token
         self._catalogue = catalogue
         self._plans: Plans | None = None
         self.problem: str | None = None
@@ -325,8 +331,8 @@ class PlanBook:
         return self._plans or self.read()
 
     def of(self, settings: Settings, principal: str) -> str:
-        """Return the plan of a principal: its own, else that of the settings, else the default; always one there is."""
-        return self.plans.known(settings.plan_of(principal), settings.plan)
+        """Return the plan of a principal, always one there is: its token's, its own, that of all, else the default."""
+        return self.plans.known(self._of_token(principal) or settings.plan_of(principal), settings.plan)
 
     def warnings(self, settings: Settings) -> list[str]:
         """Say which plans of the settings there are not, and why a plans file is not used."""

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from darkroom import __version__
-from darkroom.cli import agent, db, doctor, generate, jobs, models, money, session, skills, worker, workflow
+from darkroom.cli import agent, db, doctor, generate, jobs, models, money, session, skills, token, worker, workflow
 from darkroom.cli.console import out
 
 cli = typer.Typer(
@@ -28,6 +28,7 @@ cli.command()(skills.agents)
 cli.add_typer(agent.group, name="agent")
 cli.add_typer(session.group, name="session")
 cli.add_typer(workflow.group, name="workflow")
+cli.add_typer(token.group, name="token")
 cli.add_typer(db.group, name="db")
 cli.command()(doctor.doctor)
 cli.command(hidden=True)(worker.worker)
@@ -50,10 +51,19 @@ def _program(
 
 @cli.command()
 def serve(
+    http: Annotated[bool, typer.Option("--http", help="Serve over HTTP, at /mcp.")] = False,
+    host: Annotated[str, typer.Option(help="Where to listen; another than this machine needs tokens.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8765,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that share the work.")] = 1,
     log_json: Annotated[bool, typer.Option("--log-json", help="Log JSON lines to stderr.")] = False,
     log_level: Annotated[str, typer.Option("--log-level", help="DEBUG, INFO, WARNING or ERROR.")] = "WARNING",
 ) -> None:
-    """Run the MCP server on stdin and stdout; hosts start this."""
+    """Run the MCP server: on stdin and stdout, as hosts start it, or over HTTP."""
+    if http:
+        from darkroom.cli.serve_http import serve_http
+
+        serve_http(host=host, port=port, workers=workers, log_json=log_json, log_level=log_level.upper())
+        return
     from darkroom.cli.serve import serve as run_server
 
     run_server(log_json=log_json, log_level=log_level.upper())

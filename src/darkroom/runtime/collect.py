@@ -103,6 +103,7 @@ def _place(job: Job, part: Submission, index: int) -> Placement:
         slug=part.effective.prompt or job.kind,
         created_at=job.created_at,
         save_as=job.save_as,
+        principal=job.principal,
     )
 
 

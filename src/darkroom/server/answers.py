@@ -10,6 +10,7 @@ from darkroom.domain.job import Job
 from darkroom.errors import DarkroomError
 from darkroom.server.context import ToolCall
 from darkroom.server.files import THUMBNAILS, files_of
+from darkroom.server.links import outward
 from darkroom.server.run_answers import run_meta, run_words, shown_run
 from darkroom.server.telling import Teller
 from darkroom.server.views import error_text, error_view, job_text, job_view, proposal_view
@@ -68,6 +69,7 @@ async def _shown(job: Job, call: ToolCall, thumbnails: int) -> tuple[dict[str, A
     progress = await program.jobs.progress(job)
     plans = program.plans.plans
     view = job_view(job, now=program.clock.now(), progress=progress, offer=call.offer(job), plans=plans)
+    view = outward(view, call.links)
     pictures, links = await files_of(job, call, thumbnails, first=job.delivered_at is None)
     await program.jobs.delivered(job)
     return view, [*pictures, *links]

@@ -35,9 +35,11 @@ from darkroom.catalog.data import resource_text
 from darkroom.domain.names import did_you_mean
 from darkroom.errors import DarkroomError, InvalidRequest, UnknownJob
 from darkroom.server.answers import error_answer
+from darkroom.server.caller import caller
 from darkroom.server.completions import complete
-from darkroom.server.context import Program, Tool, ToolCall
+from darkroom.server.context import LOCAL, Program, Tool, ToolCall
 from darkroom.server.knowledge import Knowledge
+from darkroom.server.links import PURPOSE, Links
 from darkroom.server.prompts import prompt, prompts
 from darkroom.server.resources import RESOURCES, TEMPLATES, Reader, UnknownResource
 from darkroom.server.schema import parse, published
@@ -102,6 +104,13 @@ class DarkroomServer(MCPServer[Program]):
             raise RuntimeError("the server is not running")
         return self._program
 
+    async def _links(self) -> Links | None:
+        """Return what makes addresses of outputs for the present caller; None where paths do."""
+        who = caller()
+        if who.principal == LOCAL:
+            return None
+        return Links(await self.program.secret(PURPOSE), who.base, who.principal, self.program.clock.now())
+
     async def list_tools(self) -> list[PublishedTool]:
         """Return the tools of the default toolset."""
         return [publish(tool) for tool in TOOLS]
@@ -117,7 +126,14 @@ class DarkroomServer(MCPServer[Program]):
         try:
             args = parse(tool.args, arguments)
             await self.program.ready()
-            return await tool.run(args, ToolCall(self.program, _reporter(context), context=context))
+            call = ToolCall(
+                self.program,
+                _reporter(context),
+                principal=caller().principal,
+                context=context,
+                links=await self._links(),
+            )
+            return await tool.run(args, call)
         except DarkroomError as exc:
             return error_answer(exc)
         except Exception:
@@ -161,7 +177,8 @@ class DarkroomServer(MCPServer[Program]):
         """
         try:
             await self.program.ready()
-            return [await Reader(self.program).read(str(uri))]
+            reader = Reader(self.program, caller().principal, await self._links())
+            return [await reader.read(str(uri))]
         except (UnknownResource, UnknownJob) as exc:
             raise ResourceNotFoundError(f"Unknown resource: {uri}. {exc}") from exc
         except DarkroomError as exc:

@@ -57,6 +57,7 @@ class Catalogue:
     """Reads the catalogue for resources; every method may read files."""
 
     program: Program
+    principal: str = LOCAL
 
     def handler(self, parts: Sequence[str], query: str) -> Callable[[], dict[str, Any]] | None:
         """Return what makes the content of a URI's path, or None when it is not of the catalogue."""
@@ -80,7 +81,7 @@ class Catalogue:
     def summary(self) -> dict[str, Any]:
         """Return the ready table of common operations, and how many offers every provider has."""
         pricing, plans = self.program.pricing, self.program.plans.plans
-        plan = self.program.plans.of(self.program.settings, LOCAL)
+        plan = self.program.plans.of(self.program.settings, self.principal)
         rows: list[tuple[str, Priced]] = []
         warnings = self.program.estimates.warnings()
         for name, piece in plans.common.items():

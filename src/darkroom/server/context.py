@@ -14,6 +14,7 @@ from darkroom.clock import Clock
 from darkroom.domain.job import Event, Job, LedgerRow
 from darkroom.domain.run import Run
 from darkroom.domain.sampling import Sampler
+from darkroom.server.links import Links
 from darkroom.server.schema import ToolArgs
 from darkroom.services.agents import AgentCatalogue
 from darkroom.services.callbacks import CallbackBook
@@ -24,9 +25,11 @@ from darkroom.services.pricing import Pricing
 from darkroom.services.runs import Runs
 from darkroom.services.sessions import Sessions
 from darkroom.services.skills import SkillLibrary
+from darkroom.services.tokens import TokenBook
 from darkroom.services.usage import UsageBook
 from darkroom.services.workflows import WorkflowLibrary
 from darkroom.settings import Settings
+from darkroom.store.token_base import Pace
 
 LOCAL = "local"
 
@@ -114,6 +117,16 @@ class Program(Protocol):
         """The workflows that there are."""
         ...
 
+    @property
+    def tokens(self) -> TokenBook:
+        """The bearer tokens of the HTTP face."""
+        ...
+
+    @property
+    def pace(self) -> Pace:
+        """Counts the tool calls that come in over HTTP."""
+        ...
+
     def brief_text(self, brief: dict[str, Any]) -> str:
         """Return a brief in words."""
         ...
@@ -157,6 +170,8 @@ class ToolCall:
     principal: str = LOCAL
     context: Context[Any, Any] | None = None
     """The request itself: what the client can do, and what it sent along."""
+    links: Links | None = None
+    """Makes addresses of outputs, for callers that cannot open files of this machine."""
     note: str | None = None
     """What is to be said of the answer, such as that it is an earlier call's."""
 

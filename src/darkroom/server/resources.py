@@ -16,6 +16,7 @@ from darkroom.server import catalogue, knowledge, run_resources
 from darkroom.server.catalogue import Catalogue
 from darkroom.server.context import LOCAL, Program
 from darkroom.server.knowledge import SKILL_SCHEME, Knowledge
+from darkroom.server.links import Links, outward
 from darkroom.server.money_views import usage_view
 from darkroom.server.views import job_view, output_view, record
 
@@ -80,6 +81,8 @@ class Reader:
 
     program: Program
     principal: str = LOCAL
+    links: Links | None = None
+    """Makes addresses of outputs, for callers that cannot open files of this machine."""
 
     async def read(self, uri: str) -> ReadResourceContents:
         """Return the content of a `darkroom://` or `skill://` resource.
@@ -115,9 +118,11 @@ class Reader:
             raise UnknownResource(await anyio.to_thread.run_sync(self._nearest, uri))
         return await handler()
 
-    @staticmethod
-    async def _made(data: Awaitable[dict[str, Any]]) -> ReadResourceContents:
-        return _json(await data)
+    async def _made(self, data: Awaitable[dict[str, Any]]) -> ReadResourceContents:
+        return self._shown(await data)
+
+    def _shown(self, data: dict[str, Any]) -> ReadResourceContents:
+        return _json(outward(data, self.links))
 
     @staticmethod
     async def _known(read: Callable[[], ReadResourceContents]) -> ReadResourceContents:
@@ -140,7 +145,7 @@ class Reader:
     @property
     def catalogue(self) -> Catalogue:
         """The part of it that comes from the manifests."""
-        return Catalogue(self.program)
+        return Catalogue(self.program, self.principal)
 
     async def _usage(self, month: str) -> ReadResourceContents:
         return _json(usage_view(await self.program.usage.month(month, self.principal)))
@@ -151,25 +156,25 @@ class Reader:
         page: dict[str, Any] = {"jobs": [job_view(job, now=now, plans=self.program.plans.plans) for job in jobs]}
         if len(jobs) == PAGE:
             page["older"] = f"darkroom://jobs?before={jobs[-1].id}"
-        return _json(page)
+        return self._shown(page)
 
     async def _job(self, job_id: str) -> ReadResourceContents:
         job = (await self.program.jobs.get([job_id], self.principal))[0]
         events, ledger = await self.program.history(job)
         callback = await self.program.callbacks.of(job.id, self.principal)
         now, plans = self.program.clock.now(), self.program.plans.plans
-        return _json(record(job, events, ledger, now=now, plans=plans, callback=callback))
+        return self._shown(record(job, events, ledger, now=now, plans=plans, callback=callback))
 
     async def _output(self, output_id: str) -> ReadResourceContents:
         output = await self.program.jobs.output(output_id, self.principal)
         if output.bytes > INLINE_BYTES:
-            return _json(
+            return self._shown(
                 {
                     **output_view(output),
                     "bytes": output.bytes,
                     "sha256": output.sha256,
                     "thumbnail": f"{SCHEME}outputs/{output.id}/thumbnail",
-                    "next": "It is too large to send; open it at its path.",
+                    "next": f"It is too large to send; open it at its {'url' if self.links else 'path'}.",
                 }
             )
         return ReadResourceContents(content=await self._bytes(output), mime_type=output.media_type)
@@ -182,7 +187,7 @@ class Reader:
         data = await self.program.artifacts.read(output, thumbnail=thumbnail)
         if data is None:
             raise ResultExpired(
-                f"The file of {output.id} is gone from {output.path}.",
+                f"The file of {output.id} is gone{'' if self.links else f' from {output.path}'}.",
                 hint="It was moved or deleted; retry_job makes it anew.",
             )
         return data

@@ -10,6 +10,7 @@ from darkroom.domain.job import Job
 from darkroom.domain.run import Mode, Run
 from darkroom.server.context import ToolCall
 from darkroom.server.files import THUMBNAILS, files_of
+from darkroom.server.links import outward
 from darkroom.server.run_views import result_jobs, run_text, run_view
 from darkroom.services.intents import read, reply
 
@@ -49,6 +50,7 @@ async def shown_run(
     if run.mode is Mode.HAND_OFF and run.actions and len(jobs) == 1:
         run = await anyio.to_thread.run_sync(_said_anew, run, jobs[0])
     view = run_view(run, now=program.clock.now(), cost=await program.runs.cost(run), jobs=jobs, listed=listed)
+    view = outward(view, call.links)
     blocks = await _files(result_jobs(run, jobs), call, thumbnails, first=run.delivered_at is None) if run.ended else []
     if not listed:
         await program.runs.delivered(run)

@@ -190,7 +190,7 @@ def run_text(view: Mapping[str, Any], brief_text: str | None = None) -> str:
     who = view.get("workflow") or view.get("agent")
     head = f"run {view['run_id']}{f' ({who})' if who else ''}: {view['status']}"
     cost = _spent(view.get("cost", {}), ended=view["status"] in ENDED)
-    paths = [str(item["path"]) for item in view.get("outputs", ())]
+    paths = [str(item.get("path") or item["url"]) for item in view.get("outputs", ())]
     error = view.get("error", {}).get("message")
     jobs = [item["job_id"] for item in view.get("actions", ()) if "job_id" in item]
     parts = [

@@ -206,7 +206,7 @@ def _after_failure(job: Job) -> str:
 
 def job_text(view: dict[str, Any]) -> str:
     """Return the answer's one short text."""
-    files = ", ".join(str(item["path"]) for item in view.get("outputs", []))
+    files = ", ".join(str(item.get("path") or item["url"]) for item in view.get("outputs", []))
     error = view.get("error", {}).get("message")
     amount = f" {round(view['progress'] * 100)} %" if "progress" in view else ""
     parts = [

@@ -125,6 +125,7 @@ class Generation:
         self, request: AnyRequest, terms: Terms, parents: Parents, wish: Wish | None
     ) -> Started | Proposal:
         _check_prompt(request)
+        _check_place(terms)
         # Refuses whatever can be refused before a file is taken; the first one reads keys and manifests.
         first = await anyio.to_thread.run_sync(self._propose, request, terms)
         request = await self._with_inputs(request, terms, _by_address(first.candidate))
@@ -369,6 +370,15 @@ def invalid(exc: ValidationError) -> InvalidRequest:
     error = exc.errors(include_url=False, include_input=False)[0]
     name = ".".join(str(part) for part in error["loc"] if part not in tuple(Kind))
     return InvalidRequest(f"{clip(name)}: {error['msg']}.", field=clip(name), hint=NOTHING)
+
+
+def _check_place(terms: Terms) -> None:
+    if terms.save_as and not terms.local:
+        raise InvalidRequest(
+            "save_as names a place on the machine of the server, which is not for callers over this connection.",
+            field="save_as",
+            hint="Nothing was stored. Leave save_as out: the answer brings an address of each file.",
+        )
 
 
 def _check_prompt(request: AnyRequest) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from darkroom.errors import InvalidRequest, StorageCorrupt, StorageUnwritable
 from darkroom.store.migrate import migrate, migrations, refuse_newer, version_of
-from darkroom.store.sqlite import moves, runs
+from darkroom.store.sqlite import moves, runs, token_store
 from darkroom.store.sqlite.callbacks import put_right
 from darkroom.store.sqlite.faults import explain, explained
 from darkroom.store.sqlite.salvage import Salvage, hold_back, salvage
@@ -161,6 +161,7 @@ def _reconcile(db: sqlite3.Connection, old: sqlite3.Connection | None, now: int)
     done = Salvage() if old is None else salvage(old, db)
     if old is not None:
         salvage_runs(old, db, done)
+        token_store.take_over(old, db)
     done.held_back = hold_back(db, done.known, now)
     done.stopped = stop_runs(db, done.known, now)
     put_right(db, now)

@@ -30,6 +30,7 @@ from darkroom.store.sqlite.faults import Damage, Identity, explained
 from darkroom.store.sqlite.rows import event_of, insert, ledger_of, load_job, load_jobs, output_of, to_json, worker_of
 from darkroom.store.sqlite.run_store import SqliteRuns
 from darkroom.store.sqlite.soundness import FAMILY, glance
+from darkroom.store.sqlite.token_store import SqliteTokens
 
 T = TypeVar("T")
 IN_STATES = f"""(outcome IN (SELECT value FROM json_each(?)) OR (outcome IS NULL AND
@@ -60,6 +61,8 @@ class SqliteStore:
         """For the file as a whole; its methods block."""
         self.runs = SqliteRuns(self._write, self._read, bus)
         """Runs, sessions and callbacks in the same file."""
+        self.tokens = SqliteTokens(self._write, self._read)
+        """Bearer tokens in the same file."""
 
     # ------------------------------------------------------------------ opening and closing
 

@@ -1,0 +1,103 @@
+"""`darkroom serve --http`: the MCP server over HTTP, in one process or several that share a port."""
+
+import json
+import os
+import socket
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.supervisors import Multiprocess
+
+from darkroom.app import App
+from darkroom.cli.console import EXIT_FAILED, EXIT_USAGE, err, fail, load_settings, run
+from darkroom.server.build import DarkroomServer
+from darkroom.server.http import PATH, http_app, is_loopback
+from darkroom.settings import Settings
+from darkroom.telemetry import configure_logging
+
+STOP_S = 2
+BACKLOG = 2048
+BOUND = "_DARKROOM_SERVE"
+"""Tells the processes that share the port how they were started."""
+
+
+def serve_http(*, host: str, port: int, workers: int, log_json: bool, log_level: str) -> None:
+    """Serve until a signal arrives; jobs that are not finished go on when darkroom runs again.
+
+    Listens on other addresses than loopback only where there are tokens.
+    """
+    settings = load_settings()
+    guarded = run(_guarded)
+    if not guarded:
+        _refuse_open(settings, host)
+    with _bound(host, port) as listening:
+        os.environ[BOUND] = json.dumps({"host": host, "log_json": log_json, "log_level": log_level})
+        address = f"http://{_shown(host)}:{listening.getsockname()[1]}{PATH}"
+        asks = "with a bearer token" if guarded else "for this machine alone, without tokens"
+        err.print(f"darkroom serves MCP at {settings.public_url or address} {asks}.", markup=False)
+        _serve(listening, workers)
+
+
+def _refuse_open(settings: Settings, host: str) -> None:
+    """End the program where others than this machine's users could come in without a token."""
+    if not is_loopback(host):
+        how = f"listen on {host}"
+    elif settings.public_url or settings.allowed_hosts:
+        how = f"serve {settings.public_url or settings.allowed_hosts[0]}"
+    else:
+        return
+    fail(
+        f"darkroom does not {how} without tokens: everybody who reaches it could spend your money. Make one with "
+        "'darkroom token add NAME', or leave --host, DARKROOM_PUBLIC_URL and DARKROOM_ALLOWED_HOSTS out to serve this "
+        "machine alone.",
+        EXIT_USAGE,
+    )
+
+
+async def _guarded(app: App) -> bool:
+    return await app.tokens.any()
+
+
+def _serve(listening: socket.socket, workers: int) -> None:
+    config = uvicorn.Config(
+        "darkroom.cli.serve_http:application",
+        factory=True,
+        workers=workers,
+        lifespan="on",
+        log_config=None,
+        access_log=False,  # addresses of outputs are signed, and a log is no place for them
+        server_header=False,
+        timeout_graceful_shutdown=STOP_S,
+    )
+    if workers == 1:
+        uvicorn.Server(config).run(sockets=[listening])
+    else:
+        Multiprocess(config, sockets=[listening]).run()
+
+
+def application() -> ASGIApp:
+    """Return what one process serves; uvicorn calls this in each."""
+    told = json.loads(os.environ[BOUND])
+    configure_logging(level=told["log_level"], as_json=told["log_json"])
+    settings = Settings.load()
+    return http_app(DarkroomServer(App(settings).running), settings, host=told["host"])
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """Return a socket that listens there, or end the program with the reason."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family)
+    try:
+        if os.name == "posix":
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host.strip("[]"), port))
+        listening.listen(BACKLOG)
+    except OSError as exc:
+        listening.close()
+        fail(f"darkroom cannot listen on {_shown(host)}:{port}: {exc.strerror}. Try another --port.", EXIT_FAILED)
+    listening.set_inheritable(True)
+    return listening
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
