@@ -8,6 +8,7 @@ from darkroom.domain.money import MicroUsd
 from darkroom.domain.run import Awaits, Callback, Message, Question, Run, RunState, Session
 from darkroom.store.base import JobStore
 from darkroom.store.run_base import RunChange, RunStore
+from darkroom.store.token_base import TokenStore
 from factories import NOW, OWNER
 
 RUN_ID = "run_0000000000000001"
@@ -17,10 +18,13 @@ QUESTION = Question(text="Which colour?", key="colour", call_id="call-1")
 
 
 class Stores(JobStore, Protocol):
-    """A store of jobs with the runs in the same medium."""
+    """A store of jobs with the runs and tokens in the same medium."""
 
     @property
     def runs(self) -> RunStore: ...
+
+    @property
+    def tokens(self) -> TokenStore: ...
 
 
 def run_id(number: int) -> str:

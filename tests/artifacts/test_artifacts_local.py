@@ -138,6 +138,16 @@ async def test_formats_that_browsers_lack_are_no_results(
         await artifacts.keep(remote(path), place())
 
 
+async def test_each_principal_but_the_local_one_has_a_folder_of_its_own(
+    artifacts: LocalArtifacts, tmp_path: Path, source: Path, place: MakePlace
+) -> None:
+    own = await artifacts.keep(remote(source), place())
+    anns = await artifacts.keep(remote(source), place(principal="ann"))
+    folder = Path(own.path).parent
+    assert folder.name == "2025-12"
+    assert Path(anns.path).parent == folder.parent / "principals" / "ann" / "2025-12"
+
+
 async def test_a_folder_is_no_result(artifacts: LocalArtifacts, tmp_path: Path, place: MakePlace) -> None:
     with pytest.raises(UnexpectedAnswer, match="is no file"):
         await artifacts.keep(remote(tmp_path), place())

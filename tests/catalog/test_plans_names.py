@@ -122,3 +122,9 @@ def test_an_unknown_plan_of_the_settings_is_told_and_the_default_used_in_its_pla
     known = Settings(plan=" Starter", principals={"ann": PrincipalSettings(plan="nothing")})
     assert book.of(known, "ann") == "starter", "the one of all comes before the default"
     assert len(book.warnings(known)) == 1
+
+
+def test_the_plan_of_a_token_comes_before_that_of_the_settings() -> None:
+    book = PlanBook(of_token={"ann": "agency", "eve": "nonsense"}.get)
+    settings = Settings.model_validate({"plan": "starter", "principals": {"ann": {"plan": "enterprise"}}})
+    assert [book.of(settings, name) for name in ("ann", "bob", "eve")] == ["agency", "starter", "starter"]

@@ -131,6 +131,14 @@ async def test_a_place_that_may_not_be_written_is_refused_before_anything_is_sto
     assert await jobs(app) == 0
 
 
+async def test_others_than_who_sits_here_name_no_place(app: App) -> None:
+    with pytest.raises(InvalidRequest, match="not for callers over this connection") as caught:
+        await app.generation.start(image(), Terms(principal="ann", local=False, save_as="fox.png"))
+    assert caught.value.field == "save_as"
+    assert await jobs(app) == 0
+    assert isinstance(await app.generation.start(image(), Terms(principal="ann", local=False)), Started)
+
+
 async def test_the_settings_choose_the_model_where_the_call_does_not(clock: FakeClock, paid_settings: Settings) -> None:
     models = {"default_image_model": "draft-image", "default_video_model": "animatic"}
     async with opened(paid_settings.model_copy(update=models), clock) as app:

@@ -1,6 +1,5 @@
 """Who may come in over HTTP: bearer tokens, their scopes, and so many calls a minute."""
 
-import json
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -9,6 +8,7 @@ from mcp.server.auth.middleware.auth_context import auth_context_var
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
 from mcp_types import INVALID_REQUEST
+from pydantic import TypeAdapter
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -27,6 +27,7 @@ TOO_MANY = -32000
 LARGE = 1 << 20
 """Bytes of a body from which on it is read off the event loop."""
 Answer = JSONResponse
+_OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
 
 class Gate:
@@ -139,15 +140,10 @@ def _wanted(body: bytes | None) -> tuple[str, str, str | int | None]:
 
     Only the body counts: a header that says otherwise is refused further in.
     """
-    if not body or len(body) < 2:
-        return "", "", None
     try:
-        data = json.loads(body)
-    except ValueError:  # what is no JSON is answered further in, as the protocol says
+        fields = _OBJECT.validate_json(body or b"")
+    except ValueError:  # what is no request is answered further in, as the protocol says
         return "", "", None
-    if not isinstance(data, dict):
-        return "", "", None
-    fields = cast("dict[str, Any]", data)
     params = fields.get("params")
     name = cast("dict[str, Any]", params).get("name") if isinstance(params, dict) else None
     request_id = fields.get("id")

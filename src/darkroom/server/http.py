@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import anyio
+import anyio.to_thread
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
@@ -17,6 +18,7 @@ from darkroom import __version__
 from darkroom.errors import DarkroomError, UnknownJob
 from darkroom.server.auth import Gate
 from darkroom.server.build import DarkroomServer
+from darkroom.server.context import Program
 from darkroom.server.links import PATH as LINKS
 from darkroom.server.links import PURPOSE, holder
 from darkroom.settings import Settings
@@ -90,8 +92,7 @@ def _base(public_url: str, scope: Scope) -> str:
 
 def _add_routes(app: Starlette, server: DarkroomServer) -> None:
     async def alive(_: Request) -> Response:
-        program = server.program
-        counts = {"agents": len(program.agents.select()), "providers": len(program.providers)}
+        counts = await anyio.to_thread.run_sync(_counts, server.program)
         return JSONResponse({"status": "ok", "service": "darkroom", "version": __version__, **counts})
 
     async def ready(_: Request) -> Response:
@@ -110,6 +111,11 @@ def _add_routes(app: Starlette, server: DarkroomServer) -> None:
     app.add_route("/healthz", alive, ["GET"])
     app.add_route("/readyz", ready, ["GET"])
     app.add_route(f"{LINKS}/{{output_id}}", output, ["GET"])
+
+
+def _counts(program: Program) -> dict[str, int]:
+    """Return how much there is; reads files the first time."""
+    return {"agents": len(program.agents.select()), "providers": len(program.providers)}
 
 
 async def _file(server: DarkroomServer, request: Request) -> Response:
