@@ -35,6 +35,7 @@ and what to do next.
 """
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any, ClassVar
 
 
@@ -148,6 +149,9 @@ class InsufficientCredits(MoneyError):
 
 class BudgetExceeded(MoneyError):
     """A cap of the caller or of the settings would be passed."""
+
+    agree_usd: Decimal | None = None
+    """What it may cost, where nothing but the user's word on that is missing."""
 
 
 class PriceUnknown(MoneyError):

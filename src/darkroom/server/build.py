@@ -33,8 +33,9 @@ from pydantic import AnyUrl
 from darkroom import __version__
 from darkroom.catalog.data import resource_text
 from darkroom.domain.names import did_you_mean
-from darkroom.errors import DarkroomError, InvalidRequest, UnknownJob
+from darkroom.errors import BudgetExceeded, DarkroomError, InvalidRequest, UnknownJob
 from darkroom.server.answers import error_answer
+from darkroom.server.asking_user import agreed
 from darkroom.server.caller import caller
 from darkroom.server.completions import complete
 from darkroom.server.context import LOCAL, Program, Tool, ToolCall
@@ -42,7 +43,7 @@ from darkroom.server.knowledge import Knowledge
 from darkroom.server.links import PURPOSE, Links
 from darkroom.server.prompts import prompt, prompts
 from darkroom.server.resources import RESOURCES, TEMPLATES, Reader, UnknownResource
-from darkroom.server.schema import parse, published
+from darkroom.server.schema import ToolArgs, parse, published
 from darkroom.server.sealing import KeptSeal
 from darkroom.server.tools import TOOLS
 from darkroom.server.views import error_text
@@ -133,13 +134,29 @@ class DarkroomServer(MCPServer[Program]):
                 context=context,
                 links=await self._links(),
             )
-            return await tool.run(args, call)
+            return await self._run(tool, args, call)
         except DarkroomError as exc:
             return error_answer(exc)
         except Exception:
             log.exception("tool %s failed", name)
             text = f"{name} failed inside darkroom. Jobs already stored go on; call check_job to see them."
             return CallToolResult(content=[TextContent(text=text)], is_error=True)
+
+    async def _run(self, tool: Tool, args: ToolArgs, call: ToolCall) -> CallToolResult | InputRequiredResult:
+        """Run a tool; where its user has to agree to the price, and can be asked, ask."""
+        try:
+            return await tool.run(args, call)
+        except BudgetExceeded as exc:
+            if exc.agree_usd is None:
+                raise
+            said = await agreed(exc.message, exc.agree_usd, call)
+            if isinstance(said, InputRequiredResult):
+                return said
+            if said is None:
+                raise
+            if not said:
+                raise BudgetExceeded(exc.message, hint="The user did not agree. Nothing was stored or sent.") from exc
+            return await tool.run(args.model_copy(update={"max_cost": str(exc.agree_usd)}), call)
 
     async def list_resources(self) -> list[Resource]:
         """Return the resources that have no variable in their URI, and one for every skill."""

@@ -23,13 +23,13 @@ from darkroom.domain.request import clip
 from darkroom.domain.run import Awaits, Run, RunState
 from darkroom.domain.sampling import Sampler, SampleRequest, SampleResponse, Suspended
 from darkroom.errors import ProviderFailed
+from darkroom.server.asking_user import STATELESS
 from darkroom.server.client_model import answered, asked, can_sample, mark, takes_tools
 from darkroom.server.context import ToolCall
 from darkroom.server.telling import Teller
 from darkroom.services.jobs import at_rest
 from darkroom.services.runs import rests
 
-STATELESS = "2026-07-28"
 ROUNDS = 10
 """How often one call may ask the client; its SDKs give up after as many."""
 ASKING_S = 40.0
@@ -50,7 +50,8 @@ class Told:
 def told(context: Context[Any, Any] | None) -> Told | None:
     """Return what a call brings back; None for the first of a series."""
     state = context.request_state if context is not None else None
-    return Told(**json.loads(state)) if state else None
+    brought: dict[str, Any] = json.loads(state) if state else {}
+    return Told(brought["run"], brought.get("rounds", 0), brought.get("mark", "")) if "run" in brought else None
 
 
 async def thought(run: Run, call: ToolCall, seconds: float) -> Run | InputRequiredResult:

@@ -117,12 +117,14 @@ class Caps:
         above = self._settings.confirm_above
         if above is None or terms.dry_run or terms.max_cost is not None or high <= to_micro(above):
             return
-        raise BudgetExceeded(
+        refused = BudgetExceeded(
             f"{name} would cost {_span(low, high)}; above {show_usd(to_micro(above))} the user is to agree first.",
             field="max_cost",
             allowed=f"max_cost of {to_usd(high):f} or more",
             hint=f"{NOTHING} Ask the user; if they agree, repeat the call with max_cost={to_usd(high):f}.",
         )
+        refused.agree_usd = to_usd(high)
+        raise refused
 
     async def obstacle(self, store: JobStore, quote: Quote | None, name: str, terms: Terms, now: int) -> str | None:
         """Say why a call that is planned would be refused: it has to be agreed to, or a budget is used up."""

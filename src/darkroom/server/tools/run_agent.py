@@ -8,20 +8,21 @@ from mcp_types import CallToolResult, InputRequiredResult, TextContent, ToolAnno
 from pydantic import Field, JsonValue, WithJsonSchema
 
 from darkroom.domain.money import parse_usd
-from darkroom.domain.run import Mode, Run
+from darkroom.domain.run import Awaits, Mode, Run
 from darkroom.errors import InvalidRequest
 from darkroom.server import skill_views
 from darkroom.server.answers import GENERATE_WAIT_S, wait_seconds
+from darkroom.server.asking_user import Form, heard
 from darkroom.server.client_model import can_sample
 from darkroom.server.context import LOCAL, Tool, ToolCall
-from darkroom.server.lending import thought, told
+from darkroom.server.lending import ROUNDS, thought, told
 from darkroom.server.run_answers import run_answer
 from darkroom.server.run_plans import plan_view, priced
 from darkroom.server.run_views import RUN_SCHEMA, workflow_row
 from darkroom.server.schema import ToolArgs
 from darkroom.server.tools.shared import Amount, Options, checked_key
 from darkroom.services.caps import Terms
-from darkroom.services.runs import StartedRun
+from darkroom.services.runs import MOST_ANSWER, StartedRun
 from darkroom.services.tasks import Task
 
 ASK = "?"
@@ -69,8 +70,25 @@ async def run(args: RunAgentArgs, call: ToolCall) -> CallToolResult | InputRequi
         started = await call.program.runs.start(_task(args), _terms(args, call), can_sample=can_sample(call.context))
         found = started.run
         call = call.noting(_note(started))
-    thinks = await thought(found, call, wait_seconds(args.wait, GENERATE_WAIT_S))
+    thinks = await _asked(found, call, wait_seconds(args.wait, GENERATE_WAIT_S))
     return thinks if isinstance(thinks, InputRequiredResult) else await run_answer(thinks, call)
+
+
+async def _asked(run: Run, call: ToolCall, seconds: float) -> Run | InputRequiredResult:
+    """Advance a run; what it asks its user is asked at the client where that can be done, as often as it asks."""
+    for _ in range(ROUNDS):
+        thinks = await thought(run, call, seconds)
+        if isinstance(thinks, InputRequiredResult) or thinks.question is None or thinks.awaits is not Awaits.ANSWER:
+            return thinks
+        about = {"type": "string", "title": "Your answer", "maxLength": MOST_ANSWER}
+        question = Form(thinks.question.text, "answer", about, {"run": thinks.id, "of": thinks.question.call_id or ""})
+        said = await heard(question, call.context)
+        if isinstance(said, InputRequiredResult):
+            return said
+        if not said:
+            return thinks
+        run = await call.program.runs.answer(thinks.id, str(said), call.principal)
+    return run
 
 
 EARLIER = "This is the run of an earlier, equal call; nothing new was started."
