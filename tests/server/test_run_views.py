@@ -80,7 +80,11 @@ def test_what_was_spent_is_said_as_surely_as_it_is_known() -> None:
     sure = RunCost(MicroUsd(200_000), MicroUsd(120_000), MicroUsd(0), certain=True, models=())
     assert "It cost $0.12 so far." in words(RunState.RUNNING, sure)
     assert "It cost $0.12.\n" in words(RunState.SUCCEEDED, sure)
-    assert "It cost $0.12 at most, part of it a guess." in words(RunState.FAILED, COST)
+    assert "It cost $0.12, of which $0.04 is only reserved.\n" in words(RunState.FAILED, COST)
+    both = RunCost(MicroUsd(9), MicroUsd(120_000), MicroUsd(40_000), certain=False, uncertain=MicroUsd(2_100))
+    assert "$0.12 so far, of which $0.04 is only reserved and $0.0021 is estimated." in words(RunState.RUNNING, both)
+    unpriced = RunCost(MicroUsd(200_000), MicroUsd(120_000), MicroUsd(0), certain=False)
+    assert "It cost at least $0.12.\n" in words(RunState.SUCCEEDED, unpriced)
 
 
 def test_the_text_holds_all_that_a_person_needs() -> None:

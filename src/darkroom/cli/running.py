@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, TypeVar
 
 from darkroom.app import App
@@ -10,9 +9,8 @@ from darkroom.cli.console import EXIT_FAILED, EXIT_INTERRUPTED, err, fail, out, 
 from darkroom.cli.following import LOCAL, LONGEST_S, Seen, follow_run, look
 from darkroom.cli.words import as_commands
 from darkroom.domain.job import Job
-from darkroom.domain.money import show_usd, to_micro
 from darkroom.domain.run import Awaits, Run, RunState
-from darkroom.server.run_views import result_jobs, run_view
+from darkroom.server.run_views import cost_words, result_jobs, run_view
 
 T = TypeVar("T")
 STOP_WAIT_S = 3.0
@@ -150,17 +148,7 @@ def summary(found: Shown) -> str:
     state = "waiting for its jobs" if done.awaits is Awaits.WORK else str(done.state)
     head = f"{done.id}{f' ({who})' if who else ''}: {state}"
     took = f" after {duration(view['duration_ms'])}" if done.ended else ""
-    return f"{head}{took}, {cost_words(view)}."
-
-
-def cost_words(view: dict[str, Any]) -> str:
-    """Return what a run costs by now: `cost $0.12`."""
-    cost = view.get("cost", {})
-    amount = show_usd(to_micro(Decimal(str(cost.get("actual_usd", 0)))))
-    about = "" if cost.get("certain", True) or not cost.get("actual_usd") else "about "
-    still = cost.get("open_usd")
-    reserved = f", of which {show_usd(to_micro(Decimal(str(still))))} is only reserved" if still else ""
-    return f"cost {about}{amount}{reserved}"
+    return f"{head}{took}, cost {cost_words(view.get('cost', {}))}."
 
 
 def duration(ms: int) -> str:

@@ -8,6 +8,8 @@ TOKENS = 500_000
 """Tokens in and out of one run."""
 ANSWER_TOKENS = 8_192
 """The longest answer that is asked for."""
+USUAL_TOKENS = 500
+"""An answer as long as most are, a few tool calls or paragraphs, where this run has none to go by."""
 BROKEN = 5
 """Model calls in a row that were broken off by the end of their process."""
 REFUSALS = 5

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from darkroom.domain.assumed import assumed_in
 from darkroom.domain.job import Job, LedgerRow, State
-from darkroom.domain.money import json_usd, show_usd
+from darkroom.domain.money import json_usd, show_usd, to_micro
 from darkroom.domain.request import clip
 from darkroom.domain.run import ENDED, Awaits, Run, RunKind, RunState, Session
 from darkroom.domain.workflow import Workflow, overview
@@ -126,6 +127,7 @@ def _cost(cost: RunCost) -> dict[str, Any]:
             "estimate_usd": json_usd(cost.estimate),
             "actual_usd": json_usd(cost.actual),
             "open_usd": json_usd(cost.open) if cost.open else None,
+            "uncertain_usd": json_usd(cost.uncertain) if cost.uncertain else None,
             "certain": False if cost.actual and not cost.certain else None,
             "models": list(cost.models),
         }
@@ -209,11 +211,20 @@ def run_text(view: Mapping[str, Any], brief_text: str | None = None) -> str:
 
 
 def _spent(cost: Mapping[str, Any], *, ended: bool) -> str:
-    usd = cost.get("actual_usd")
-    if not usd:
-        return ""
-    guess = "" if cost.get("certain", True) else " at most, part of it a guess"
-    return f" It cost {show_usd(round(usd * 1_000_000))}{guess}{'' if ended else ' so far'}."
+    return f" It cost {cost_words(cost, ended=ended)}." if cost.get("actual_usd") else ""
+
+
+def cost_words(cost: Mapping[str, Any], *, ended: bool = True) -> str:
+    """Return what a run costs by now, and how much of that may still change: `$0.12, of which $0.01 is estimated`."""
+    kinds = (("open_usd", "only reserved"), ("uncertain_usd", "estimated"))
+    unsure = [f"{_usd(cost[name])} is {what}" for name, what in kinds if name in cost]
+    least = "at least " if not unsure and not cost.get("certain", True) else ""  # a price that nobody knows
+    note = f", of which {' and '.join(unsure)}" if unsure else ""
+    return f"{least}{_usd(cost.get('actual_usd', 0))}{'' if ended else ' so far'}{note}"
+
+
+def _usd(amount: float) -> str:
+    return show_usd(to_micro(Decimal(str(amount))))
 
 
 def run_record(

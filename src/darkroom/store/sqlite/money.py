@@ -65,7 +65,7 @@ def spent(db: sqlite3.Connection, since: int, until: int, principal: str | None)
                COALESCE(runs.agent, runs.workflow, CASE WHEN runs.id IS NOT NULL THEN '{CHAT}' END) AS agent, runs.tier,
                COALESCE(submissions.state, CASE WHEN open THEN 'running' WHEN certain AND NOT released THEN 'succeeded'
                    ELSE 'failed' END) AS state,
-               CASE WHEN jobs.id IS NOT NULL THEN submissions.estimate WHEN priced THEN reserved END AS estimate,
+               CASE WHEN jobs.id IS NOT NULL THEN submissions.estimate WHEN priced THEN expected END AS estimate,
                COALESCE(json_extract(submissions.effective, '$.n'), 1) AS outputs
            FROM spending LEFT JOIN jobs ON jobs.id = spending.job_id
            LEFT JOIN submissions ON submissions.job_id = spending.job_id AND submissions.idx = spending.submission
