@@ -164,7 +164,8 @@ async def test_a_wish_that_a_budget_refuses_fails_with_the_reason(settings: Sett
     assert (run.state, run.actions) == (RunState.FAILED, ())
     assert run.error is not None
     assert run.error["code"] == "budget_exceeded"
-    assert "daily budget of $0.03" in run.error["message"]
+    assert "the daily budget is $0.03" in run.error["message"]
+    assert run.error["hint"].startswith("Wait for the next day")
 
 
 async def test_a_wish_over_the_cap_of_its_call_is_made_for_less_or_not_at_all(app: App) -> None:

@@ -97,7 +97,16 @@ async def test_many_jobs_are_named_in_short(free: World) -> None:
     wanted = [("generate_image", {"prompt": f"fox {number}"}) for number in range(7)]
     free.says(calls(*wanted), says("", finish_reason="content_filter"))
     run = await free.think(free.start())
-    assert "and 2 more" in failed(run, "content_blocked")["hint"]
+    error = failed(run, "content_blocked")
+    assert "and 2 more" in error["hint"]
+    assert error["message"] == "The language model refused the request."
+    assert error["hint"].endswith("Start again with run_agent, and say in the task what is there already.")
+
+
+async def test_a_session_is_gone_on_with_where_something_is_there(free: World) -> None:
+    free.says(calls(("generate_image", {"prompt": "a fox"})), says("", finish_reason="content_filter"))
+    run = await free.think(free.start(session_id="ses_1"))
+    assert failed(run, "content_blocked")["hint"].endswith("Go on with run_agent(task='go on', session_id='ses_1').")
 
 
 async def test_a_model_that_turns_in_circles_is_stopped(free: World) -> None:
@@ -146,6 +155,8 @@ async def test_a_refusal_is_booked_and_told(free: World) -> None:
     run = await free.think(free.start())
     error = failed(run, "content_blocked")
     assert error["provider_message"] == "I will not do that."
+    assert error["message"] == "The language model refused the request: 'I will not do that.'"
+    assert error["hint"].endswith("No job was started in it. Start again with run_agent.")
     assert free.runs.kinds(run.id)[-1] == (1, "settled", 120, True)
     assert (run.input_tokens, run.output_tokens) == (100, 10)
     free.says(says("", finish_reason="content_filter", provider_details={"refusal": "No."}))

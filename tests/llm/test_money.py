@@ -58,6 +58,7 @@ async def test_nothing_is_asked_that_could_pass_the_cap(paid: World) -> None:
     run = await paid.think(paid.start(max_cost=MicroUsd(1000)))
     assert code(run) == "budget_exceeded"
     assert (model.asked, paid.runs.books, run.turn) == ([], [], 0)
+    assert "Nothing was stored" not in (run.error or {})["hint"]
 
 
 async def test_a_used_up_cap_makes_no_drafts_in_secret(paid: World) -> None:

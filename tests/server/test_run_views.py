@@ -29,6 +29,7 @@ COST = RunCost(MicroUsd(200_000), MicroUsd(120_000), MicroUsd(40_000), certain=F
         (RunState.FAILED, {"error": {"message": "No.", "hint": "Set a key"}}, "Set a key."),
         (RunState.FAILED, {"error": {"message": "No.", "hint": "Set a key!"}}, "Set a key!"),
         (RunState.FAILED, {}, "Change what was wrong"),
+        (RunState.FAILED, {"session_id": "ses_1"}, "again. run_agent(session_id='ses_1', task=...) goes on from it."),
         (RunState.CANCELLED, {}, "It stopped"),
     ],
 )
@@ -39,6 +40,11 @@ def test_every_state_says_what_to_do_next(state: RunState, more: dict[str, Any],
     assert view["next"] == next_step(run)
     assert view["next"] in run_text(view)
     assert ("check_after_s" in view) == ("goes on by itself" in view["next"])
+
+
+def test_a_session_is_named_once_in_what_to_do_next() -> None:
+    hint = "Go on with run_agent(task='go on', session_id='ses_1')."
+    assert next_step(make_run(state=RunState.FAILED, session_id="ses_1", error={"hint": hint})) == hint
 
 
 def test_jobs_that_go_on_are_named_in_what_to_do_next() -> None:

@@ -281,6 +281,15 @@ async def test_a_call_of_which_nobody_learns_more_costs_its_guess(store: Stores)
     assert (row.estimate, row.micro_usd, row.certain, row.open) == (2_000, 2_000, False, False)
 
 
+async def test_a_limit_that_is_passed_is_told_with_digits_enough(store: Stores) -> None:
+    run = await going(store.runs)
+    with pytest.raises(BudgetExceeded, match=r"^This may cost \$2\.004; the cap of the run is \$2\.00\.$"):
+        await put(store, 1, 2_004_000, run_id=RUN_ID, limits=[capped(2_000_000)])
+    await saved(store.runs, run, ledger=(call(amount=4_000), call(kind=SETTLED, amount=4_000)))
+    with pytest.raises(BudgetExceeded, match=r"of \$2\.00 only \$1\.996 is left \(\$0\.004 used\)\.$"):
+        await put(store, 1, 2_000_000, run_id=RUN_ID, limits=[capped(2_000_000)])
+
+
 async def test_what_a_call_reserves_is_given_back_whole(store: Stores) -> None:
     run = await saved(store.runs, await going(store.runs), ledger=(call(amount=80_000, guess=MicroUsd(2_000)),))
     await saved(store.runs, run, ledger=(call(kind=RELEASED),))

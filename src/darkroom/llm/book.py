@@ -8,11 +8,11 @@ from pydantic import JsonValue
 
 from darkroom.domain.job import LedgerKind, LedgerRow
 from darkroom.domain.money import FREE, MicroUsd, show_usd
-from darkroom.domain.run import Action, Awaits, Message, Mode, Run, RunState
+from darkroom.domain.run import Action, Awaits, Message, Mode, Run, RunState, in_run
 from darkroom.errors import BudgetExceeded, DarkroomError, SubmitUnknown
 from darkroom.llm.kit import LoopKit
 from darkroom.llm.limits import BROKEN
-from darkroom.services.caps import NOTHING, OfRun, of_run
+from darkroom.services.caps import OfRun, of_run
 from darkroom.store.base import Limit
 from darkroom.store.run_base import RunChange
 
@@ -153,7 +153,7 @@ class Book:
                 work=work, mode=Mode.LOOP, model=model, turn=self.run.turn + 1, ledger=(row,), limits=limits
             )
         except BudgetExceeded as exc:
-            hint = (exc.hint or "").removeprefix(NOTHING).strip()
+            hint = str(in_run(exc.to_dict()).get("hint", ""))
             await self.fail(
                 BudgetExceeded(exc.message, field=exc.field, hint=f"The model was not asked. {hint}".strip())
             )
@@ -237,7 +237,8 @@ class Book:
             Saved: Always.
         """
         said = self.said
-        told = {**error.to_dict(), "hint": " ".join(filter(None, [error.hint, self._kept(), self._onward()]))}
+        told = in_run(error.to_dict())
+        told["hint"] = " ".join(filter(None, [told.get("hint"), self._kept(), self._onward()]))
         raise Saved(
             await self.save(
                 target=RunState.FAILED,
@@ -272,9 +273,10 @@ class Book:
 
     def _onward(self) -> str:
         session = self.run.session_id
-        if session and self.said:
+        if session and (self.said or self._job_ids()):
             return f"Go on with run_agent(task='go on', session_id='{session}')."
-        return "Start again with run_agent, and say in the task what is there already."
+        there = ", and say in the task what is there already" if self._job_ids() else ""
+        return f"Start again with run_agent{there}."
 
     def _history(self, answer: str) -> Sequence[Message]:
         if self.run.session_id is None:

@@ -10,6 +10,7 @@ from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
 from darkroom.domain.money import MicroUsd
+from darkroom.domain.request import clip
 from darkroom.domain.run import Awaits
 from darkroom.domain.sampling import Suspended
 from darkroom.errors import (
@@ -39,6 +40,8 @@ from darkroom.services.chat_models import ChatChoice
 WAITS = "wait_for_jobs"
 """The one tool whose repetition is no sign of a model that turns in circles."""
 SMALLER = "Ask for less at once, or name another model."
+REASON = 200
+"""Letters of a model's own reason that are told."""
 LOST = "The model was not asked again by itself; a guess of what the call cost is booked, as uncertain."
 
 
@@ -239,9 +242,9 @@ def _joined(talk: Sequence[ModelMessage], answer: ModelResponse) -> list[ModelMe
 
 def _refused(answer: ModelResponse) -> ContentBlocked:
     details = answer.provider_details or {}
-    words = details.get("refusal") or last_words([answer])
+    words = " ".join(str(details.get("refusal") or last_words([answer]) or "").split())
     return ContentBlocked(
-        "The language model refused the request.",
+        f"The language model refused the request{f': {clip(words, REASON)!r}' if words else '.'}",
         hint="Say the task in other words, or name another model.",
-        provider_message=str(words)[:200] if words else None,
+        provider_message=words[:200] or None,
     )

@@ -10,7 +10,7 @@ from darkroom.catalog.agents import Agent
 from darkroom.clock import Clock
 from darkroom.domain.job import Job
 from darkroom.domain.money import MicroUsd
-from darkroom.domain.run import Action, Message, Run, RunState, Session
+from darkroom.domain.run import Action, Message, Run, RunState, Session, in_run
 from darkroom.errors import DarkroomError, StorageError
 from darkroom.llm.handoff import HandOff
 from darkroom.llm.handoff_facts import facts_of
@@ -89,7 +89,7 @@ class HandOver:
         except StorageError:
             raise
         except DarkroomError as exc:
-            return RunChange(self._clock.now(), target=RunState.FAILED, error=exc.to_dict())
+            return RunChange(self._clock.now(), target=RunState.FAILED, error=in_run(exc.to_dict()))
         job: Job | None = await self._jobs.get(name)
         said = reply(intent, job) if job is not None else name
         return RunChange(

@@ -176,6 +176,7 @@ def next_step(run: Run, jobs: Sequence[Job] = ()) -> str:
             return f"Show the output to the user.{again}"
         case RunState.FAILED:
             hint = str((run.error or {}).get("hint") or "Change what was wrong and call run_agent again.")
+            again = "" if run.session_id and run.session_id in hint else again
             return f"{hint}{again}" if hint.endswith((".", "!", "?")) else f"{hint}.{again}"
         case RunState.CANCELLED:
             return f"It stopped; jobs that were paid for by then are kept.{again}"
