@@ -130,7 +130,7 @@ def show(found: Shown, *, as_json: bool) -> None:
     for path in found.paths:
         out.print(path, markup=False)
     for warning in done.warnings:
-        err.print(f"note: {warning}", style="yellow", markup=False)
+        err.print(f"note: {as_commands(warning)}", style="yellow", markup=False)
     if done.error:
         err.print(as_commands(str(done.error.get("message", "It failed."))), style="red", markup=False)
     err.print(stand(found), style="dim", markup=False)
