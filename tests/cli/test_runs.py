@@ -311,6 +311,24 @@ def test_a_conversation_is_shown_continued_and_forgotten(run: Cli, run_json: Run
     assert "darkroom session list shows yours" in gone
 
 
+def test_a_job_and_an_agent_have_different_names(run: Cli) -> None:
+    done = run("agent", "run", "make a picture of a red fox")
+    assert "chat: succeeded" in done.stderr
+    assert "job 1 (image): " in done.stderr
+    assert "darkroom check job_" in done.stdout, "what it says names commands"
+    assert "image (agent): succeeded" in run("agent", "run", "a red fox", "--agent", "image").stderr
+
+
+def test_ids_of_sessions_are_whole_in_a_narrow_window(
+    run: Cli, run_json: RunJson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = "a slogan for a coffee roastery " * 9
+    name = run_json("agent", "run", task, "--agent", "brand_guidelines")["session_id"]
+    for width in ("80", "50"):
+        monkeypatch.setattr("darkroom.cli.session.out.width", int(width))
+        assert name in run("session", "list").stdout
+
+
 def test_forgetting_asks_first_at_a_terminal(run_json: RunJson, at_terminal: Cli) -> None:
     name = run_json(*SLOGAN)["session_id"]
     kept = at_terminal("session", "delete", name, types="n\n", code=1)

@@ -79,6 +79,20 @@ def test_a_run_among_several_is_short() -> None:
     assert plain["next"] == "Show the output to the user."
 
 
+def test_files_that_a_lean_view_leaves_out_are_counted_and_in_the_record() -> None:
+    run = make_run(state=RunState.SUCCEEDED, output="Done.", finished_at=NOW)
+    many = tuple(make_output(index=number) for number in range(9))
+    job = make_job(state=State.SUCCEEDED, finished_at=NOW, outputs=many)
+    view = run_view(run, now=NOW, jobs=[job])
+    assert (len(view["outputs"]), view["more_outputs"]) == (8, 1)
+    assert f" and 1 more in darkroom://runs/{run.id}\n" in run_text(view)
+    record = run_record(run, now=NOW, cost=COST, jobs=[job], inside=[], history=[], ledger=[])
+    assert (len(record["outputs"]), "more_outputs" in record) == (9, False)
+    few = run_view(run, now=NOW, jobs=[job.model_copy(update={"outputs": many[:8]})])
+    assert "more_outputs" not in few
+    assert "more in" not in run_text(few)
+
+
 def test_what_was_spent_is_said_as_surely_as_it_is_known() -> None:
     def words(state: RunState, cost: RunCost) -> str:
         return run_text(run_view(make_run(state=state), now=NOW, cost=cost))
@@ -109,7 +123,7 @@ def test_the_text_holds_all_that_a_person_needs() -> None:
         "The first half.",
         "No key.",
         "It was cut.",
-        "...",
+        "job_7 and 1 more",
     ):
         assert part in text, part
     assert view["cost"] == {

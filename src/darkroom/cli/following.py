@@ -149,12 +149,20 @@ def _note(row: Mapping[str, Any]) -> str:
 
 
 def _parts(run: Run, inside: Sequence[Run], jobs: Sequence[Job], told: Mapping[str, float | None]) -> list[Line]:
-    """Return a line for an agent, each agent that it asked, and each job."""
+    """Return a line for an agent, each agent that it asked, and each job: an agent may be called as what it makes."""
     agents = [
-        Line(one.agent or "run", str(one.state), f"turn {one.turn}" if one.turn and not one.ended else "")
+        Line(
+            f"{one.agent} (agent)" if one.agent else "chat",
+            str(one.state),
+            f"turn {one.turn}" if one.turn and not one.ended else "",
+        )
         for one in (run, *inside)
     ]
-    return [*agents, *(Line(job.kind.value, job.state.value, "", told[job.id]) for job in jobs)]
+    numbers = enumerate(jobs, 1)
+    return [
+        *agents,
+        *(Line(f"job {number} ({job.kind})", job.state.value, "", told[job.id]) for number, job in numbers),
+    ]
 
 
 class Screen:

@@ -9,7 +9,7 @@ from darkroom.cli.console import EXIT_FAILED, EXIT_INTERRUPTED, err, fail, out, 
 from darkroom.cli.following import LOCAL, LONGEST_S, Seen, follow_run, look
 from darkroom.cli.words import as_commands
 from darkroom.domain.job import Job
-from darkroom.domain.run import Awaits, Run, RunState
+from darkroom.domain.run import Awaits, Mode, Run, RunState
 from darkroom.server.run_views import cost_words, result_jobs, run_view
 
 T = TypeVar("T")
@@ -122,7 +122,8 @@ def show(found: Shown, *, as_json: bool) -> None:
         return
     if asks is not None and asks.question is not None:
         out.print(asks.question.text, markup=False)
-    for text in (done.output, found.brief):
+    ours = done.output and done.mode in (Mode.HAND_OFF, Mode.STEPS)  # else a model's words, which stay as they are
+    for text in (as_commands(done.output or "") if ours else done.output, found.brief):
         if text:
             out.print(text, markup=False)
     if found.paths and (done.output or found.brief):

@@ -53,7 +53,7 @@ def run_view(
     """
     waiting = not run.ended and run.awaits not in (Awaits.ANSWER, Awaits.CLIENT)
     steps = overview(run.work) if run.kind is RunKind.WORKFLOW else []
-    files = [output_view(output) for job in result_jobs(run, jobs) for output in job.outputs]
+    files = _files(run, jobs)
     tokens = {"input": run.input_tokens, "output": run.output_tokens, "total": run.input_tokens + run.output_tokens}
     return without_none(
         {
@@ -77,6 +77,7 @@ def run_view(
                 without_none({"tool": item.tool, "job_id": item.job_id, "run_id": item.run_id}) for item in run.actions
             ],
             "outputs": files[:FILES],
+            "more_outputs": max(len(files) - FILES, 0) or None,
             "question": run.question.text if run.question else None,
             "token_usage": tokens if tokens["total"] else None,
             "cost": _cost(cost) if cost else None,
@@ -88,6 +89,10 @@ def run_view(
             "next": _whole(run) if listed and run.brief else next_step(run, jobs),
         }
     )
+
+
+def _files(run: Run, jobs: Sequence[Job]) -> list[dict[str, Any]]:
+    return [output_view(output) for job in result_jobs(run, jobs) for output in job.outputs]
 
 
 def _step(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -193,7 +198,8 @@ def run_text(view: Mapping[str, Any], brief_text: str | None = None) -> str:
     who = view.get("workflow") or view.get("agent")
     head = f"run {view['run_id']}{f' ({who})' if who else ''}: {view['status']}"
     cost = _spent(view.get("cost", {}), ended=view["status"] in ENDED)
-    paths = [str(item["path"]) for item in view.get("outputs", ())]
+    paths = ", ".join(str(item["path"]) for item in view.get("outputs", ()))
+    more = f" and {view['more_outputs']} more in darkroom://runs/{view['run_id']}" if "more_outputs" in view else ""
     error = view.get("error", {}).get("message")
     jobs = [item["job_id"] for item in view.get("actions", ()) if "job_id" in item]
     parts = [
@@ -201,8 +207,10 @@ def run_text(view: Mapping[str, Any], brief_text: str | None = None) -> str:
         f"Question: {view['question']}" if "question" in view else None,
         view.get("output"),
         brief_text,
-        ", ".join(paths) or None,
-        f"Jobs: {', '.join(jobs[:FILES])}{' ...' if len(jobs) > FILES else ''}" if jobs else None,
+        f"{paths}{more}",
+        f"Jobs: {', '.join(jobs[:FILES])}{f' and {len(jobs) - FILES} more' if len(jobs) > FILES else ''}"
+        if jobs
+        else None,
         error,
         view.get("message"),
         " ".join(view.get("warnings", ())) or None,
@@ -243,6 +251,8 @@ def run_record(
     return without_none(
         {
             **run_view(run, now=now, cost=cost, jobs=jobs),
+            "outputs": _files(run, jobs),
+            "more_outputs": None,
             "mode": run.mode.value,
             "tier": run.tier,
             "task": run.task,
