@@ -105,6 +105,7 @@ def test_a_span_is_said_as_people_say_it(ms: int, words: str) -> None:
         ("Give context={'product': ...}.", "Give --context product=...."),
         ("(check_job shows, cancel_job stops)", "(darkroom check shows, darkroom cancel stops)"),
         ("It broke. retry_job starts it anew.", "It broke. The same command with --again starts it anew."),
+        ("darkroom://agents lists all.", "darkroom agents lists all."),
         ("Start it with retry_job.", "Start it with the same command with --again."),
         ("run_agent(session_id='ses_1', task=...) goes on.", "darkroom agent run --session ses_1 TASK goes on."),
         ("run_agent(task, agent=<candidate>)", "run_agent(task, agent=<candidate>)"),

@@ -22,6 +22,12 @@ def test_the_nearest_name_comes_first(typed: str, meant: str) -> None:
     assert did_you_mean(typed, MODELS) == f" Did you mean {meant!r}?"
 
 
+def test_among_equals_the_one_with_fewest_slips_comes_first() -> None:
+    names = ["claude-fable-5", "claude-opus-4-5", "claude-opus-5", "claude-sonnet-5"]
+    assert nearest("anthropic/claude-opsu-5", names)[0] == "claude-opus-5"
+    assert nearest("claude-opsu-5", names, count=1) == ["claude-opus-5"]
+
+
 @pytest.mark.parametrize("typed", ["", "zzz", "...", "a picture of a red fox"])
 def test_nothing_is_proposed_where_nothing_is_near(typed: str) -> None:
     assert nearest(typed, MODELS) == []

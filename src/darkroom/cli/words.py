@@ -13,6 +13,7 @@ _SAID = (
     (r"Call again without dry_run to start it", "Leave --dry-run out to start it"),
     (r"run_agent\(session_id='(\w+)', task=\.\.\.\)", r"darkroom agent run --session \1 TASK"),
     (r"run_agent\(task=\.\.\., agent='\?'\)", "darkroom agents TASK"),
+    (r"darkroom://agents lists", "darkroom agents lists"),
     (r"\b(?:repeat the call|call) with max_cost=([\d.]*\d)", r"repeat the command with --max-cost \1"),
     (r"\bmax_cost in a new call\b", "--max-cost in a new command"),
     (r"\bmax_cost=([\d.]*\d)", r"--max-cost \1"),
