@@ -9,7 +9,7 @@ from pydantic_ai.messages import TextPart, ThinkingPart, ToolCallPart
 
 from darkroom.domain.run import Run, RunState
 from darkroom.llm import durable
-from darkroom.llm.limits import RETRIES, SAME_CALLS, TURNS, most_tokens, pause_s, rough_tokens
+from darkroom.llm.limits import REFUSALS, RETRIES, SAME_CALLS, TURNS, most_tokens, pause_s, rough_tokens
 from factories import NOW
 
 
@@ -39,7 +39,8 @@ def different() -> Any:
 def test_tokens_are_told_without_a_tokenizer() -> None:
     assert (rough_tokens("abcde"), most_tokens("abcde"), rough_tokens("")) == (2, 2, 0)
     assert most_tokens("日本語") == 3
-    assert [pause_s(number) for number in (1, 2, 5, 20)] == [4, 8, 64, 900]
+    assert [pause_s(number) for number in (1, 2, 3)] == [3, 6, 12]
+    assert sum(pause_s(number) for number in range(1, REFUSALS + 1)) == 45
 
 
 async def test_turns_are_bounded_and_what_was_said_is_kept(free: World) -> None:

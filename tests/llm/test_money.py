@@ -175,7 +175,7 @@ async def test_a_provider_without_room_is_asked_again_later(free: World) -> None
     run = await free.think(free.start())
     assert (run.state, run.owner, run.due_at) == (RunState.QUEUED, None, NOW + 30_000)
     run = await free.think(run)
-    assert run.due_at == NOW + 8000
+    assert run.due_at == NOW + 6000
     assert (await free.think(run)).output == "At last."
     assert [row[:2] for row in free.runs.kinds(run.id)] == [
         (1, "reserved"),

@@ -67,6 +67,18 @@ def test_the_files_are_named_where_there_are_some() -> None:
     assert told.startswith(f"Show the user what there is, and that 1 of 2 jobs failed: check_job(job_id='{lost.id}')")
 
 
+def test_a_run_whose_model_has_no_room_says_so_while_it_pauses() -> None:
+    run = make_run(state=RunState.QUEUED, model="acme/chat", turn=1, work={"refused": 1}, due_at=NOW + 6_000)
+    run = run.model_copy(update={"updated_at": NOW})
+    told = "acme/chat has no room just now, and is asked again after 6 s."
+    assert run_view(run, now=NOW)["message"] == told
+    assert run_progress(run) == (0.0, told)
+    again = run.model_copy(update={"work": {"refused": 2}})
+    assert run_view(again, now=NOW)["message"].endswith("after 6 s, the 3. time.")
+    going = run.model_copy(update={"state": RunState.RUNNING})
+    assert run_view(going, now=NOW)["message"] == "Turn 1."
+
+
 def test_a_run_among_several_is_short() -> None:
     run = make_run(
         state=RunState.SUCCEEDED, brief={"task": "x"}, mode=Mode.HAND_OFF, output="y" * 900, data={"rows": ["z"]}

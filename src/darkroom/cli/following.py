@@ -19,6 +19,7 @@ from darkroom.domain.job import Job
 from darkroom.domain.request import clip
 from darkroom.domain.run import Awaits, Run, RunKind
 from darkroom.domain.workflow import overview
+from darkroom.server.run_views import held_up
 from darkroom.services.runs import rests
 
 LOCAL = "local"
@@ -154,7 +155,7 @@ def _parts(run: Run, inside: Sequence[Run], jobs: Sequence[Job], told: Mapping[s
         Line(
             f"{one.agent} (agent)" if one.agent else "chat",
             str(one.state),
-            f"turn {one.turn}" if one.turn and not one.ended else "",
+            held_up(one) or (f"turn {one.turn}" if one.turn and not one.ended else ""),
         )
         for one in (run, *inside)
     ]

@@ -159,7 +159,19 @@ def _message(run: Run, steps: Sequence[Mapping[str, Any]]) -> str | None:
         return clip(", ".join(going), 160) or None
     if run.awaits is Awaits.WORK:
         return f"It waits for {', '.join(run.waiting_for[:4])}."
+    if held := held_up(run):
+        return f"{held}."
     return f"Turn {run.turn}." if run.turn else None
+
+
+def held_up(run: Run) -> str | None:
+    """Say that a run pauses since its language model has no room; None where it does not."""
+    refused = int(run.work.get("refused") or 0)
+    if run.state is not RunState.QUEUED or not refused or not run.due_at:
+        return None
+    seconds = max(1, round((run.due_at - run.updated_at) / 1000))
+    often = f", the {refused + 1}. time" if refused > 1 else ""
+    return f"{run.model} has no room just now, and is asked again after {seconds} s{often}"
 
 
 def next_step(run: Run, jobs: Sequence[Job] = ()) -> str:

@@ -13,7 +13,7 @@ from darkroom.catalog.wires import Chat
 from darkroom.clock import Clock
 from darkroom.domain.kinds import Kind
 from darkroom.domain.money import MicroUsd, show_usd, to_micro
-from darkroom.domain.names import did_you_mean, nearest
+from darkroom.domain.names import did_you_mean, nearest, slips
 from darkroom.domain.request import clip
 from darkroom.errors import InvalidRequest, ModelRetired, NotConfigured, PriceUnknown, UnknownModel
 from darkroom.services.caps import Caps, Terms
@@ -27,8 +27,6 @@ OFF, CLIENT = "off", "client"
 """Settings in place of a model: hand over a brief, take the caller's own model where it lends one."""
 USUAL = "standard"
 NOTHING = "Nothing was stored or sent."
-SLIP = 91
-"""How like a name must be, of 100, to be proposed though it is not configured; a mere part of a name is 90."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +237,7 @@ class ChatModels:
         """
         every = self._names(among)
         ready = self._names([provider for provider in among if self._missing(provider) is None]) or every
-        near = nearest(name, ready, alike=SLIP) or nearest(name, every, alike=SLIP) or nearest(name, ready)
+        near = (slips(name, ready) or slips(name, every) or nearest(name, ready))[:3]
         meant = f" Did you mean {near[0]!r}?" if near else ""
         return UnknownModel(
             f"There is no language model {clip(text)!r}.{meant}",
