@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -309,6 +310,17 @@ def test_a_conversation_is_shown_continued_and_forgotten(run: Cli, run_json: Run
     assert "is forgotten" in run("session", "delete", name, "--yes").stdout
     gone = run("session", "show", name, code=1).stderr
     assert "darkroom session list shows yours" in gone
+
+
+def test_a_run_whose_model_has_no_room_is_said_to_pause(run: Cli) -> None:
+    now = time.time_ns() // 1_000_000
+    held = asking(state=RunState.QUEUED, awaits=None, question=None, mode=Mode.LOOP, agent="copy", model="acme/chat")
+    held = held.model_copy(update={"work": {"refused": 3}, "due_at": now + 600_000, "updated_at": now + 588_000})
+    stored(held)
+    done = run("check", held.id, "--wait", "0.3")
+    assert (
+        "copy (agent): paused, acme/chat has no room just now, and is asked again after 12 s (attempt 4)" in done.stderr
+    )
 
 
 def test_a_job_and_an_agent_have_different_names(run: Cli) -> None:

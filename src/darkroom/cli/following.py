@@ -151,19 +151,19 @@ def _note(row: Mapping[str, Any]) -> str:
 
 def _parts(run: Run, inside: Sequence[Run], jobs: Sequence[Job], told: Mapping[str, float | None]) -> list[Line]:
     """Return a line for an agent, each agent that it asked, and each job: an agent may be called as what it makes."""
-    agents = [
-        Line(
-            f"{one.agent} (agent)" if one.agent else "chat",
-            str(one.state),
-            held_up(one) or (f"turn {one.turn}" if one.turn and not one.ended else ""),
-        )
-        for one in (run, *inside)
-    ]
+    agents = [_agent(one) for one in (run, *inside)]
     numbers = enumerate(jobs, 1)
     return [
         *agents,
         *(Line(f"job {number} ({job.kind})", job.state.value, "", told[job.id]) for number, job in numbers),
     ]
+
+
+def _agent(one: Run) -> Line:
+    name = f"{one.agent} (agent)" if one.agent else "chat"
+    if held := held_up(one):
+        return Line(name, "paused", held)
+    return Line(name, str(one.state), f"turn {one.turn}" if one.turn and not one.ended else "")
 
 
 class Screen:

@@ -170,8 +170,7 @@ def held_up(run: Run) -> str | None:
     if run.state is not RunState.QUEUED or not refused or not run.due_at:
         return None
     seconds = max(1, round((run.due_at - run.updated_at) / 1000))
-    often = f", the {refused + 1}. time" if refused > 1 else ""
-    return f"{run.model} has no room just now, and is asked again after {seconds} s{often}"
+    return f"{run.model} has no room just now, and is asked again after {seconds} s (attempt {refused + 1})"
 
 
 def next_step(run: Run, jobs: Sequence[Job] = ()) -> str:
