@@ -57,16 +57,16 @@ def test_a_name_that_resembles_none_names_none() -> None:
 @pytest.mark.parametrize(
     ("name", "meant"),
     [
-        ("media", "media_buying may be"),
-        ("social", "social_analytics or social_listening may be"),
-        ("Script agent", "video_script may be"),
-        ("brand", "brand_guidelines or brand_performance or brand_visual may be"),
+        ("media", "Did you mean 'media_buying'?"),
+        ("social", "social_analytics or social_listening may be whom you want."),
+        ("Script agent", "Did you mean 'video_script'?"),
+        ("brand", "brand_guidelines or brand_performance or brand_visual may be whom you want."),
     ],
 )
 def test_a_part_of_a_name_names_those_that_have_it(name: str, meant: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         AGENTS.find(name)
-    assert caught.value.message == f"There is no agent {name!r}. {meant} whom you want."
+    assert caught.value.message == f"There is no agent {name!r}. {meant}"
 
 
 def test_a_letter_is_no_part_of_a_name() -> None:

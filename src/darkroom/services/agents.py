@@ -100,8 +100,7 @@ class AgentCatalogue:
     def _meant(self, name: str) -> str:
         """Return who may be meant by a name that nobody has: a part of names, a slip, or what somebody does."""
         found = [agent.id for agent in self._agents().values() if _part_of(name, agent)][:MEANT]
-        near = "" if found else did_you_mean(name, self._agents(), alike=LIKE)
-        if near:
+        if len(found) < 2 and (near := did_you_mean(found[0] if found else name, self._agents(), alike=LIKE)):
             return near
         found = found or [one.agent.id for one in self.recommend(name, limit=1) if one.confidence >= FITTING]
         return f" {' or '.join(found)} may be whom you want." if found else ""
