@@ -23,9 +23,9 @@ _WORDS = {
 }  # fmt: skip
 _SPELLED = "|".join(sorted(_WORDS, key=len, reverse=True))
 _UNITS = "s|secs?|seconds?|mins?|minutes?|hours?|days?|weeks?|months?|years?|dollars?|euros?|percent|px|pixels"
-_NUMBER = rf"(?:\d{{1,4}}(?:[.,]\d{{1,2}})?|{_SPELLED})"
+NUMBER = rf"(?:\d{{1,4}}(?:[.,]\d{{1,2}})?|{_SPELLED})"
 _SECONDS = re.compile(
-    rf"(?<![\w.:$-])(?P<number>{_NUMBER})(?P<gap>[\s-]?)(?P<unit>seconds?|secs?|s|minutes?|mins?)(?![\w'-])"
+    rf"(?<![\w.:$-])(?P<number>{NUMBER})(?P<gap>[\s-]?)(?P<unit>seconds?|secs?|s|minutes?|mins?)(?![\w'-])"
     rf"(?:(?:\s*,)?\s+(?:and\s+)?(?P<rest>\d{{1,2}})[\s-]?(?:seconds?|secs?|s)\b)?(?P<long>[\s-]long\b)?"
 )
 _CLOCK = re.compile(r"(?<![\w.:])(?P<minutes>\d{1,2}):(?P<seconds>[0-5]\d)\s?(?:min(?:utes?)?|m)(?:\s+long)?\b")
@@ -71,7 +71,9 @@ _CALLED = {
 }  # fmt: skip
 _MONEY = re.compile(
     r"(?<![\w.])(?:\$\s?(?P<before>\d{1,6}(?:,\d{3})*(?:\.\d{1,2})?)|"
-    r"(?P<after>\d{1,6}(?:,\d{3})*(?:\.\d{1,2})?)\s?(?:dollars|usd|us\$|\$)|(?P<cents>\d{1,3})\s?(?:cents|ct))(?!\w)"
+    rf"(?P<after>\d{{1,6}}(?:,\d{{3}})*(?:\.\d{{1,2}})?|{_SPELLED})\s?(?:dollars?|bucks?|usd|us\$|\$)|"
+    r"(?<=max_cost=)(?P<named>\d{1,6}(?:\.\d{1,2})?)|"
+    rf"(?P<cents>\d{{1,3}}|{_SPELLED})\s?(?:cents?|ct))(?!\w)"
 )
 _FOLDED = str.maketrans(
     {
@@ -120,7 +122,7 @@ def find_durations(text: str) -> list[Found[float]]:
     for match in _SECONDS.finditer(line):
         inside = any(one.start < match.end() and match.start() < one.end for one in found)
         if not inside and not _is_other(match, line):
-            amount = _number(match["number"])
+            amount = number(match["number"])
             seconds = amount * 60 + float(match["rest"] or 0) if match["unit"].startswith("m") else amount
             found.append(Found(seconds, *match.span()))
     return sorted((one for one in found if one.value), key=lambda one: one.start)
@@ -188,7 +190,7 @@ def find_counts(text: str, kind: Kind | None = None) -> list[Found[int]]:
     )
     found: list[Found[int]] = []
     for match in re.finditer(pattern, folded(text)):
-        value = {"a couple of": 2, "a dozen": 12}.get(match["number"]) or int(_number(match["number"]))
+        value = {"a couple of": 2, "a dozen": 12}.get(match["number"]) or int(number(match["number"]))
         found.append(Found(value, *match.span()))
     return [one for one in found if one.value]
 
@@ -233,12 +235,17 @@ def size_of(height: str, ratio: str | None = None) -> str:
 
 def read_money(text: str) -> float | None:
     """Return the amount in US dollars that a text names: `$5`, `40 dollars`, `20 cents`; None for several."""
+    return _only(find_money(text))
+
+
+def find_money(text: str) -> list[Found[float]]:
+    """Return every amount in US dollars in a text, with its place."""
     found: list[Found[float]] = []
     for match in _MONEY.finditer(folded(text)):
-        amount = match["before"] or match["after"]
-        value = float(amount.replace(",", "")) if amount else int(match["cents"]) / 100
+        amount = match["before"] or match["after"] or match["named"]
+        value = number(amount.replace(",", "")) if amount else number(match["cents"]) / 100
         found.append(Found(value, *match.span()))
-    return _only(found)
+    return found
 
 
 def without(text: str, found: Iterable[Found[Any]]) -> str:
@@ -256,7 +263,8 @@ def without(text: str, found: Iterable[Found[Any]]) -> str:
     return re.sub(r"\s{2,}", " ", text).strip(" ,;")
 
 
-def _number(text: str) -> float:
+def number(text: str) -> float:
+    """Return a number that is written in figures or, up to ninety, as a word."""
     return float(_WORDS[text]) if text in _WORDS else float(text.replace(",", "."))
 
 

@@ -5,7 +5,7 @@ Each reader also has a `find_`, which gives the place of what it found: what is 
 
 import re
 from collections.abc import Iterable
-from typing import cast
+from typing import Any, cast
 
 from darkroom.domain.reading import Found
 
@@ -217,7 +217,7 @@ def _unquoted(text: str) -> str:
     )
 
 
-def blanked(text: str, found: Iterable[Found[str]]) -> str:
+def blanked(text: str, found: Iterable[Found[Any]]) -> str:
     """Return a text with a comma in the place of what was read from it."""
     for one in sorted(found, key=lambda one: one.start, reverse=True):
         text = f"{text[: one.start]} , {text[one.end :]}"

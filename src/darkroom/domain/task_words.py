@@ -8,6 +8,7 @@ from functools import lru_cache
 from pydantic import JsonValue
 
 from darkroom.domain.reading import read_duration, read_ratio, read_resolution
+from darkroom.domain.spending import find_caps, find_unsure
 from darkroom.domain.task_facts import (
     QUOTED,
     blanked,
@@ -87,6 +88,7 @@ def read_name(text: str) -> str | None:
 def _read(text: str) -> Read:
     text = opening(text)
     text = blanked(text, find_closings(text))
+    text = blanked(text, [*find_caps(text), *find_unsure(text)])
     if not is_english(text):
         quoted = QUOTED.search(text)
         return Read(name=quoted[1].strip() if quoted else None)
