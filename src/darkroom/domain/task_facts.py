@@ -23,9 +23,6 @@ PLATFORMS = {
     "snapchat": "Snapchat",
 }
 _PLATFORM = re.compile(rf"\b({'|'.join(PLATFORMS)})\b", re.I)
-_STYLE = re.compile(
-    r"\b(?:style|look|mood|tone)\s*:\s*([^\n.;]{2,80})|\bin an? ([^\n.,;]{2,50}?) (?:style|look|mood)\b", re.I
-)
 QUOTED = re.compile(
     r"""(?:(?<!\w)'|["\u201c\u201e\u2018\u00ab])([^"'\u201d\u201c\u2019\u00bb]{1,60})(?:["\u201d\u201c\u2019\u00bb]|'(?!\w))"""
 )
@@ -153,7 +150,7 @@ def read_closing(text: str) -> str | None:
     return found[0].value if found else None
 
 
-# ---------------------------------------------------------------------- places and manner
+# ---------------------------------------------------------------------- places
 
 
 def find_platforms(text: str) -> list[Found[str]]:
@@ -164,17 +161,6 @@ def find_platforms(text: str) -> list[Found[str]]:
 def read_platform(text: str) -> str | None:
     """Return the platform that a task names first, as it spells itself."""
     found = find_platforms(opening(text))
-    return found[0].value if found else None
-
-
-def find_styles(text: str) -> list[Found[str]]:
-    """Return every style, look or mood that a text asks for, with its place."""
-    return [Found((match[1] or match[2]).strip(), *match.span()) for match in _STYLE.finditer(text)]
-
-
-def read_style(text: str) -> str | None:
-    """Return the style, look or mood that a task asks for."""
-    found = find_styles(opening(text))
     return found[0].value if found else None
 
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from pydantic import JsonValue
 
-from darkroom.domain.reading import read_duration, read_ratio, read_resolution
+from darkroom.domain.reading import read_duration, read_film_ratio, read_resolution
 from darkroom.domain.spending import find_caps, find_unsure
 from darkroom.domain.task_facts import (
     QUOTED,
@@ -15,15 +15,14 @@ from darkroom.domain.task_facts import (
     find_closings,
     find_dates,
     find_offers,
-    find_styles,
     is_english,
     opening,
     read_closing,
     read_date,
     read_offer,
     read_platform,
-    read_style,
 )
+from darkroom.domain.task_manner import find_styles, read_look, read_style, read_tone
 from darkroom.domain.task_vocabulary import (
     ADS,
     ARTICLE,
@@ -220,13 +219,15 @@ READERS: dict[str, Callable[[str], JsonValue]] = {
     "closing": read_closing,
     "date": read_date,
     "duration": read_duration,
+    "look": read_look,
     "name": read_name,
     "offer": read_offer,
     "platform": read_platform,
-    "ratio": read_ratio,
+    "ratio": read_film_ratio,
     "resolution": read_resolution,
     "style": read_style,
     "subject": read_subject,
+    "tone": read_tone,
     "trade": read_trade,
 }
 """What an input of a workflow may name as its reader."""
