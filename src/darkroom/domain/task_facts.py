@@ -84,7 +84,9 @@ _AMOUNT = (
     r"\d+\s?(?:eur|euros?|usd|dollars|gbp|pounds)\b)"
 )
 _OFFER = re.compile(
-    rf"(?:{_AMOUNT}\s+(?:off|discount|cheaper|less|reduction)|(?:an?\s+)?discount\s+of\s+{_AMOUNT}|half[- ]price|"
+    rf"(?:{_AMOUNT}\s+(?:off|discount|cheaper|less|reduction)"
+    r"(?:\s+(?:(?:on\s+)?(?:all|every|selected)\s+[a-z][\w-]*|everything))?|"
+    rf"(?:an?\s+)?discount\s+of\s+{_AMOUNT}|half[- ]price|"
     r"buy (?:one|1),?\s*get (?:one|1)(?:\s+free)?|two for (?:the price of )?one|2 for 1|"
     r"free\s+(?:shipping|delivery|trial|returns?|samples?|gift|engraving|month|coffee|refills?|installation)|"
     r"(?:\d+|one|two|three)\s+(?:days?|weeks?|months?)\s+(?:for\s+)?free|early[- ]bird\s+\w+|"

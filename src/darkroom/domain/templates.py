@@ -100,10 +100,12 @@ def evaluate(value: Expr, scope: Scope) -> JsonValue:
 
 
 def _with(name: str, value: JsonValue, more: JsonValue) -> JsonValue:
-    """Return a value with what stands before or behind it, nothing where it is nothing; or another in its place."""
+    """Return a value with what stands before or behind it, another in its place, or whether it has a word in it."""
     text = said(value)
     if name == "or":
         return value if text else more
+    if name == "has":
+        return bool(text) and re.search(rf"(?<!\w){re.escape(said(more))}(?!\w)", text, re.I) is not None
     if not text:
         return ""
     return f"{said(more)}{text}" if name == "prefix" else f"{text}{said(more)}"
