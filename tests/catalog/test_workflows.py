@@ -12,7 +12,7 @@ from darkroom.catalog.data import data_dir
 from darkroom.catalog.workflows import read_workflow, schema, workflows
 from darkroom.domain.request import ImageRequest, VideoRequest
 from darkroom.domain.templates import fill
-from darkroom.domain.workflow import JOBS, StepKind, StepState, Unit, Work
+from darkroom.domain.workflow import DRAFTED, JOBS, StepKind, StepState, Unit, Work
 from darkroom.domain.workflow_answers import drafted
 from darkroom.domain.workflow_kinds import IMAGE, VIDEO
 from darkroom.domain.workflow_steps import Ready, go_on, made, ready_in, result, scope_at
@@ -75,7 +75,7 @@ def _made(library: WorkflowLibrary, work: Work, ready: Ready) -> Unit:
     if step.kind is StepKind.SKILL:
         asked = cast("dict[str, Any]", fill(step.brainstorm, scope))
         return done.model_copy(update={"output": library.skilled(str(step.skill), "x", {}, asked)})
-    return done.model_copy(update={"output": drafted(step, work, scope)})
+    return done.model_copy(update={"output": drafted(step, work, scope), "message": DRAFTED})
 
 
 def _summary(name: str, task: str) -> str:
@@ -224,6 +224,13 @@ def test_texts_are_written_for_the_channels_that_were_named_alone() -> None:
     for name in ("Instagram", "TikTok", "LinkedIn", "X", "Email", "Facebook", "Pinterest", "YouTube", "Snapchat"):
         only = _data("campaign_launch", f"Launch our chair on {name} only")["posts"]
         assert {post["channel"] for post in only} == {name}
+
+
+def test_what_of_a_task_is_in_no_draft_is_named() -> None:
+    told = _summary("product_video", "a 15 s film of our $89 chair, no people, with a jazz soundtrack")
+    assert "Not in these drafts: 'no people', 'with a jazz soundtrack'." in told
+    assert "See it today. $89" in told
+    assert "Not in these drafts" not in _summary("product_video", "a 15 s film of our chair")
 
 
 def test_posts_fit_their_day() -> None:

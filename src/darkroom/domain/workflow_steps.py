@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from darkroom.domain.assumed import assumed, told
 from darkroom.domain.expressions import INDEX
 from darkroom.domain.templates import fill, fill_text, said
+from darkroom.domain.unread import unread
 from darkroom.domain.workflow import DRAFTED, JOBS, MAX_ITEMS, Step, StepKind, StepState, Table, Unit, Work
 from darkroom.domain.workflow_check import Need, lists_of, needs
 from darkroom.errors import DarkroomError, InvalidRequest
@@ -229,12 +230,17 @@ def result(work: Work) -> tuple[str, dict[str, JsonValue]]:
     summary, taken = said(fill_text(wanted.summary, scope)), assumed(work.inputs, work.sources)
     notes = told(work.workflow, work.inputs, work.sources)
     more: dict[str, JsonValue] = {"assumed": taken} if taken else {}
-    drafted = TEMPLATES if any(unit.message == DRAFTED for unit in work.steps.values()) else ""
+    drafted = _templates(work) if any(unit.message == DRAFTED for unit in work.steps.values()) else ""
     return "\n\n".join(part for part in (summary, drafted, notes) if part), {
         "files": list(dict.fromkeys(map(said, files))),
         **more,
         **data,
     }
+
+
+def _templates(work: Work) -> str:
+    left = ", ".join(repr(piece) for piece in unread(work.workflow, work.task))
+    return f"{TEMPLATES}\nNot in these drafts: {left}." if left else TEMPLATES
 
 
 def kept(work: Work) -> list[str]:
