@@ -233,6 +233,19 @@ def test_what_of_a_task_is_in_no_draft_is_named() -> None:
     assert "Not in these drafts" not in _summary("product_video", "a 15 s film of our chair")
 
 
+def test_a_brand_has_the_colours_and_the_tone_that_were_asked_for() -> None:
+    task = "Brand kit for Nettle, a skincare brand, in #223344 and cream, tone: dry and short"
+    data = _data("brand_kit", task)
+    palette = {row["name"]: row["hex"] for row in data["palette"]}
+    assert (palette["Main"], palette["Ground"]) == ("#223344", "#F6EEDC")
+    assert data["traits"][0]["we_are"] == "dry and short"
+    logos = next(step for step in _plan("brand_kit", task) if step.step == "logos")
+    assert all("#223344, cream" in str(call[1]["prompt"]) for call in logos.calls)
+    usual = _data("brand_kit", "Brand kit for Nettle, a skincare brand")
+    assert {row["name"]: row["hex"] for row in usual["palette"]}["Main"] == "#8C4A5B"
+    assert len(usual["traits"]) == len(data["traits"]) - 1
+
+
 def test_posts_fit_their_day() -> None:
     posts = _data("campaign_launch", "Launch Lumen, a reading lamp")["posts"]
     before = [post for post in posts if post["day"].startswith("D-")]

@@ -113,6 +113,8 @@ def test_every_filter_that_may_be_written_exists_and_takes_nothing_for_nothing()
         ("has {inputs.product | has 'Blue'}", "has yes"),
         ("has {inputs.product | has 'shoe'}", "has no"),
         ("has {inputs.none | has 'blue'}", "has no"),
+        ("in {inputs.product | or 'navy' | hue 'main'}", "in"),
+        ("in {inputs.none | or 'navy' | hue 'main'}", "in #1B2A4A"),
         ("{inputs.none | or 'Spoke & Wheel' | the}", "Spoke & Wheel"),
     ],
 )

@@ -22,6 +22,7 @@ FILTERS = (
     "caps",
     "count",
     "has",
+    "hue",
     "initial",
     "or",
     "prefix",
@@ -33,7 +34,7 @@ FILTERS = (
     "title",
 )
 """What may stand behind a bar; `templates` has them."""
-TAKES_MORE = frozenset({"has", "or", "prefix", "suffix"})
+TAKES_MORE = frozenset({"has", "hue", "or", "prefix", "suffix"})
 """Filters that are followed by a text or a reference, and have something to say of what has no value."""
 COMPARISONS = (">=", "<=", "==", "!=", ">", "<")
 _TOKEN = re.compile(r"\s*(?:(\d+(?:\.\d+)?)|'([^']*)'|([A-Za-z_][A-Za-z0-9_]*)|(>=|<=|==|!=|[-+*/()\[\].|<>]))")

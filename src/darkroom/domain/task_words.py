@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from pydantic import JsonValue
 
+from darkroom.domain.colours import find_colours, read_colours
 from darkroom.domain.reading import read_duration, read_film_ratio, read_resolution
 from darkroom.domain.spending import find_caps, find_unsure
 from darkroom.domain.task_details import (
@@ -102,7 +103,7 @@ def _read(text: str) -> Read:
     if not is_english(text):
         quoted = QUOTED.search(text)
         return Read(name=quoted[1].strip() if quoted else None)
-    for find in (find_rules, find_channels, find_styles):
+    for find in (find_rules, find_channels, find_colours, find_styles):
         text = blanked(text, find(text))
     marked = occasion_in(text)
     text = blanked(marked.rest, find_dates(marked.rest))
@@ -242,6 +243,7 @@ def _bare(phrase: str) -> str:
 READERS: dict[str, Callable[[str], JsonValue]] = {
     "audience": read_audience,
     "channels": read_channels,
+    "colours": read_colours,
     "closing": read_closing,
     "date": read_date,
     "duration": read_duration,

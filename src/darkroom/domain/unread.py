@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from darkroom.domain.colours import find_colours
 from darkroom.domain.reading import IMAGE_NOUNS, VIDEO_NOUNS, Found, find_durations, find_ratios, find_resolutions
 from darkroom.domain.request import clip
 from darkroom.domain.spending import find_caps, find_unsure
@@ -29,6 +30,7 @@ _LETTERS = 80
 _FINDERS: Mapping[str, Callable[[str], Sequence[Found[Any]]]] = {
     "channels": find_channels,
     "closing": find_closings,
+    "colours": find_colours,
     "date": find_dates,
     "duration": find_durations,
     "look": find_looks,
