@@ -246,6 +246,15 @@ def test_a_brand_has_the_colours_and_the_tone_that_were_asked_for() -> None:
     assert len(usual["traits"]) == len(data["traits"]) - 1
 
 
+def test_brands_of_different_trades_speak_and_look_different() -> None:
+    kits = [_data("brand_kit", f"Brand kit for Alder, a {trade}") for trade in ("bakery", "law firm", "bike shop")]
+    for part in ("traits", "type", "lines"):
+        assert len({json.dumps(kit[part]) for kit in kits}) == len(kits)
+    assert kits[0]["taglines"] == ["Alder. Out of the oven.", "[what only Alder does, in five words]"]
+    people = _data("brand_kit", "Brand kit for Alder, a bakery for families")["taglines"]
+    assert "Bakery for families." in people
+
+
 def test_posts_fit_their_day() -> None:
     posts = _data("campaign_launch", "Launch Lumen, a reading lamp")["posts"]
     before = [post for post in posts if post["day"].startswith("D-")]

@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from darkroom.domain.assumed import assumed, told
 from darkroom.domain.expressions import INDEX
+from darkroom.domain.request import clip
 from darkroom.domain.templates import fill, fill_text, said
 from darkroom.domain.unread import unread
 from darkroom.domain.workflow import DRAFTED, JOBS, MAX_ITEMS, Step, StepKind, StepState, Table, Unit, Work
@@ -17,6 +18,8 @@ from darkroom.errors import DarkroomError, InvalidRequest
 
 FILM = "film-join"
 """The model that joins clips on this machine."""
+_CALLED = 100
+"""Letters of a task by which a film is called that has no words of its own."""
 TEMPLATES = "Written from templates, without a language model: what the task wishes beyond that is not in it."
 Tool = Literal["generate_image", "generate_video"]
 
@@ -189,19 +192,19 @@ def generation(work: Work, ready: Ready) -> tuple[Tool, dict[str, JsonValue]]:
     scope, step = scope_at(work, ready.step, ready.index), ready.step
     filled = cast("dict[str, JsonValue]", fill(step.arguments, scope))
     if step.kind is StepKind.JOIN:
-        return "generate_video", _joined(step, filled)
+        return "generate_video", _joined(step, filled, work.task)
     named = {"model": step.model, "provider": step.provider}
     filled |= {name: fill_text(text, scope) for name, text in named.items() if text}
     tool: Tool = "generate_image" if step.kind is StepKind.IMAGE else "generate_video"
     return tool, {name: value for name, value in filled.items() if value not in (None, "", [])}
 
 
-def _joined(step: Step, filled: dict[str, JsonValue]) -> dict[str, JsonValue]:
+def _joined(step: Step, filled: dict[str, JsonValue], task: str) -> dict[str, JsonValue]:
     clips = filled.pop("clips")
     names = [said(item) for item in clips if item] if isinstance(clips, list) else [said(clips)] if clips else []
     if not names:
         raise InvalidRequest(f"{step.called} has no clips to join.", field=step.id, hint="Nothing was started for it.")
-    resolution, prompt = filled.pop("resolution", None), filled.pop("prompt", None) or ""
+    resolution, prompt = filled.pop("resolution", None), filled.pop("prompt", None) or clip(task, _CALLED)
     options: dict[str, JsonValue] = {name: value for name, value in filled.items() if value not in (None, "")}
     images: list[JsonValue] = [f"clip={name}" for name in names]
     call: dict[str, JsonValue] = {"prompt": prompt, "model": FILM, "images": images}
