@@ -10,8 +10,9 @@ from pydantic import JsonValue
 from darkroom.app import App
 from darkroom.domain.job import Job, State
 from darkroom.domain.money import MicroUsd
+from darkroom.domain.request import ImageRequest, VideoRequest
 from darkroom.domain.run import Run, RunState
-from darkroom.errors import NotConfigured, StorageFull
+from darkroom.errors import DarkroomError, NotConfigured, StorageFull
 from darkroom.llm.hand_over import HANDED, HandOver
 from darkroom.services.caps import Terms
 from darkroom.services.tasks import Task
@@ -131,6 +132,19 @@ async def test_a_question_starts_nothing_and_is_handed_over(app: App) -> None:
     run = await thought(app, task("can you make videos?"))
     assert run.brief is not None
     assert [call["tool"] for call in run.brief["next_calls"]] == ["estimate_credits"]
+    assert await jobs(app) == []
+
+
+@pytest.mark.parametrize("words", ["can you animate my photo?", "remove the car from our picture", "extend my clip"])
+async def test_a_call_that_waits_for_something_is_refused_as_it_stands(app: App, words: str) -> None:
+    run = await thought(app, task(words))
+    assert run.brief is not None
+    [call] = run.brief["next_calls"]
+    kind = VideoRequest if call["tool"] == "generate_video" else ImageRequest
+    with pytest.raises(DarkroomError) as caught:
+        await app.generation.start(kind.model_validate(call["arguments"]), TERMS)
+    assert "<" in caught.value.message
+    assert caught.value.hint
     assert await jobs(app) == []
 
 

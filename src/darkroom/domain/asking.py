@@ -34,7 +34,8 @@ _PRODUCE = (
 _DO = (
     rf"(?:{_PRODUCE}|do(?= (?:me|us|an?|it|this|that|another|one|some|\d))|give|get|build|write|draft|plan|"
     rf"prepare|compose|translate|edit|cut|remove|replace|change|add|turn|"
-    r"convert|record|post|send|put|use|retouch|restore|extend|crop|illustrate|colou?r|run|redo|redraw|tell|show|help|"
+    r"convert|transform|bring|record|post|send|put|use|retouch|upscale|enhance|sharpen|brighten|blur|erase|resize|"
+    r"rotate|fix|repair|swap|restore|extend|crop|illustrate|colou?r|run|redo|redraw|tell|show|help|"
     r"summari[sz]e|describe|improve|shorten|check|keep)"
 )
 _LEAD = (

@@ -14,8 +14,9 @@ from darkroom.domain.money import MicroUsd, show_usd, to_micro
 from darkroom.domain.request import clip
 from darkroom.domain.run import Message
 from darkroom.llm.handoff_calls import LIKELY, Case, next_calls
-from darkroom.llm.handoff_facts import Facts, facts_of, questions, refers
-from darkroom.llm.handoff_media import TOOLS, changes_a_picture, pictures
+from darkroom.llm.handoff_change import ABOVE, things
+from darkroom.llm.handoff_facts import Facts, facts_of, questions
+from darkroom.llm.handoff_media import TOOLS
 from darkroom.llm.handoff_modes import MAKERS, Reading, deliverable_of, method_of, reading_of, role_of, ruled_out
 from darkroom.llm.handoff_prices import Prices
 from darkroom.llm.handoff_text import text
@@ -36,11 +37,11 @@ FITS = 0.55
 """The confidence from which a skill is offered to an agent that has none of its own."""
 SKILLS, FAMILIES, ENTRIES, LATEST, FIELDS = 3, 2, 3, 6, 40
 """How many of each a brief holds."""
-_PICTURE: dict[str, JsonValue] = {
-    "key": "images",
-    "question": "Images? The picture that is to be changed or animated: a path, an https URL or an output id.",
-    "required": True,
+_LACKS = {
+    "images": "{what}? A path, an https URL or an output id: it goes into images, in place of the words in <>.",
+    "refine": "Which clip? The id of its job or output: only clips that were made here can be changed.",
 }
+"""What is asked where a call waits for something that only the user has."""
 
 
 class HandOff:
@@ -105,7 +106,7 @@ class HandOff:
         skills, fitting = self._chosen(acting, "" if reading.wishes.made and acting is None else words)
         needs = self._agents.needs(acting) if acting else []
         capped = max_cost is not None or all(set(need.ready) <= {DRAFT} for need in needs)
-        asked = _questions(acting, task, facts, capped=capped)
+        asked = _questions(acting, facts, capped=capped)
         case = Case(
             agent=acting,
             task=task,
@@ -126,7 +127,7 @@ class HandOff:
         brief = {
             **_work(case),
             "constraints": {**_ruled_out(reading), **self._constraints(acting, needs, max_cost, assumed)},
-            "questions": asked,
+            "questions": [*_lacking(calls, task), *asked],
             "method": list(acting.method) if acting else alone,
             "skills": [{"skill": skill.id, "why": first_sentence(skill.description)} for skill in skills],
             "frameworks": _frameworks(skills),
@@ -210,15 +211,20 @@ def _work(case: Case) -> dict[str, Any]:
     }
 
 
-def _questions(agent: Agent | None, task: str, facts: Facts, *, capped: bool) -> list[dict[str, JsonValue]]:
+def _questions(agent: Agent | None, facts: Facts, *, capped: bool) -> list[dict[str, JsonValue]]:
     """Return what is open; `capped` says that there is nothing to agree on about money."""
-    if agent is None:
-        return []
-    lacks = agent.id in MAKERS and changes_a_picture(task) and not refers(task) and not pictures(facts, task)
-    asked = questions(agent, facts)
-    if agent.id in MAKERS and capped:
+    asked = questions(agent, facts) if agent else []
+    if agent is not None and agent.id in MAKERS and capped:
         asked = [one for one in asked if one["key"] not in ("budget", "max_cost")]
-    return [*([_PICTURE] if lacks else []), *asked]
+    return asked
+
+
+def _lacking(calls: Sequence[Mapping[str, Any]], task: str) -> list[dict[str, JsonValue]]:
+    """Return what is to be asked before the calls that wait for it can be made."""
+    waits = [call for call in calls if call["arguments"].get("images") != [ABOVE]]
+    keys = [key for key in _LACKS if any(key in call.get("missing", ()) for call in waits)]
+    what = " and ".join(things(task)).capitalize()
+    return [{"key": key, "question": _LACKS[key].replace("{what}", what), "required": True} for key in keys]
 
 
 def _media(need: Need) -> str:

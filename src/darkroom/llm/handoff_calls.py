@@ -17,17 +17,16 @@ from darkroom.domain.money import MicroUsd, json_usd
 from darkroom.domain.reading import folded, read_duration, read_money
 from darkroom.domain.request import clip
 from darkroom.llm.handoff_answers import SPENT, answers, control, listings, month, wants_facts
+from darkroom.llm.handoff_change import ABOVE, changes_a_picture, pictures
 from darkroom.llm.handoff_facts import VALUE, Facts
 from darkroom.llm.handoff_media import (
     LONGEST_CLIP,
     TOOLS,
     Wanted,
-    changes_a_picture,
     dressed,
     for_what,
     mentions,
     pictured,
-    pictures,
     wanted,
 )
 from darkroom.llm.handoff_modes import MAKERS, Reading, reading_of
@@ -137,12 +136,15 @@ def _wanted(case: Case, kind: Kind) -> Wanted | None:
         return None
     form = _FORMS[agent_id][1] if agent_id in _FORMS else "{subject}"
     told = {name: value for name, value in made.arguments.items() if name != "n" or agent_id not in _FORMS}
-    missing = ("prompt",) if _POINTS.match(folded(seen)) else ()
-    return replace(made, arguments={**told, "prompt": form.replace("{subject}", seen)}, missing=missing)
+    waits = tuple(name for name in made.missing if name != "prompt")
+    if _POINTS.match(folded(seen)):
+        told.pop("prompt", None)
+        return replace(made, arguments=told, missing=("prompt", *waits))
+    return replace(made, arguments={**told, "prompt": form.replace("{subject}", seen)}, missing=waits)
 
 
 def _priced(call: Wanted, cap: MicroUsd | None, case: Case, prices: Prices) -> dict[str, Any]:
-    call, said = prices.fitting(call, cap, case.principal)
+    call, said = (call, "") if "refine" in call.missing else prices.fitting(call, cap, case.principal)
     arguments = dict(call.arguments)
     if cap is not None:
         arguments["max_cost"] = json_usd(cap)
@@ -152,10 +154,15 @@ def _priced(call: Wanted, cap: MicroUsd | None, case: Case, prices: Prices) -> d
     if "prompt" in call.missing:
         shot = ", and how it moves: one call a shot" if video else ""
         what = f"The task does not say it in words that can be drawn: put into prompt what is to be seen{shot}."
-    elif call.missing and case.reading.wishes.made:
-        what = f"{what[:-1]}, once you have added images=['<output id of the picture>']: it moves the picture above."
+    elif "refine" in call.missing:
+        what = (
+            "Draws a draft anew with the change, once refine holds its id. Any other clip is changed in an editor, or "
+        )
+        what += "described anew."
+    elif call.arguments.get("images") == [ABOVE]:
+        what = f"{what[:-1]}, once images holds that picture's output id in place of the words in <>."
     elif call.missing:
-        what = f"{what[:-1]}, once you have added images=['<path, URL or output id>']: the task works on a picture."
+        what = f"{what[:-1]}, once images holds what the words in <> stand for; until then it is refused."
     elif case.agent is None:
         what = f"{what[:-1]}, in the user's own words."
     elif agent_id in MAKERS:
@@ -164,7 +171,9 @@ def _priced(call: Wanted, cap: MicroUsd | None, case: Case, prices: Prices) -> d
         what = "One picture, to agree on the look before more are drawn; sharpen its prompt by the method."
     else:
         what = f"{what[:-1]}, once the text is agreed; take its words into the prompt."
-    return _call(TOOLS[call.kind], " ".join([what, *call.notes, said]), arguments, call.missing)
+    return _call(
+        TOOLS[call.kind], " ".join(part for part in (what, *call.notes, said) if part), arguments, call.missing
+    )
 
 
 def _cap(case: Case) -> MicroUsd | None:

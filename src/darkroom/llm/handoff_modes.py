@@ -27,6 +27,11 @@ _MAKES = re.compile(
     rf"{NOUNS[Kind.VIDEO]})"
     r"(?= (?:of|for|with|showing|about|in|from|that|to)\b|[.,!?;]|$)"
 )
+_BECOMES = re.compile(
+    r"(?:please )?(?:(?:can|could|would|will) you )?(?:please )?(?:turn|make|convert|transform|combine|join|cut|edit) "
+    rf"[^.;!?]* (?:in)?to (?:an?|one) (?:[\w-]+ ){{0,3}}?(?P<noun>{NOUNS[Kind.IMAGE]}|{NOUNS[Kind.VIDEO]})"
+    r"(?= (?:of|for|with|showing|about|in|from|that|to)\b|[.,!?;]|$)"
+)
 _ENGLISH = re.compile(
     r"\b(?:the|of|and|to|with|is|are|what|which|how|for|an|our|my|it|that|this|you|we|i|make|write|create|by|from)\b"
 )
@@ -90,6 +95,7 @@ def reading_of(task: str) -> Reading:
     no = refused(task)
     server = what is Aim.QUESTION and about_server(no.rest)
     head = _MAKES.match(folded(task))
+    head = head or _BECOMES.match(folded(task))
     makes = None if head is None else next(kind for kind, noun in NOUNS.items() if re.fullmatch(noun, head["noun"]))
     return Reading(what, no, wishes(task), server, _is_foreign(task), makes)
 

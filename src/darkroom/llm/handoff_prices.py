@@ -92,6 +92,7 @@ def request_of(call: Wanted) -> ImageRequest | VideoRequest:
     Raises:
         InvalidRequest: If one of its arguments cannot be.
     """
-    stand_in = {"images": ["picture"]} if "images" in call.missing else {}
-    fields = {**call.arguments, **stand_in}
+    fields = {name: value for name, value in call.arguments.items() if name not in call.missing}
+    if "images" in call.missing:
+        fields["images"] = ["picture"]
     return (ImageRequest if call.kind is Kind.IMAGE else VideoRequest).model_validate(fields)

@@ -26,7 +26,7 @@ def _parts(brief: Mapping[str, Any], lean: int) -> list[str]:
     """Return the sections; `lean` 1 leaves the frameworks out, 2 shortens steps and output too."""
     steps = [clip(step, _STEP) if lean > 1 else step for step in brief["method"]]
     output = clip(brief["deliverables"], _OUTPUT) if lean > 1 else brief["deliverables"]
-    calls = [_call(call) for call in brief.get("next_calls", ())]
+    calls = [f"{_call(call)}{_filled_first(call)}\n  {call['why']}" for call in brief.get("next_calls", ())]
     others = [one for one in brief.get("candidates", ()) if one["agent"] != brief.get("agent")]
     return [
         "This work is yours: darkroom runs no language model for it. Carry out this brief, then answer the user.",
@@ -116,8 +116,14 @@ def _returns(returns: Mapping[str, Any] | None) -> str:
 
 
 def _call(call: Mapping[str, Any]) -> str:
-    arguments = ", ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in call["arguments"].items())
-    return f"- {call['tool']}({arguments})\n  {call['why']}"
+    arguments = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in call["arguments"].items()]
+    arguments += [f"{key}=<...>" for key in call.get("missing", ()) if key not in call["arguments"]]
+    return f"- {call['tool']}({', '.join(arguments)})"
+
+
+def _filled_first(call: Mapping[str, Any]) -> str:
+    missing = call.get("missing", ())
+    return f"  (fill first: {', '.join(missing)})" if missing else ""
 
 
 def _candidate(one: Mapping[str, Any]) -> str:
