@@ -124,7 +124,11 @@ def test_pictures_that_were_given_are_used() -> None:
 
 @pytest.mark.parametrize(
     "task",
-    ["Produce the clips of our finished storyboard", "shot four came out badly, run it again"],
+    [
+        "Produce the clips of our finished storyboard",
+        "shot four came out badly, run it again",
+        "and a product video for it",
+    ],
 )
 def test_a_task_that_shows_nothing_leaves_the_prompt_to_the_caller(task: str) -> None:
     brief = DRAFTS.brief("video_production", task)

@@ -10,12 +10,15 @@ from darkroom.catalog.agents import Agent
 from darkroom.catalog.frameworks import families
 from darkroom.catalog.routing import DRAFT
 from darkroom.catalog.skills import Skill
+from darkroom.domain.asking import Aim
+from darkroom.domain.job import Job
 from darkroom.domain.money import MicroUsd, show_usd, to_micro
 from darkroom.domain.request import clip
 from darkroom.domain.run import Message
 from darkroom.llm.handoff_calls import LIKELY, Case, next_calls
 from darkroom.llm.handoff_change import ABOVE, things
 from darkroom.llm.handoff_facts import Facts, facts_of, questions
+from darkroom.llm.handoff_follow import ANY, follow_up
 from darkroom.llm.handoff_media import TOOLS
 from darkroom.llm.handoff_modes import MAKERS, Reading, deliverable_of, method_of, reading_of, role_of, ruled_out
 from darkroom.llm.handoff_prices import Prices
@@ -40,6 +43,7 @@ SKILLS, FAMILIES, ENTRIES, LATEST, FIELDS = 3, 2, 3, 6, 40
 _LACKS = {
     "images": "{what}? A path, an https URL or an output id: it goes into images, in place of the words in <>.",
     "refine": "Which clip? The id of its job or output: only clips that were made here can be changed.",
+    "duration": "How long? A number of seconds.",
 }
 """What is asked where a call waits for something that only the user has."""
 
@@ -78,6 +82,7 @@ class HandOff:
         context: Mapping[str, JsonValue] | None = None,
         answers: Mapping[str, JsonValue] | None = None,
         history: Sequence[Message] = (),
+        made: Sequence[Job] = (),
         max_cost: MicroUsd | None = None,
         returns: Mapping[str, Any] | None = None,
         session_id: str | None = None,
@@ -89,8 +94,9 @@ class HandOff:
             agent: Who is to do it; None takes the best one where it is sure enough, and lists the best three.
             task: What is wanted.
             context: What is known, by the agent's inputs or any other key.
-            answers: What the session was told before, by the same keys; the context wins.
+            answers: What the session was told before, by the same keys; the context and the task's own words win.
             history: The messages of the session, oldest first.
+            made: The jobs that the session started, newest first.
             max_cost: The most that all calls together may cost.
             returns: Fields of the answer, as JSON Schema or as name and meaning.
             session_id: The session that keeps answers.
@@ -98,7 +104,9 @@ class HandOff:
         """
         task = redact(task.strip())
         reading = reading_of(task)
-        words = task if agent is not None else reading.ranked()
+        alone = agent is not None or reading.aim is not Aim.WORK or (not made and reading.wishes.made)
+        follow = None if alone else follow_up(task, made)
+        words = task if agent is not None else "" if follow else reading.ranked()
         candidates = self._candidates(agent, words, reading)
         sure = (one.agent for one in candidates[:1] if one.confidence >= SURE and reading.suits(one.agent))
         acting = agent or next(sure, None)
@@ -120,18 +128,20 @@ class HandOff:
             session_id=session_id,
             principal=principal,
             workflows=self._workflows,
+            follow=follow,
+            made=made,
         )
         calls, others = next_calls(case, self._prices), bool(candidates)
         assumed = None if agent is not None or acting is None else _assumed(others=len(candidates) > 1)
-        alone = method_of(reading, calls=bool(calls), candidates=others)
+        steps = method_of(reading, calls=bool(calls), candidates=others, follow=follow)
         brief = {
             **_work(case),
             "constraints": {**_ruled_out(reading), **self._constraints(acting, needs, max_cost, assumed)},
             "questions": [*_lacking(calls, task), *asked],
-            "method": list(acting.method) if acting else alone,
+            "method": list(acting.method) if acting else steps,
             "skills": [{"skill": skill.id, "why": first_sentence(skill.description)} for skill in skills],
             "frameworks": _frameworks(skills),
-            "deliverables": _form(acting) if acting else deliverable_of(reading),
+            "deliverables": _form(acting) if acting else deliverable_of(reading, follow),
             "returns": _returns(returns),
             "next_calls": calls,
             "history": _history(history),
@@ -200,7 +210,7 @@ def _ruled_out(reading: Reading) -> dict[str, Any]:
 
 def _work(case: Case) -> dict[str, Any]:
     """Return who does what, and what is known of it."""
-    nobody = role_of(case.reading, candidates=bool(case.candidates))
+    nobody = role_of(case.reading, candidates=bool(case.candidates), follow=case.follow)
     return {
         "role": f"{case.agent.title}. {case.agent.role}" if case.agent else nobody,
         "agent": case.agent.id if case.agent else None,
@@ -221,7 +231,10 @@ def _questions(agent: Agent | None, facts: Facts, *, capped: bool) -> list[dict[
 
 def _lacking(calls: Sequence[Mapping[str, Any]], task: str) -> list[dict[str, JsonValue]]:
     """Return what is to be asked before the calls that wait for it can be made."""
-    waits = [call for call in calls if call["arguments"].get("images") != [ABOVE]]
+    told = ([ABOVE], ANY)  # the brief itself says where these are found
+    waits = [
+        call for call in calls if told[0] != call["arguments"].get("images") and call["arguments"].get("refine") != ANY
+    ]
     keys = [key for key in _LACKS if any(key in call.get("missing", ()) for call in waits)]
     what = " and ".join(things(task)).capitalize()
     return [{"key": key, "question": _LACKS[key].replace("{what}", what), "required": True} for key in keys]

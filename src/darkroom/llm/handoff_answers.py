@@ -1,11 +1,12 @@
 """The calls that answer a question about this server, and those that lay a hand on its jobs."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Any
 
 from darkroom.domain.asking import NOUNS
+from darkroom.domain.job import Job
 from darkroom.domain.kinds import Kind
 from darkroom.domain.reading import find_counts, folded, read_count, read_duration, read_resolution, read_size
 from darkroom.llm.handoff_media import LONGEST_CLIP, mentions
@@ -93,16 +94,23 @@ def about_server(task: str) -> bool:
     return bool(words) and all(word in _own() or word.isdigit() for word in words)
 
 
-def control(task: str) -> list[dict[str, Any]]:
-    """Return the calls that stop, repeat or look at a job; without an id they begin with the list of jobs."""
+def control(task: str, made: Sequence[Job] = ()) -> list[dict[str, Any]]:
+    """Return the calls that stop, repeat or look at a job; without an id they begin with the list of jobs.
+
+    Args:
+        task: What was asked.
+        made: The jobs of its conversation, newest first: the first that can be stopped or repeated is meant.
+    """
     line = folded(task)
-    named = _ID.search(line)
     tool = "cancel_job" if _STOP.search(line) else "retry_job" if _AGAIN.search(line) else None
+    meant = next((job.id for job in made if tool and job.ended is (tool == "retry_job")), None)
+    named = _ID.search(line)
+    name = named[0] if named else meant
     what = {"cancel_job": "Stops it; what was paid for by then is kept.", "retry_job": "Starts it again; it may cost."}
-    if named and tool:
-        return [_call(tool, what[tool], {"job_id": named[0]})]
-    if named:
-        return [_call("check_job", "How it stands, and its files.", {"job_id": named[0]})]
+    if name and tool:
+        return [_call(tool, what[tool], {"job_id": name})]
+    if name:
+        return [_call("check_job", "How it stands, and its files.", {"job_id": name})]
     listed = _call("check_job", "The newest jobs, how they stand, and where their files are.", {})
     if tool is None:
         return [listed]

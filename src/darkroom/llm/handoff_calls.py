@@ -1,7 +1,7 @@
 """The next calls of a brief: real ones, with whatever is known filled in, and with their price."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from darkroom.catalog.frameworks import families, tasks
 from darkroom.catalog.routing import DRAFT
 from darkroom.catalog.skills import Skill
 from darkroom.domain.asking import Aim
+from darkroom.domain.job import Job
 from darkroom.domain.kinds import Kind
 from darkroom.domain.money import MicroUsd, json_usd
 from darkroom.domain.reading import folded, read_duration, read_money
@@ -19,6 +20,7 @@ from darkroom.domain.request import clip
 from darkroom.llm.handoff_answers import SPENT, answers, control, listings, month, wants_facts
 from darkroom.llm.handoff_change import ABOVE, changes_a_picture, pictures
 from darkroom.llm.handoff_facts import VALUE, Facts
+from darkroom.llm.handoff_follow import Follow, unknown, wanted_of
 from darkroom.llm.handoff_media import (
     LONGEST_CLIP,
     TOOLS,
@@ -69,12 +71,18 @@ class Case:
     session_id: str | None = None
     principal: str = "local"
     workflows: Collection[str] = ()
+    follow: Follow | None = None
+    """What is to become of what was made before, where the task goes on from it."""
+    made: Sequence[Job] = ()
+    """The jobs of the session, newest first."""
 
 
 def next_calls(case: Case, prices: Prices) -> list[dict[str, Any]]:
     """Return the calls in the order in which they are best made; each has tool, arguments, why, perhaps missing."""
     if case.agent is None and case.reading.aim is Aim.CONTROL:
-        return control(case.task)
+        return control(case.task, case.made)
+    if case.follow is not None:
+        return _followed(case, case.follow, prices)
     if case.agent is None and case.reading.nothing:
         return []
     if case.reading.server:
@@ -90,6 +98,19 @@ def next_calls(case: Case, prices: Prices) -> list[dict[str, Any]]:
 def _call(tool: str, why: str, arguments: Mapping[str, Any], missing: Collection[str] = ()) -> dict[str, Any]:
     call: dict[str, Any] = {"tool": tool, "arguments": dict(arguments), "why": why}
     return {**call, "missing": list(missing)} if missing else call
+
+
+def _followed(case: Case, follow: Follow, prices: Prices) -> list[dict[str, Any]]:
+    """Return the call that goes on from what was made, behind the look-up of what is not known or not done yet."""
+    call = wanted_of(follow) or unknown(follow)
+    if call is None:
+        return []
+    look: list[dict[str, Any]] = []
+    if follow.job is None:
+        look = [_call("check_job", "The newest jobs with their ids: one of them may be meant.", {})]
+    elif not follow.job.ended:
+        look = [_call("check_job", "It is not done yet: wait for it first.", {"job_id": follow.job.id, "wait": 45})]
+    return [*look, _priced(call, _cap(case), case, prices)]
 
 
 def _media(case: Case, prices: Prices) -> list[dict[str, Any]]:
@@ -151,14 +172,11 @@ def _priced(call: Wanted, cap: MicroUsd | None, case: Case, prices: Prices) -> d
     video = call.kind is Kind.VIDEO
     what = "Makes the clip." if video else "Makes the picture."
     agent_id = case.agent.id if case.agent else ""
-    if "prompt" in call.missing:
+    if call.why:
+        what = call.why
+    elif "prompt" in call.missing:
         shot = ", and how it moves: one call a shot" if video else ""
         what = f"The task does not say it in words that can be drawn: put into prompt what is to be seen{shot}."
-    elif "refine" in call.missing:
-        what = (
-            "Draws a draft anew with the change, once refine holds its id. Any other clip is changed in an editor, or "
-        )
-        what += "described anew."
     elif call.arguments.get("images") == [ABOVE]:
         what = f"{what[:-1]}, once images holds that picture's output id in place of the words in <>."
     elif call.missing:

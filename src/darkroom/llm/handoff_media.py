@@ -1,8 +1,8 @@
 """The calls that would make the pictures and clips of a task, with what each costs as things are configured."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from darkroom.domain.kinds import Kind
@@ -34,7 +34,7 @@ CLIP = "<job or output id of the clip, made here>"
 """Stands for a clip that is to be changed."""
 _NOUNS = {Kind.IMAGE: IMAGE_NOUNS, Kind.VIDEO: VIDEO_NOUNS}
 _ASKING = re.compile(
-    r"^(?:(?:hi|hello|hey|ok|okay)\b[,.!]?\s*)?(?:please\s+|kindly\s+|can you\s+|could you\s+|would you\s+|i need\s+|"
+    r"^(?:(?:hi|hello|hey|ok|okay|and|now|then|also)\b[,.!]?\s*)?(?:please\s+|kindly\s+|can you\s+|could you\s+|would you\s+|i need\s+|"
     r"we need\s+|i want\s+|i'd like\s+|i would like\s+|you to\s+|just\s+|to\s+(?=make|create|generate))*"
     r"(?:(?:make|create|generate|render|produce|draw|paint|sketch|show|give|get|have)\s+(?:(?:me|us)\s+)?)?"
     r"(?:an?\s+|the\s+(?=\w+\s+(?:of|for)\b)|some\s+)?"
@@ -51,6 +51,7 @@ _LOOSE = re.compile(
     r"\?|;|^(?:nobody|we|i|our|my|the|all|now|only|let)\b(?! need| want|'d| would).{0,80}\b(?:is|are|was|were|has|have|"
     r"took|lacks?|own|owns|exists?|looks?|sent|came|made|got|only|create|make)\b"
     r"|\b(?:tell me|how|(?<!in )which|again|redo|regenerate|them|versions? of the|from every side)\b"
+    r"|\b(?:for|of|about|from) (?:it|this|that)\b(?! \w)"
 )
 """Signs that a task tells a story, asks or points elsewhere rather than saying what is to be seen."""
 _BARE = re.compile(
@@ -80,6 +81,10 @@ class Wanted:
     notes: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     """Arguments that must be added, or filled where they hold words in <>, before it can do the task."""
+    why: str = ""
+    """What it does, where that is more than to make what the task asks."""
+    basis: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What the request takes over from what it refines, for its price."""
 
 
 def mentions(task: str, kind: Kind) -> bool:
@@ -190,7 +195,8 @@ def _unnamed(words: str, sources: Sequence[str], name: str) -> str:
 def _recut(task: str) -> Wanted:
     """Return the call that changes a clip, which has to be one that was made here."""
     said = clip(POLITE.sub("", task.strip()).strip(" .?!"), PROMPT)
-    return Wanted(Kind.VIDEO, {"prompt": said, "refine": CLIP}, (), ("refine",))
+    why = "Draws a draft anew with the change, once refine holds its id. Any other clip is changed in an editor, or "
+    return Wanted(Kind.VIDEO, {"prompt": said, "refine": CLIP}, (), ("refine",), f"{why}described anew.")
 
 
 def dressed(call: Wanted, facts: Facts) -> Wanted:

@@ -10,6 +10,7 @@ from darkroom.domain.asking import NOUNS, Aim, Refused, aim, refused
 from darkroom.domain.kinds import Kind
 from darkroom.domain.reading import folded
 from darkroom.llm.handoff_answers import about_server, asks_help
+from darkroom.llm.handoff_follow import Follow, shown
 from darkroom.llm.handoff_media import TOOLS
 from darkroom.llm.handoff_wishes import Wishes, wishes
 from darkroom.services.ranking import words_of
@@ -108,9 +109,12 @@ def _is_foreign(task: str) -> bool:
     return other * 2 > len(letters) or len(_FOREIGN.findall(line)) > len(_ENGLISH.findall(line))
 
 
-def role_of(reading: Reading, *, candidates: bool) -> str:
+def role_of(reading: Reading, *, candidates: bool, follow: Follow | None = None) -> str:
     """Return who the caller is in a brief without an agent, in one or two sentences."""
-    if reading.wishes.made:
+    if follow is not None:
+        of = shown(follow.job) if follow.job else "what was made or said before"
+        what = f"The user goes on from {of}: change that, and begin nothing else."
+    elif reading.wishes.made:
         what = "Make the media with the calls below" + (", and do the rest yourself." if reading.rest else ".")
     elif reading.aim is Aim.CONTROL:
         what = "The user means work that goes on: act on that, and start nothing new."
@@ -127,8 +131,10 @@ def role_of(reading: Reading, *, candidates: bool) -> str:
     return f"You are the caller's own assistant. {what}"
 
 
-def method_of(reading: Reading, *, calls: bool, candidates: bool) -> list[str]:
+def method_of(reading: Reading, *, calls: bool, candidates: bool, follow: Follow | None = None) -> list[str]:
     """Return the steps of a brief without an agent."""
+    if follow is not None:
+        return _follow_steps(follow, calls=calls)
     take = "If a candidate fits, get its brief with run_agent(task, agent=<candidate>); else do it yourself."
     if reading.wishes.made:
         yourself = [
@@ -153,8 +159,21 @@ def method_of(reading: Reading, *, calls: bool, candidates: bool) -> list[str]:
     return [*steps, "Ask at most one question, and only where two readings lead to different work."]
 
 
-def deliverable_of(reading: Reading) -> str:
+def _follow_steps(follow: Follow, *, calls: bool) -> list[str]:
+    if follow.job is not None:
+        return ["Make the calls below; what was made stays, and the change is a new job."]
+    text = "If a text is meant, change it as the task says and answer with all of it."
+    media = (
+        "If a picture or clip is meant, take its id from the conversation or from check_job, and make the call below."
+    )
+    ask = "If neither the conversation nor the jobs tell what is meant, ask."
+    return [text, *([media] if calls else []), ask]
+
+
+def deliverable_of(reading: Reading, follow: Follow | None = None) -> str:
     """Return what a brief without an agent has to end with."""
+    if follow is not None:
+        return "What was made or said before, changed as the task says."
     if reading.wishes.made:
         kinds = dict.fromkeys(_CALLED[one.kind] for one in reading.wishes.made)
         return f"The {' and the '.join(kinds)}" + (f", and what was done for: {reading.rest}." if reading.rest else ".")
