@@ -40,6 +40,8 @@ FITS = 0.55
 """The confidence from which a skill is offered to an agent that has none of its own."""
 SKILLS, FAMILIES, ENTRIES, LATEST, FIELDS = 3, 2, 3, 6, 40
 """How many of each a brief holds."""
+BEST, MANY = 3, 12
+"""How many agents are listed, and how many are looked through for who makes what is ordered."""
 _LACKS = {
     "images": "{what}? A path, an https URL or an output id: it goes into images, in place of the words in <>.",
     "refine": "Which clip? The id of its job or output: only clips that were made here can be changed.",
@@ -108,7 +110,7 @@ class HandOff:
         follow = None if alone else follow_up(task, made)
         words = task if agent is not None else "" if follow else reading.ranked()
         candidates = self._candidates(agent, words, reading)
-        sure = (one.agent for one in candidates[:1] if one.confidence >= SURE and reading.suits(one.agent))
+        sure = (one.agent for one in candidates[:1] if _fits(one, reading))
         acting = agent or next(sure, None)
         facts = facts_of(acting, task, context or {}, answers or {})
         skills, fitting = self._chosen(acting, "" if reading.wishes.made and acting is None else words)
@@ -151,12 +153,14 @@ class HandOff:
 
     def _candidates(self, agent: Agent | None, words: str, reading: Reading) -> tuple[Recommendation, ...]:
         """Return who could do what nobody was named for; never one who would make what is not wanted."""
-        found = self._agents.recommend(words) if agent is None and words else []
+        found = self._agents.recommend(words, limit=MANY) if agent is None and words else []
         fit = [one for one in found if reading.allows(one.agent)]
         maker = next((one for one in fit if MAKERS.get(one.agent.id) is reading.makes), None)
-        if maker is not None and reading.makes is not None and fit[0].confidence - maker.confidence < NEAR:
+        near = maker is not None and (reading.ordered or fit[0].confidence - maker.confidence < NEAR)
+        if maker is not None and reading.makes is not None and near:
             fit = [maker, *(one for one in fit if one is not maker)]
-        sure = any(one.confidence >= SURE and reading.suits(one.agent) for one in fit[:1])
+        fit = fit[:BEST]
+        sure = any(_fits(one, reading) for one in fit[:1])
         told = not reading.foreign and len(words_of(words)) > 1
         return tuple(fit if sure else [one for one in fit if one.confidence >= LIKELY and told])
 
@@ -199,13 +203,20 @@ class HandOff:
         return said
 
 
+def _fits(one: Recommendation, reading: Reading) -> bool:
+    """Return whether an agent that nobody named is sure enough to take the task."""
+    ordered = reading.ordered and MAKERS.get(one.agent.id) is reading.makes
+    return (one.confidence >= SURE or ordered) and reading.suits(one.agent)
+
+
 def _assumed(*, others: bool) -> str:
     """Say that the agent was chosen, and whether there are others."""
     return f"No agent was named; this one fits best{', candidates has others' if others else ''}."
 
 
 def _ruled_out(reading: Reading) -> dict[str, Any]:
-    return {"refused": ruled_out(reading.no.kinds)} if reading.no.kinds else {}
+    refused = ruled_out(reading)
+    return {"refused": refused} if refused else {}
 
 
 def _work(case: Case) -> dict[str, Any]:

@@ -23,6 +23,17 @@ _JOB = re.compile(
     r"fail\w*|wrong|saved?|stored?|kept|deleted?|gone|lost|stuck|cancel\w*|stop\w*|download\w*|result|take)\b|"
     r"\bwhere (?:is|are|do|does|did|can)\b.*\b(?:files?|pictures?|images?|videos?|clips?|outputs?)\b"
 )
+_MINE = (
+    r"(?:my|our|(?:my |our |the |that )last|(?:the|that|those|this)(?= .*\b(?:i|we|you) (?:have |had |just |already |"
+    r"once )*(?:made|created|generated|started|ordered|asked|began|begun)\b))"
+)
+_FATE = re.compile(
+    rf"(?:why|when|where|what|how|is|are|was|were|did|has|have|does)\b.*?\b{_MINE} (?:[\w-]+ ){{0,2}}?"
+    rf"(?:{NOUNS[Kind.IMAGE]}|{NOUNS[Kind.VIDEO]}|jobs?|runs?|drafts?)\b.*\b(?:fail\w*|ready|done|finish\w*|stuck|saved?|stored?|"
+    r"lost|gone|cancel\w*|go wrong|went wrong|status|take so long|taking)\b"
+)
+"""A question about what became of something that was made here, whatever it shows."""
+_FAILED = re.compile(r"\b(?:fail\w*|go wrong|went wrong|broke)\b")
 _MADE = re.compile(r"\b(?:have|did) (?:i|we) (?:already |ever )?(?:made?|created?|generated?|started?)\b")
 _STOP = re.compile(r"\b(?:stop|cancel|abort|halt|kill)\w*\b")
 _AGAIN = re.compile(r"\b(?:retry|redo|restart|rerun|again)\b")
@@ -88,7 +99,7 @@ def _own() -> frozenset[str]:
 def about_server(task: str) -> bool:
     """Return whether a question is about this server alone: what it makes, how, for how much, and its jobs."""
     line = folded(task)
-    if asks_help(task) or _ID.search(line) or _MADE.search(line):
+    if asks_help(task) or _ID.search(line) or _MADE.search(line) or _FATE.match(line):
         return True
     words = tokens(_SEEN.sub("video ", line) if _OF_ONE.search(line) else re.sub(r"'\w+", "", line))
     return bool(words) and all(word in _own() or word.isdigit() for word in words)
@@ -111,7 +122,11 @@ def control(task: str, made: Sequence[Job] = ()) -> list[dict[str, Any]]:
         return [_call(tool, what[tool], {"job_id": name})]
     if name:
         return [_call("check_job", "How it stands, and its files.", {"job_id": name})]
-    listed = _call("check_job", "The newest jobs, how they stand, and where their files are.", {})
+    failed = {"status": "failed"} if tool is None and _FAILED.search(line) else {}
+    what_there_is = (
+        "What failed last, and why." if failed else "The newest jobs, how they stand, and where their files are."
+    )
+    listed = _call("check_job", what_there_is, failed)
     if tool is None:
         return [listed]
     return [listed, _call(tool, f"{what[tool]} Take the id from check_job.", {}, ("job_id",))]
@@ -127,6 +142,7 @@ def answers(task: str) -> list[dict[str, Any]]:
     if (
         _ID.search(line)
         or _MADE.search(line)
+        or _FATE.match(line)
         or (_JOB.search(line) and not re.search(r"\bhow (?:much|many|long|big)\b", line))
     ):
         return [call for call in control(line) if call["tool"] == "check_job"] or control(_ID.findall(line)[0])

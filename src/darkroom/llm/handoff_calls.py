@@ -33,6 +33,7 @@ from darkroom.llm.handoff_media import (
 )
 from darkroom.llm.handoff_modes import MAKERS, Reading, reading_of
 from darkroom.llm.handoff_prices import Prices
+from darkroom.llm.handoff_wishes import without_seeing
 from darkroom.net.redact import MASK
 from darkroom.services.agents import Recommendation
 
@@ -81,6 +82,11 @@ def next_calls(case: Case, prices: Prices) -> list[dict[str, Any]]:
     """Return the calls in the order in which they are best made; each has tool, arguments, why, perhaps missing."""
     if case.agent is None and case.reading.aim is Aim.CONTROL:
         return control(case.task, case.made)
+    if case.agent is None and case.reading.aim is Aim.DELETE:
+        return [_call("check_job", "What was made last, with the paths of its files. Deletes nothing.", {})]
+    if case.agent is None and case.reading.deceives and not case.reading.wishes.made:
+        honest = {"task": "Write a short message that asks real buyers for an honest review.", "agent": "community"}
+        return [_call("run_agent", "The honest way to reviews, if the user wants it.", honest)]
     if case.follow is not None:
         return _followed(case, case.follow, prices)
     if case.agent is None and case.reading.nothing:
@@ -148,7 +154,8 @@ def _kinds(case: Case) -> list[Kind]:
 def _wanted(case: Case, kind: Kind) -> Wanted | None:
     agent_id = case.agent.id if case.agent else ""
     if agent_id in MAKERS or (changes_a_picture(case.task) and pictures(case.facts, case.task)):
-        return wanted(kind, case.reading.no.rest or case.task, case.facts)
+        made = wanted(kind, case.reading.no.rest or case.task, case.facts)
+        return None if made is None else without_seeing(made, case.reading.bars)
     # Others make media beside their work: only where the task says what is to be seen.
     film = agent_id == "video_storyboard"
     seen = for_what(case.task, film=film) if agent_id in _FORMS else pictured(case.task, kind)

@@ -34,7 +34,8 @@ CLIP = "<job or output id of the clip, made here>"
 """Stands for a clip that is to be changed."""
 _NOUNS = {Kind.IMAGE: IMAGE_NOUNS, Kind.VIDEO: VIDEO_NOUNS}
 _ASKING = re.compile(
-    r"^(?:(?:hi|hello|hey|ok|okay|and|now|then|also)\b[,.!]?\s*)?(?:please\s+|kindly\s+|can you\s+|could you\s+|would you\s+|i need\s+|"
+    r"^(?:(?:hi|hello|hey|ok|okay|and|now|then|also)\b[,.!]?\s*)?"
+    r"(?:please\s+|kindly\s+|can you\s+|could you\s+|would you\s+|i need\s+|"
     r"we need\s+|i want\s+|i'd like\s+|i would like\s+|you to\s+|just\s+|to\s+(?=make|create|generate))*"
     r"(?:(?:make|create|generate|render|produce|draw|paint|sketch|show|give|get|have)\s+(?:(?:me|us)\s+)?)?"
     r"(?:an?\s+|the\s+(?=\w+\s+(?:of|for)\b)|some\s+)?"

@@ -37,6 +37,10 @@ _LATER = re.compile(
 )
 _MOVING = re.compile(r"^(?:please )?animate (?=(?:an?|some|the) )", re.I)
 _UNLIKE = re.compile(r",? (?:and |but )?(?:not an?|don't|do not|never) [^,;.]+$")
+_BAR = rf"(?:and |or |but )?(?:no|without(?: any)?) (?:(?!(?:{_NOUNS})\b)[\w'-]+ ?){{1,4}}"
+_BARS = re.compile(
+    rf"(?:please )?(?P<bars>{_BAR}(?:, ?{_BAR})*)(?:,? please)?[,:;.-]\s*(?:please )?(?!(?:no|without)\b)", re.I
+)
 _GREETING = re.compile(r"good (?:morning|evening|afternoon|day)\b[,.!]*\s*")
 _TITLED = re.compile(
     rf"((?:please )?(?:make|create|generate|draw|render|paint) (?:me )?an? (?:{_NOUNS}))[.!] (?=\S)", re.I
@@ -62,6 +66,9 @@ class Wishes:
 
 def wishes(task: str) -> Wishes:
     """Return the plain wishes of a message; none where what it wants made is not said in words that can be drawn."""
+    bars, rest = barred(task)
+    if bars and (found := wishes(rest)).made:
+        return Wishes(tuple(without_seeing(one, bars) for one in found.made), found.others)
     no = refused(task)
     if aim(task) is not Aim.WORK:
         return Wishes()
@@ -81,6 +88,23 @@ def wishes(task: str) -> Wishes:
         return Wishes(tuple(made), tuple(others))
     change = _change(text)
     return Wishes((change,)) if change is not None and change.kind not in no.kinds else Wishes()
+
+
+def barred(task: str) -> tuple[str, str]:
+    """Return what is not to be seen, where a message begins with that, and the message behind it."""
+    text = re.sub(r"\s+", " ", task).strip()
+    match = _BARS.match(folded(text))
+    if match is None:
+        return "", text
+    bars = text[match.start("bars") : match.end("bars")].strip(" ,")
+    return f"{bars[0].lower()}{bars[1:]}", text[match.end() :]
+
+
+def without_seeing(call: Wanted, bars: str) -> Wanted:
+    """Return a call whose prompt says what is not to be seen; one that waits for its prompt stays as it is."""
+    if not bars or "prompt" not in call.arguments:
+        return call
+    return replace(call, arguments={**call.arguments, "prompt": f"{call.arguments['prompt']}, {bars}"})
 
 
 def _ordered(text: str) -> str:
