@@ -131,6 +131,6 @@ def test_the_brief_of_a_picture_that_nobody_gave_asks_for_it_and_plans_nothing()
     assert [one["key"] for one in brief["questions"]] == ["images"]
     assert brief["questions"][0]["required"]
     said = text(brief)
-    assert "(fill first: images)" in said
+    assert "Fill first: images. Makes the clip, once" in said
     assert "The task names no motion, so this one is quiet: say what moves." in said
     assert len(said) < 1_200
