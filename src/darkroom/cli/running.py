@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from darkroom.app import App
+from darkroom.cli.calls import as_terminal, command_of
 from darkroom.cli.console import EXIT_FAILED, EXIT_INTERRUPTED, err, fail, out, run, somebody
 from darkroom.cli.following import LOCAL, LONGEST_S, Seen, follow_run, look
 from darkroom.cli.words import as_commands
@@ -111,7 +112,7 @@ async def shown(app: App, seen: Seen) -> Shown:
         for job in results:
             await app.jobs.delivered(job)
     paths = tuple(output.path for job in results for output in job.outputs)
-    return Shown(seen, view, app.brief_text(done.brief) if done.brief else None, paths)
+    return Shown(seen, view, app.brief_text(as_terminal(done.brief), command_of) if done.brief else None, paths)
 
 
 def show(found: Shown, *, as_json: bool) -> None:

@@ -89,7 +89,7 @@ class Session(BaseModel):
     title: str | None = None
     history: tuple[Message, ...] = ()
     answers: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue])
-    """What onboarding agents were told, by the name of their input."""
+    """What onboarding agents were told, by the name of their input; and for whom and what briefs were made."""
     created_at: int
     updated_at: int
 
