@@ -35,6 +35,7 @@ from darkroom.errors import StorageError, StorageUnwritable
 from darkroom.events import Bus
 from darkroom.llm.hand_over import HandOver
 from darkroom.llm.handoff import HandOff, text
+from darkroom.llm.handoff_text import Shown, as_call
 from darkroom.llm.kit import LoopKit
 from darkroom.llm.loop import Loop
 from darkroom.net.client import ShardedClient
@@ -361,9 +362,9 @@ class App:
         key = await anyio.to_thread.run_sync(_account_key, self.settings.home)
         return hmac.digest(key, purpose.encode(), "sha256")
 
-    def brief_text(self, brief: dict[str, Any]) -> str:
-        """Return a brief in words."""
-        return text(brief)
+    def brief_text(self, brief: dict[str, Any], shown: Shown = as_call) -> str:
+        """Return a brief in words; `shown` writes its calls."""
+        return text(brief, shown)
 
     async def run_history(self, run: Run) -> tuple[list[dict[str, Any]], list[LedgerRow]]:
         """Return the moves of a run and the ledger rows of its own calls."""

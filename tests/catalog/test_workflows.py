@@ -12,7 +12,7 @@ from darkroom.catalog.data import data_dir
 from darkroom.catalog.workflows import read_workflow, schema, workflows
 from darkroom.domain.request import ImageRequest, VideoRequest
 from darkroom.domain.templates import fill
-from darkroom.domain.workflow import JOBS, StepKind, StepState, Unit, Work
+from darkroom.domain.workflow import DRAFTED, JOBS, StepKind, StepState, Unit, Work
 from darkroom.domain.workflow_answers import drafted
 from darkroom.domain.workflow_kinds import IMAGE, VIDEO
 from darkroom.domain.workflow_steps import Ready, go_on, made, ready_in, result, scope_at
@@ -75,7 +75,7 @@ def _made(library: WorkflowLibrary, work: Work, ready: Ready) -> Unit:
     if step.kind is StepKind.SKILL:
         asked = cast("dict[str, Any]", fill(step.brainstorm, scope))
         return done.model_copy(update={"output": library.skilled(str(step.skill), "x", {}, asked)})
-    return done.model_copy(update={"output": drafted(step, work, scope)})
+    return done.model_copy(update={"output": drafted(step, work, scope), "message": DRAFTED})
 
 
 def _summary(name: str, task: str) -> str:
@@ -166,12 +166,93 @@ def test_a_launch_uses_name_day_offer_and_people_where_they_are_said_and_does_wi
     told = _summary("campaign_launch", "Launch Lumen, a reading lamp for night readers, on 2027-02-01, 20 % off in May")
     assert "Meet Lumen, the reading lamp for night readers. Here from today. Offer: 20 % off." in told
     assert "Coming 2027-02-01: something new for night readers." in told
-    assert "It ends soon: 20 % off." in told
-    assert "Assumed, because nobody said: style = " in told
+    assert "Still on: 20 % off." in told
+    assert "Assumed, because nobody said: occasion = product, channels = " in told
     bare = _summary("campaign_launch", "Launch our trail running shoes")
     assert "Meet the trail running shoes. Here from today. Take a look: link in bio." in bare
     assert "Offer" not in bare.split("Left out")[0]
-    assert "Left out, because nobody said: name, audience, date, offer." in bare
+    assert "Left out, because nobody said: name, audience, date, offer, price, place, rules, tone." in bare
+
+
+@pytest.mark.parametrize(
+    ("offer", "still"),
+    [
+        ("20% off for the first 500 orders", "While there are any: 20% off for the first 500 orders."),
+        ("20% off until 31 January", "It ends soon: 20% off until 31 January."),
+        ("20% off in the first week", "It ends soon: 20% off in the first week."),
+        ("2 months for free", "Still on: 2 months for free."),
+    ],
+)
+def test_only_an_offer_with_an_end_ends_soon(offer: str, still: str) -> None:
+    told = _summary("campaign_launch", f"Launch Lumen, a reading lamp, {offer}")
+    assert still in told
+    assert ("ends soon" in told, "last day of the offer" in told) == (still.startswith("It ends"),) * 2
+
+
+@pytest.mark.parametrize(
+    ("task", "said", "picture"),
+    [
+        ("Launch our red mug", "Today we launch red mug.", "Red mug"),
+        ("opening a second bakery in Leeds", "We open today: second bakery in Leeds.", "open door, second bakery"),
+        ("Summer sale at our bike shop, 30% off", "The sale begins today: bike shop.", 'the words "30% off"'),
+        ("a jazz night in Leeds", "Today: jazz night in Leeds.", "Empty chairs in rows before a stage"),
+        (
+            "announce the merger of Acme and Globex",
+            "Our news today: merger of Acme and Globex.",
+            "Poster with the words",
+        ),
+    ],
+)
+def test_texts_and_pictures_fit_the_occasion(task: str, said: str, picture: str) -> None:
+    assert said in _summary("campaign_launch", task)
+    visuals = next(step for step in _plan("campaign_launch", task) if step.step == "visuals")
+    prompts = [str(call[1]["prompt"]) for call in visuals.calls]
+    assert len(prompts) == 3
+    assert picture.lower() in prompts[0].lower()
+    assert ("on a wooden table" in prompts[0]) is (task == "Launch our red mug")
+
+
+def test_texts_are_written_for_the_channels_that_were_named_alone() -> None:
+    task = "Launch our $89 chair in Leeds on Facebook and LinkedIn only, never mention sugar, tone: dry"
+    data = _data("campaign_launch", task)
+    assert {post["channel"] for post in data["posts"]} == {"Facebook", "LinkedIn"}
+    assert all("$89." in post["text"] for post in data["posts"] if post["day"] == "D0")
+    assert "list" not in {day["channel"] for day in data["calendar"]}
+    told = _summary("campaign_launch", task)
+    assert "Tone: Dry: no superlatives" in told
+    assert "As asked: never mention sugar." in told
+    for name in ("Instagram", "TikTok", "LinkedIn", "X", "Email", "Facebook", "Pinterest", "YouTube", "Snapchat"):
+        only = _data("campaign_launch", f"Launch our chair on {name} only")["posts"]
+        assert {post["channel"] for post in only} == {name}
+
+
+def test_what_of_a_task_is_in_no_draft_is_named() -> None:
+    told = _summary("product_video", "a 15 s film of our $89 chair, no people, with a jazz soundtrack")
+    assert "Not in these drafts: 'no people', 'with a jazz soundtrack'." in told
+    assert "See it today. $89" in told
+    assert "Not in these drafts" not in _summary("product_video", "a 15 s film of our chair")
+
+
+def test_a_brand_has_the_colours_and_the_tone_that_were_asked_for() -> None:
+    task = "Brand kit for Nettle, a skincare brand, in #223344 and cream, tone: dry and short"
+    data = _data("brand_kit", task)
+    palette = {row["name"]: row["hex"] for row in data["palette"]}
+    assert (palette["Main"], palette["Ground"]) == ("#223344", "#F6EEDC")
+    assert data["traits"][0]["we_are"] == "dry and short"
+    logos = next(step for step in _plan("brand_kit", task) if step.step == "logos")
+    assert all("#223344, cream" in str(call[1]["prompt"]) for call in logos.calls)
+    usual = _data("brand_kit", "Brand kit for Nettle, a skincare brand")
+    assert {row["name"]: row["hex"] for row in usual["palette"]}["Main"] == "#8C4A5B"
+    assert len(usual["traits"]) == len(data["traits"]) - 1
+
+
+def test_brands_of_different_trades_speak_and_look_different() -> None:
+    kits = [_data("brand_kit", f"Brand kit for Alder, a {trade}") for trade in ("bakery", "law firm", "bike shop")]
+    for part in ("traits", "type", "lines"):
+        assert len({json.dumps(kit[part]) for kit in kits}) == len(kits)
+    assert kits[0]["taglines"] == ["Alder. Out of the oven.", "[what only Alder does, in five words]"]
+    people = _data("brand_kit", "Brand kit for Alder, a bakery for families")["taglines"]
+    assert "Bakery for families." in people
 
 
 def test_posts_fit_their_day() -> None:

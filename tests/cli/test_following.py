@@ -83,13 +83,6 @@ def test_a_span_is_said_as_people_say_it(ms: int, words: str) -> None:
     assert running.duration(ms) == words
 
 
-def test_what_is_only_reserved_or_estimated_is_said_to_be() -> None:
-    assert running.cost_words({}) == "cost $0.00"
-    assert running.cost_words({"cost": {"actual_usd": 0.125, "certain": False}}) == "cost about $0.125"
-    open_too = {"cost": {"actual_usd": 0.5, "open_usd": 0.2}}
-    assert running.cost_words(open_too) == "cost $0.50, of which $0.20 is only reserved"
-
-
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
@@ -98,6 +91,23 @@ def test_what_is_only_reserved_or_estimated_is_said_to_be() -> None:
         ("Stop it with cancel_job('run_1').", "Stop it with darkroom cancel run_1."),
         ("Then run_agent(task='go on', session_id='ses_1').", "Then darkroom agent run --session ses_1 'go on'."),
         ("Start it again with run_agent.", "Start it again with darkroom agent run."),
+        (
+            "If they agree, repeat the call with max_cost=0.04.",
+            "If they agree, repeat the command with --max-cost 0.04.",
+        ),
+        ("Ask; if they agree, call with max_cost=2.", "Ask; if they agree, repeat the command with --max-cost 2."),
+        ("Raise max_cost in a new call.", "Raise --max-cost in a new command."),
+        (
+            "max_cost=0 takes free offers only: name provider='draft', or raise max_cost.",
+            "--max-cost 0 takes free offers only: name --provider draft, or raise --max-cost.",
+        ),
+        ("Pass options={'allow_unpriced': true} to run it.", "Pass --option allow_unpriced=true to run it."),
+        ("Give context={'product': ...}.", "Give --context product=...."),
+        ("(check_job shows, cancel_job stops)", "(darkroom check shows, darkroom cancel stops)"),
+        ("It broke. retry_job starts it anew.", "It broke. The same command with --again starts it anew."),
+        ("darkroom://agents lists all.", "darkroom agents lists all."),
+        ("Start it with retry_job.", "Start it with the same command with --again."),
+        ("run_agent(session_id='ses_1', task=...) goes on.", "darkroom agent run --session ses_1 TASK goes on."),
         ("run_agent(task, agent=<candidate>)", "run_agent(task, agent=<candidate>)"),
     ],
 )

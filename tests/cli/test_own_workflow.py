@@ -80,7 +80,7 @@ def test_every_shot_that_is_given_gets_its_picture_and_its_clip(run: Run, run_js
 @pytest.mark.parametrize(
     ("shots", "said"),
     [
-        ([], "The task does not say shots (what is seen, shot by shot). Nothing was started. Give context={'shots'"),
+        ([], "The task does not say shots (what is seen, shot by shot). Nothing was started. Give --context shots="),
         (["x"] * 9, "shots has 9 entries. Allowed: 1 to 8."),
         (5, 'shots is \'5\'. Allowed: a list of texts: ["first", "second"].'),
         ([["x"]], "shots[0] is 'x', and no text."),

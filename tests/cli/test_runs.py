@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -309,6 +310,35 @@ def test_a_conversation_is_shown_continued_and_forgotten(run: Cli, run_json: Run
     assert "is forgotten" in run("session", "delete", name, "--yes").stdout
     gone = run("session", "show", name, code=1).stderr
     assert "darkroom session list shows yours" in gone
+
+
+def test_a_run_whose_model_has_no_room_is_said_to_pause(run: Cli) -> None:
+    now = time.time_ns() // 1_000_000
+    held = asking(state=RunState.QUEUED, awaits=None, question=None, mode=Mode.LOOP, agent="copy", model="acme/chat")
+    held = held.model_copy(update={"work": {"refused": 3}, "due_at": now + 600_000, "updated_at": now + 588_000})
+    stored(held)
+    done = run("check", held.id, "--wait", "0.3")
+    assert (
+        "copy (agent): paused, acme/chat has no room just now, and is asked again after 12 s (attempt 4)" in done.stderr
+    )
+
+
+def test_a_job_and_an_agent_have_different_names(run: Cli) -> None:
+    done = run("agent", "run", "make a picture of a red fox")
+    assert "chat: succeeded" in done.stderr
+    assert "job 1 (image): " in done.stderr
+    assert "darkroom check job_" in done.stdout, "what it says names commands"
+    assert "image (agent): succeeded" in run("agent", "run", "a red fox", "--agent", "image").stderr
+
+
+def test_ids_of_sessions_are_whole_in_a_narrow_window(
+    run: Cli, run_json: RunJson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = "a slogan for a coffee roastery " * 9
+    name = run_json("agent", "run", task, "--agent", "brand_guidelines")["session_id"]
+    for width in ("80", "50"):
+        monkeypatch.setattr("darkroom.cli.session.out.width", int(width))
+        assert name in run("session", "list").stdout
 
 
 def test_forgetting_asks_first_at_a_terminal(run_json: RunJson, at_terminal: Cli) -> None:

@@ -76,6 +76,10 @@ def test_a_dry_run_says_the_price_and_stores_nothing(
     asked = ("workflow", "run", "product_video", "a 15 s product video for blue running shoes", "--dry-run")
     done = run(*asked)
     assert "draft/film-join" in done.stdout
+    text = " ".join(done.stdout.split())
+    assert "Read from the task: product = blue running shoes" in text
+    assert "Assumed, because nobody said: " in text
+    assert "Give with --context what is to be otherwise." in text
     assert "all of it is free (9 calls). Leave --dry-run out to start it." in done.stdout
     monkeypatch.setenv("FAL_KEY", "id:secret")
     view = run_json(*asked, "--max-cost", "1")

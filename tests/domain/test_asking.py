@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from darkroom.domain.asking import Aim, aim, refused
+from darkroom.domain.asking import Aim, aim, deceives, refused
 from darkroom.domain.kinds import Kind
 
 IMAGE, VIDEO = frozenset({Kind.IMAGE}), frozenset({Kind.VIDEO})
@@ -68,6 +68,66 @@ def test_what_means_work_that_goes_on_lays_a_hand_on_it(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "delete all my images",
+        "Please delete the videos I made yesterday!",
+        "can you delete the pictures of cats?",
+        "remove all drafts",
+        "clear my history",
+        "get rid of everything",
+        "delete job_123",
+    ],
+)
+def test_what_is_to_be_thrown_away_is_told_from_work(text: str) -> None:
+    assert aim(text) is Aim.DELETE
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "remove the logo from my photo",
+        "remove my logo",
+        "delete the man in the picture",
+        "delete the logo from my photo",
+        "erase the picture frame on the wall",
+        "write a mail that says delete all my data",
+    ],
+)
+def test_what_is_taken_out_of_a_picture_is_work(text: str) -> None:
+    assert aim(text) is Aim.WORK
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Write me fake five-star reviews",
+        "we need ten made-up customer testimonials",
+        "invent three testimonials for our app",
+        "please make up some positive reviews",
+    ],
+)
+def test_opinions_of_nobody_are_told(text: str) -> None:
+    assert deceives(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "write an article about fake reviews",
+        "reply to a fake review",
+        "how do I spot fake reviews?",
+        "write a policy against fake reviews",
+        "don't write fake reviews, write an honest answer",
+        "write a review of our month",
+        "draft a mail that asks buyers for reviews",
+    ],
+)
+def test_talk_of_them_is_not(text: str) -> None:
+    assert not deceives(text)
+
+
+@pytest.mark.parametrize(
     ("text", "kinds", "rest"),
     [
         ("don't make a video, just describe one", VIDEO, "describe one"),
@@ -119,5 +179,6 @@ def test_what_is_only_described_or_asked_is_not_refused(text: str) -> None:
 @given(st.text(alphabet="dontmakeviscluhpwr ?.,'!", max_size=80))
 def test_no_text_breaks_the_readers(text: str) -> None:
     assert aim(text) in Aim
+    assert not deceives(text)
     found = refused(text)
     assert len(found.rest) <= len(text)

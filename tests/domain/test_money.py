@@ -129,6 +129,14 @@ def test_amounts_are_shown_with_cents_and_small_prices_with_all_their_digits(mic
     assert show_usd(micro) == shown
 
 
+@pytest.mark.parametrize(
+    ("micro", "shown"),
+    [(4_996_000, "$4.996"), (10_000_000, "$10.00"), (1_234_000_001, "$1,234.000001"), (900, "$0.0009")],
+)
+def test_exact_amounts_keep_all_their_digits(micro: int, shown: str) -> None:
+    assert show_usd(micro, exact=True) == shown
+
+
 @pytest.mark.parametrize(("micro", "text"), [(0, "0"), (2_000_000, "2"), (40_000, "0.04"), (1_234_567, "1.234567")])
 def test_amounts_in_json_print_their_micro_dollars(micro: int, text: str) -> None:
     assert json.dumps(json_usd(micro)) == text

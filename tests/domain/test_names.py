@@ -2,7 +2,7 @@
 
 import pytest
 
-from darkroom.domain.names import VERY_ALIKE, did_you_mean, nearest
+from darkroom.domain.names import VERY_ALIKE, did_you_mean, nearest, slips
 from darkroom.domain.run import RunState
 
 MODELS = ["veo-3.1", "veo-3.1-fast", "flux-2-pro", "draft-image", "draft-video"]
@@ -20,6 +20,27 @@ MODELS = ["veo-3.1", "veo-3.1-fast", "flux-2-pro", "draft-image", "draft-video"]
 def test_the_nearest_name_comes_first(typed: str, meant: str) -> None:
     assert nearest(typed, MODELS)[0] == meant
     assert did_you_mean(typed, MODELS) == f" Did you mean {meant!r}?"
+
+
+def test_among_equals_the_one_with_fewest_slips_comes_first() -> None:
+    names = ["claude-fable-5", "claude-opus-4-5", "claude-opus-5", "claude-sonnet-5"]
+    assert nearest("anthropic/claude-opsu-5", names)[0] == "claude-opus-5"
+    assert nearest("claude-opsu-5", names, count=1) == ["claude-opus-5"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("gpt-5-nan", ["gpt-5-nano"]),
+        ("GPT-5.4", ["gpt-5.5"]),
+        ("gpt-5-nona", ["gpt-5-nano"]),
+        ("gpt-5", []),
+        ("gpt", []),
+        ("", []),
+    ],
+)
+def test_slips_are_a_letter_or_two(typed: str, found: list[str]) -> None:
+    assert slips(typed, ["gpt-5-nano", "gpt-5.5", "claude-opus-5"]) == found
 
 
 @pytest.mark.parametrize("typed", ["", "zzz", "...", "a picture of a red fox"])

@@ -12,6 +12,7 @@ from darkroom.domain.reading import (
     folded,
     read_count,
     read_duration,
+    read_film_ratio,
     read_money,
     read_ratio,
     read_resolution,
@@ -90,6 +91,11 @@ def test_a_length_is_read_where_one_is_meant(text: str, seconds: float | None) -
         ("for our Instagram reels", "9:16"),
         ("YouTube Shorts", "9:16"),
         ("9:16, vertical", "9:16"),
+        ("a vertical 8 second 1080p ad for a chair", "9:16"),
+        ("a portrait 8 second video", "9:16"),
+        ("8 s ad, vertical for TikTok", "9:16"),
+        ("the ad should be vertical", "9:16"),
+        ("vertical: a mug", "9:16"),
         ("portrait of a man", None),
         ("a portrait photo of a man", None),
         ("a landscape photo of hills", None),
@@ -103,6 +109,27 @@ def test_a_length_is_read_where_one_is_meant(text: str, seconds: float | None) -
 )
 def test_a_ratio_is_read_where_one_is_meant(text: str, ratio: str | None) -> None:
     assert read_ratio(text) == ratio
+
+
+@pytest.mark.parametrize(
+    ("text", "ratio"),
+    [
+        ("a vertical ad", "9:16"),
+        ("a film of a mug, 7:3", "7:3"),
+        ("a 2.39:1 film", "2.39:1"),
+        ("film of a mug in 5:2, please", "5:2"),
+        ("16:9 and 9:16 film", "16:9 and 9:16"),
+        ("a square table video, 9:16", "9:16"),
+        ("square ad for instagram stories", "1:1"),
+        ("a film for TikTok", "9:16"),
+        ("an ad for our bar, open till 7:30", None),
+        ("our 3:1 coffee mix", None),
+        ("they won 3:1.", None),
+        ("a mug", None),
+    ],
+)
+def test_a_films_ratio_is_told_also_where_there_is_none_such(text: str, ratio: str | None) -> None:
+    assert read_film_ratio(text) == ratio
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from darkroom.domain.run import ENDED, MOVES, RunState
+from darkroom.domain.run import ENDED, MOVES, RunState, in_run
 
 
 def test_every_state_has_its_moves_and_only_an_ended_run_has_none() -> None:
@@ -27,3 +27,16 @@ def test_every_end_can_be_reached_from_the_start() -> None:
         fresh = {target for state in fresh for target in MOVES[state]} - seen
         seen |= fresh
     assert seen == set(RunState)
+
+
+@pytest.mark.parametrize(
+    ("hint", "kept"),
+    [
+        ("Nothing was stored or sent. Raise max_cost.", {"hint": "Raise max_cost."}),
+        ("Nothing was stored or started.", {}),
+        (None, {}),
+        ("Set a key. Nothing was stored or sent.", {"hint": "Set a key. Nothing was stored or sent."}),
+    ],
+)
+def test_a_stored_run_does_not_say_that_nothing_was_stored(hint: str | None, kept: dict[str, str]) -> None:
+    assert in_run({"code": "x", "hint": hint}) == {"code": "x", **kept}

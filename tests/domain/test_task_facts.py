@@ -10,7 +10,6 @@ from darkroom.domain.task_facts import (
     read_date,
     read_offer,
     read_platform,
-    read_style,
 )
 
 
@@ -75,11 +74,8 @@ def test_last_words_are_read_and_last_pictures_are_not(task: str, words: str | N
     assert read_closing(task) == words
 
 
-def test_platform_and_style_are_read() -> None:
+def test_the_platform_is_read() -> None:
     assert [read_platform(text) for text in ("on tiktok", "for Insta", "nowhere")] == ["TikTok", "Instagram", None]
-    assert read_style("a film in a warm, grainy look") is None
-    assert read_style("a film in a grainy analogue look") == "grainy analogue"
-    assert read_style("style: stop motion, paper") == "stop motion, paper"
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ READ = ("trade", "name", "audience", "date", "offer", "closing")
             "Café Lune in Lyon, a coffee bar for students",
             {"trade": "coffee bar", "name": "Café Lune", "audience": "students"},
         ),
-        ("we sell handmade soap to hotels", {"trade": "handmade soap"}),
+        ("we sell handmade soap to hotels", {"trade": "handmade soap", "audience": "hotels"}),
         (
             "launch campaign for Pulse - a heart rate ring for athletes - 15 May 2027, half price for the first 200",
             {
@@ -183,7 +183,23 @@ READ = ("trade", "name", "audience", "date", "offer", "closing")
             "A launch campaign. The product is a foldable kayak called Otter. It is for paddlers. Launch: 2027-05-20.",
             {"trade": "foldable kayak", "name": "Otter", "date": "2027-05-20"},
         ),
-        ("please make a campaign for people who hate cooking", {}),
+        ("please make a campaign for people who hate cooking", {"audience": "people who hate cooking"}),
+        (
+            "launch our $89 oak desk lamp Halo to HR managers at small companies on LinkedIn only, no discounts",
+            {"trade": "oak desk lamp", "name": "Halo", "audience": "HR managers at small companies"},
+        ),
+        (
+            "Brand kit for Nettle, a skincare brand for men who hate perfume, tone: dry",
+            {"trade": "skincare brand", "name": "Nettle", "audience": "men who hate perfume"},
+        ),
+        ("announce the merger of Acme and Globex", {"trade": "merger of Acme and Globex"}),
+        ("opening a second bakery in Leeds on 3 May", {"trade": "second bakery", "date": "3 May"}),
+        (
+            "Black Friday sale at our bike shop Spoke, 30% off all helmets",
+            {"trade": "bike shop", "name": "Spoke", "date": "Black Friday", "offer": "30% off all helmets"},
+        ),
+        ("a film for my $89 chair, max $1", {"trade": "chair"}),
+        ("a kids bike that costs $199, for parents", {"trade": "kids bike", "audience": "parents"}),
         (
             "may 2027 launch of our solar charger for campers. Launch offer: free carabiner with every order.",
             {

@@ -98,7 +98,7 @@ def test_what_is_no_template_is_refused_in_words(text: str, words: str) -> None:
 
 def test_every_filter_that_may_be_written_exists_and_takes_nothing_for_nothing() -> None:
     calls = [f"{name} ''" if name in TAKES_MORE else name for name in FILTERS]
-    assert all(fill_text(f"{{inputs.none | {call}}}", SCOPE) in ("", 0, None) for call in calls)
+    assert all(fill_text(f"{{inputs.none | {call}}}", SCOPE) in ("", 0, None, False) for call in calls)
 
 
 @pytest.mark.parametrize(
@@ -110,6 +110,11 @@ def test_every_filter_that_may_be_written_exists_and_takes_nothing_for_nothing()
         ("Here.{inputs.product | prefix ' Offer: ' | suffix '.'}", "Here. Offer: blue shoes."),
         ("Here.{inputs.none | prefix ' Offer: ' | suffix '.'}", "Here."),
         ("{inputs.product | the}", "the blue shoes"),
+        ("has {inputs.product | has 'Blue'}", "has yes"),
+        ("has {inputs.product | has 'shoe'}", "has no"),
+        ("has {inputs.none | has 'blue'}", "has no"),
+        ("in {inputs.product | or 'navy' | hue 'main'}", "in"),
+        ("in {inputs.none | or 'navy' | hue 'main'}", "in #1B2A4A"),
         ("{inputs.none | or 'Spoke & Wheel' | the}", "Spoke & Wheel"),
     ],
 )

@@ -252,7 +252,8 @@ def test_a_join_names_its_clips_and_options() -> None:
             "options": {"transition": "fade"},
         },
     )
-    single = Work(workflow=flow({**FILM, "arguments": {"clips": "out_1"}}))
+    single = Work(workflow=flow({**FILM, "arguments": {"clips": "out_1"}}), task="a morning in Lisbon")
+    assert generation(single, ready_in(single)[0])[1]["prompt"] == "a morning in Lisbon"
     assert generation(single, ready_in(single)[0])[1]["images"] == ["clip=out_1"]
 
 

@@ -50,7 +50,7 @@ FAULTS: list[tuple[Any, str]] = [
         {"step": [image("a")]},
         (
             "a workflow has no field 'step'. Did you mean 'steps'? Allowed: steps, name, title, about, "
-            "aliases, inputs, tables, output."
+            "aliases, makes, inputs, tables, output."
         ),
     ),
     # a step

@@ -1,13 +1,14 @@
 """A film and an agent's work through servers that are killed again and again: neither result nor bill changes."""
 
 import json
+import math
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -129,12 +130,25 @@ class Model:
 
     asked: list[Json] = field(default_factory=list[Json])
     lock: threading.Lock = field(default_factory=threading.Lock)
-    on: Callable[[int], object] = lambda number: None
+    room: float = math.inf
+    """How many answers it still gives; whoever asks more is held until `gone`, and gets none."""
+    held: threading.Event = field(default_factory=threading.Event)
+    gone: threading.Event = field(default_factory=threading.Event)
 
-    def answer(self, request: Json) -> Json:
+    def let(self, room: float) -> None:
+        """Let whoever was held go without an answer, and give so many answers from now on."""
+        self.gone.set()
+        self.room, self.held, self.gone = room, threading.Event(), threading.Event()
+
+    def answer(self, request: Json) -> Json | None:
         with self.lock:
             self.asked.append(request)
-            self.on(len(self.asked))
+            self.room -= 1
+            held, gone = (self.held, self.gone) if self.room < 0 else (None, None)
+        if held and gone:
+            held.set()
+            gone.wait(BOUND_S)
+            return None
         results = [item for item in request["messages"] if item["role"] == "tool"]
         message: Json = {"role": "assistant", "content": None}
         if not results:
@@ -161,7 +175,10 @@ def serving(model: Model) -> Generator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             data = self.rfile.read(int(self.headers["Content-Length"]))
-            body = json.dumps(model.answer(json.loads(data))).encode()
+            answer = model.answer(json.loads(data))
+            if answer is None:
+                return
+            body = json.dumps(answer).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
@@ -221,23 +238,43 @@ async def test_a_model_makes_a_picture_by_itself_and_its_cost_is_told(variables:
 async def test_kills_on_the_way_repeat_no_picture_and_book_every_turn(
     variables: dict[str, str], provider: FakeProvider
 ) -> None:
-    model = Model(on=lambda _: threading.Event().wait(0.3))
+    model = Model()
     with serving(model) as address:
         told = {**variables, "DARKROOM_OPENAI_COMPATIBLE_BASE_URL": address}
-        begun = await call("run_agent", {"task": "Make me a red bicycle", "agent": "image", "wait": 0}, told)
-        turns = "SELECT MAX(turn) FROM runs"
-        marks = [(turns, 1), (STARTED, 1), (turns, 3), (DONE, 1), (turns, 4)]
+        task = {"task": "Make me a red bicycle", "agent": "image", "max_cost": 0.3, "wait": 0}
+        begun = await call("run_agent", task, told)
+        marks = [(0, None), (1, STARTED), (0, None), (0, DONE), (1, None)]
         assert len(marks) == KILLS
-        await killed(told, marks, ENDED)
+        for room, mark in marks:  # at a mark, or else while the model is asked
+            model.let(room)
+            with server(told):
+                if mark:
+                    await reached(mark, 1)
+                else:
+                    assert await anyio.to_thread.run_sync(model.held.wait, BOUND_S)
+        model.let(math.inf)
+        await killed(told, [], ENDED)
         run = (await call("check_job", {"job_id": begun["run_id"]}, told))["jobs"][0]
     assert run["status"] == "succeeded", run
     assert run["output"] == "Here is your red bicycle."
     assert len(run["actions"]) == 1
     assert await rows("SELECT COUNT(*) FROM jobs") == [(1,)]
     assert len(provider.accepted("a red bicycle")) == 1, "the picture was paid for once"
-    [(turn,)] = await rows(turns)
+    [(turn,)] = await rows("SELECT MAX(turn) FROM runs")
     booked = "SELECT COUNT(*) FROM ledger WHERE kind = 'reserved' AND job_id LIKE 'run_%'"
     closed = booked.replace("= 'reserved'", "IN ('settled', 'released')")
     assert await rows(booked) == await rows(closed) == [(turn,)], "every call of the model is in the ledger, and closed"
     assert len(model.asked) <= turn
     assert await rows("SELECT SUM(micro_usd) FROM spending WHERE provider = 'fake'") == [(40_000,)]
+    sure = "SELECT SUM(micro_usd) FROM spending WHERE certain AND provider = 'openai_compatible'"
+    assert await rows(sure) == [(3 * 2_000,)], "the turns that were answered cost what they cost without a kill"
+    guesses = await rows(
+        "SELECT submission, micro_usd, reserved FROM spending WHERE NOT certain AND provider <> 'fake'"
+    )
+    assert len(guesses) == turn - 3 >= 3, "three kills at least broke off a turn"
+    assert all(0 < guess < reserved / 5 for _, guess, reserved in guesses)
+    guessed = sum(guess for _, guess, _ in guesses)
+    assert run["cost"]["uncertain_usd"] == pytest.approx((40_000 + guessed) / 1e6)
+    assert run["cost"]["actual_usd"] == pytest.approx((40_000 + 6_000 + guessed) / 1e6)
+    for number, _, _ in guesses:
+        assert any(f"Turn {number} was broken off" in warning for warning in run["warnings"])

@@ -10,8 +10,9 @@ from pydantic import JsonValue
 from darkroom.app import App
 from darkroom.domain.job import Job, State
 from darkroom.domain.money import MicroUsd
+from darkroom.domain.request import ImageRequest, VideoRequest
 from darkroom.domain.run import Run, RunState
-from darkroom.errors import NotConfigured, StorageFull
+from darkroom.errors import DarkroomError, NotConfigured, StorageFull
 from darkroom.llm.hand_over import HANDED, HandOver
 from darkroom.services.caps import Terms
 from darkroom.services.tasks import Task
@@ -134,6 +135,19 @@ async def test_a_question_starts_nothing_and_is_handed_over(app: App) -> None:
     assert await jobs(app) == []
 
 
+@pytest.mark.parametrize("words", ["can you animate my photo?", "remove the car from our picture", "extend my clip"])
+async def test_a_call_that_waits_for_something_is_refused_as_it_stands(app: App, words: str) -> None:
+    run = await thought(app, task(words))
+    assert run.brief is not None
+    [call] = run.brief["next_calls"]
+    kind = VideoRequest if call["tool"] == "generate_video" else ImageRequest
+    with pytest.raises(DarkroomError) as caught:
+        await app.generation.start(kind.model_validate(call["arguments"]), TERMS)
+    assert "<" in caught.value.message
+    assert caught.value.hint
+    assert await jobs(app) == []
+
+
 class Starter:
     """Refuses everything."""
 
@@ -164,7 +178,8 @@ async def test_a_wish_that_a_budget_refuses_fails_with_the_reason(settings: Sett
     assert (run.state, run.actions) == (RunState.FAILED, ())
     assert run.error is not None
     assert run.error["code"] == "budget_exceeded"
-    assert "daily budget of $0.03" in run.error["message"]
+    assert "the daily budget is $0.03" in run.error["message"]
+    assert run.error["hint"].startswith("Wait for the next day")
 
 
 async def test_a_wish_over_the_cap_of_its_call_is_made_for_less_or_not_at_all(app: App) -> None:
@@ -260,7 +275,30 @@ async def test_an_onboarding_agent_keeps_what_it_was_told_and_uses_it_the_next_t
     assert session.answers == {"organisation": "Alder Bakery", "environment": "one laptop"}
 
 
-async def test_other_agents_keep_nothing_that_they_were_told(app: App) -> None:
+async def test_a_conversation_remembers_for_whom_and_what_it_is(app: App) -> None:
+    context: dict[str, JsonValue] = {"product": "a folding bike", "client": "Tern", "ratio": "9:16", "notes": "n" * 700}
+    first = await thought(app, task("Write a headline for commuters aged 30.", agent="copy", context=context))
+    told = task("Audience: dentists. Write a newsletter for nurses.", session_id=first.session_id)
+    session = await app.sessions.get(first.session_id or "", "local")
+    assert {"product": "a folding bike", "client": "Tern"}.items() <= session.answers.items()
+    assert session.answers.keys().isdisjoint({"ratio", "notes"})
+    second = await thought(app, told)
+    assert second.brief is not None
+    assert {"product": "a folding bike", "client": "Tern"}.items() <= second.brief["context"].items()
+    assert second.brief["context"]["audience"].startswith("dentists")
+    session = await app.sessions.get(first.session_id or "", "local")
+    assert str(session.answers["audience"]).startswith("dentists")
+
+
+async def test_a_follow_up_goes_on_from_the_job_of_its_session(app: App) -> None:
+    first = await thought(app, task(WISH))
+    second = await thought(app, task("make it blue", session_id=first.session_id))
+    assert second.brief is not None
+    [job] = await jobs(app)
+    assert second.brief["next_calls"][-1]["arguments"] == {"prompt": "blue", "refine": job.id}
+
+
+async def test_other_agents_keep_nothing_else_that_they_were_told(app: App) -> None:
     run = await thought(app, task("Draw a fox.", agent="image", context={"placement": "a poster"}))
     assert (await app.sessions.get(run.session_id or "", "local")).answers == {}
 

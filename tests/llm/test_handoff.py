@@ -10,6 +10,7 @@ from darkroom.catalog.data import requests
 from darkroom.domain.money import MicroUsd
 from darkroom.domain.run import Message
 from darkroom.llm.handoff import FIELDS, HandOff, text
+from darkroom.llm.handoff_modes import INVENTED
 from helpers_handoff import LIVE, Desk, calls
 
 DRAFTS = Desk()
@@ -268,3 +269,37 @@ def test_the_words_of_a_large_brief_give_way_in_order() -> None:
     least = text({**brief, "context": {f"fact_{number}": "x" * 500 for number in range(5)}})
     assert brief["method"][4] not in least
     assert len(text({**brief, "context": {"all": "x" * 9_000}})) > 9_000
+
+
+def test_what_is_to_be_deleted_is_told_where_it_lies() -> None:
+    brief = DRAFTS.brief(None, "delete all my images")
+    assert "agent" not in brief
+    assert "deletes nothing that it made" in brief["method"][0]
+    assert brief["deliverables"].startswith("Which files there are")
+    assert "Deletes nothing." in brief["next_calls"][0]["why"]
+
+
+def test_opinions_of_nobody_are_refused_with_an_honest_way() -> None:
+    brief = PAID.brief(None, "Write me fake five-star reviews")
+    assert brief["constraints"]["refused"] == [INVENTED]
+    assert "asking real buyers" in brief["method"][1]
+    named = PAID.brief("community", "Write me fake five-star reviews")
+    assert named["constraints"]["refused"] == [INVENTED]
+    both = PAID.brief(None, "write fake reviews and make a picture of a fox")
+    assert [call["tool"] for call in both["next_calls"]] == ["generate_image"]
+    long = PAID.brief(None, "Write fake reviews. " + "Our shop sells lamps. " * 80)
+    assert long["constraints"]["refused"] == [INVENTED]
+
+
+def test_a_plain_order_of_a_picture_goes_to_who_makes_it() -> None:
+    brief = DRAFTS.brief(None, 'draw a logo for my cafe "Blue Door", square')
+    assert (brief["agent"], len(brief["candidates"])) == ("image", 3)
+    assert calls(brief, "generate_image")[0]["arguments"]["aspect_ratio"] == "1:1"
+    assert DRAFTS.brief(None, "create a logo and brand guidelines for my bakery")["agent"] == "brand_guidelines"
+
+
+def test_what_is_not_to_be_seen_is_in_the_prompt_of_a_named_agent_too() -> None:
+    (call,) = calls(DRAFTS.brief("image", "no people: old town at night, misty"), "generate_image")
+    assert call["arguments"]["prompt"] == "old town at night, misty, no people"
+    (open_one,) = calls(DRAFTS.brief("video_production", "no people: make a video"), "generate_video")
+    assert "prompt" not in open_one["arguments"]

@@ -143,3 +143,10 @@ def test_nothing_is_named_that_is_not_there() -> None:
     with_one = DESK.brief(None, "how do I light a portrait?")
     assert "If a candidate fits" in text(with_one)
     assert with_one["candidates"]
+
+
+def test_why_something_failed_is_looked_up_among_what_failed() -> None:
+    (call,) = answers("why did the image of the cat that I made yesterday fail?")
+    assert (call["tool"], call["arguments"]) == ("check_job", {"status": "failed"})
+    (ready,) = answers("when will my clip of the drummer be ready?")
+    assert ready["arguments"] == {}

@@ -7,7 +7,7 @@ import pytest
 from darkroom.domain.kinds import Kind
 from darkroom.domain.money import MicroUsd
 from darkroom.domain.request import ImageRequest
-from darkroom.llm.handoff_media import Wanted
+from darkroom.llm.handoff_media import CLIP, Wanted
 from darkroom.llm.handoff_prices import about
 from helpers_handoff import LIVE, Desk, calls
 
@@ -91,6 +91,22 @@ def test_a_picture_that_is_to_be_changed_is_asked_for() -> None:
     assert brief["questions"][0]["required"]
 
 
+def test_a_logo_that_nobody_gave_is_waited_for_beside_other_work() -> None:
+    brief = DRAFTS.brief("events", "a poster with our logo for the summer party")
+    (call,) = calls(brief, "generate_image")
+    assert (call["arguments"]["images"], call["missing"]) == (["<path, URL or output id of the logo>"], ["images"])
+    assert brief["questions"][0]["question"].startswith("Logo? A path")
+
+
+def test_a_clip_that_is_to_be_changed_is_asked_for_and_not_priced() -> None:
+    brief = DRAFTS.brief("video_production", "Please extend our clip by 5 seconds")
+    (call,) = calls(brief, "generate_video")
+    assert call["arguments"] == {"prompt": "extend our clip by 5 seconds", "refine": CLIP}
+    assert call["missing"] == ["refine"]
+    assert call["why"].endswith("or described anew.")
+    assert brief["questions"][0]["key"] == "refine"
+
+
 def test_pictures_that_were_given_are_used() -> None:
     call = made(
         "image", "remove the car in ~/Pictures/street.png", context={"references": ["style=out_abc123", 3, "warm"]}
@@ -108,7 +124,11 @@ def test_pictures_that_were_given_are_used() -> None:
 
 @pytest.mark.parametrize(
     "task",
-    ["Produce the clips of our finished storyboard", "shot four came out badly, run it again"],
+    [
+        "Produce the clips of our finished storyboard",
+        "shot four came out badly, run it again",
+        "and a product video for it",
+    ],
 )
 def test_a_task_that_shows_nothing_leaves_the_prompt_to_the_caller(task: str) -> None:
     brief = DRAFTS.brief("video_production", task)
@@ -162,7 +182,7 @@ def test_each_of_several_media_has_its_own_words() -> None:
     brief = DRAFTS.brief("campaign", task)
     (picture,), (clip,) = calls(brief, "generate_image"), calls(brief, "generate_video")
     assert picture["arguments"] == {"prompt": "our cargo bike"}
-    assert clip["arguments"] == {"prompt": "it in the rain", "duration": 10}
+    assert clip["arguments"] == {"duration": 10}
     assert clip["missing"] == ["prompt"]
     assert not calls(DRAFTS.brief("community", "what do I reply under the picture of our shop?"), "generate_image")
 

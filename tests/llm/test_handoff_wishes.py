@@ -7,6 +7,7 @@ import pytest
 from darkroom.domain.kinds import Kind
 from darkroom.domain.money import MicroUsd
 from darkroom.llm.handoff import text
+from darkroom.llm.handoff_change import ABOVE
 from darkroom.llm.handoff_wishes import Wishes, wishes
 from helpers_handoff import LIVE, Desk, calls
 
@@ -48,8 +49,9 @@ def test_what_moves_a_picture_waits_for_it() -> None:
     brief = DESK.brief(None, "create a picture of a fox, then animate it")
     picture, clip = brief["next_calls"]
     assert "missing" not in picture
-    assert (clip["arguments"], clip["missing"]) == ({"prompt": "a fox"}, ["images"])
-    assert "images=['<output id of the picture>']: it moves the picture above." in clip["why"]
+    assert (clip["arguments"], clip["missing"]) == ({"prompt": "a fox", "images": [ABOVE]}, ["images"])
+    assert "once images holds that picture's output id" in clip["why"]
+    assert "questions" not in brief
 
 
 def test_what_shows_a_text_waits_for_its_words() -> None:
@@ -107,8 +109,28 @@ def test_the_context_gives_a_wish_its_pictures_shape_and_length() -> None:
         "images": ["out_abc123"],
     }
     picture, clip = DESK.brief(None, "draw a fox, then animate it", context={"references": "out_abc123"})["next_calls"]
-    assert (picture["arguments"]["images"], "images" in clip["arguments"]) == (["out_abc123"], False)
+    assert (picture["arguments"]["images"], clip["arguments"]["images"]) == (["out_abc123"], [ABOVE])
+    (given,) = DESK.brief(None, "animate my photo", context={"references": "out_abc123"})["next_calls"]
+    assert (given["arguments"]["images"], "missing" in given) == (["out_abc123"], False)
 
 
 def test_what_is_refused_is_not_changed_either() -> None:
     assert wishes("animate https://example.com/cat.png, but no animation") == Wishes()
+
+
+def test_what_moves_is_said_of_the_clip_before_it_alone() -> None:
+    found = wishes("animate my photo, make the waves move")
+    assert ([one.arguments["prompt"] for one in found.made], found.made[0].notes) == (["the waves moving"], ())
+    other = wishes("draw a fox, make the waves move")
+    assert (len(other.made), other.others) == (1, ("make the waves move",))
+
+
+def test_the_brief_of_a_picture_that_nobody_gave_asks_for_it_and_plans_nothing() -> None:
+    brief = DESK.brief(None, "Turn the picture of my dog into a video")
+    assert "agent" not in brief
+    assert [one["key"] for one in brief["questions"]] == ["images"]
+    assert brief["questions"][0]["required"]
+    said = text(brief)
+    assert "Fill first: images. Makes the clip, once" in said
+    assert "The task names no motion, so this one is quiet: say what moves." in said
+    assert len(said) < 1_200

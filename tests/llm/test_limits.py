@@ -9,7 +9,7 @@ from pydantic_ai.messages import TextPart, ThinkingPart, ToolCallPart
 
 from darkroom.domain.run import Run, RunState
 from darkroom.llm import durable
-from darkroom.llm.limits import RETRIES, SAME_CALLS, TURNS, most_tokens, pause_s, rough_tokens
+from darkroom.llm.limits import REFUSALS, RETRIES, SAME_CALLS, TURNS, most_tokens, pause_s, rough_tokens
 from factories import NOW
 
 
@@ -39,7 +39,8 @@ def different() -> Any:
 def test_tokens_are_told_without_a_tokenizer() -> None:
     assert (rough_tokens("abcde"), most_tokens("abcde"), rough_tokens("")) == (2, 2, 0)
     assert most_tokens("日本語") == 3
-    assert [pause_s(number) for number in (1, 2, 5, 20)] == [4, 8, 64, 900]
+    assert [pause_s(number) for number in (1, 2, 3)] == [3, 6, 12]
+    assert sum(pause_s(number) for number in range(1, REFUSALS + 1)) == 45
 
 
 async def test_turns_are_bounded_and_what_was_said_is_kept(free: World) -> None:
@@ -97,7 +98,16 @@ async def test_many_jobs_are_named_in_short(free: World) -> None:
     wanted = [("generate_image", {"prompt": f"fox {number}"}) for number in range(7)]
     free.says(calls(*wanted), says("", finish_reason="content_filter"))
     run = await free.think(free.start())
-    assert "and 2 more" in failed(run, "content_blocked")["hint"]
+    error = failed(run, "content_blocked")
+    assert "and 2 more" in error["hint"]
+    assert error["message"] == "The language model refused the request."
+    assert error["hint"].endswith("Start again with run_agent, and say in the task what is there already.")
+
+
+async def test_a_session_is_gone_on_with_where_something_is_there(free: World) -> None:
+    free.says(calls(("generate_image", {"prompt": "a fox"})), says("", finish_reason="content_filter"))
+    run = await free.think(free.start(session_id="ses_1"))
+    assert failed(run, "content_blocked")["hint"].endswith("Go on with run_agent(task='go on', session_id='ses_1').")
 
 
 async def test_a_model_that_turns_in_circles_is_stopped(free: World) -> None:
@@ -146,6 +156,8 @@ async def test_a_refusal_is_booked_and_told(free: World) -> None:
     run = await free.think(free.start())
     error = failed(run, "content_blocked")
     assert error["provider_message"] == "I will not do that."
+    assert error["message"] == "The language model refused the request: 'I will not do that.'"
+    assert error["hint"].endswith("No job was started in it. Start again with run_agent.")
     assert free.runs.kinds(run.id)[-1] == (1, "settled", 120, True)
     assert (run.input_tokens, run.output_tokens) == (100, 10)
     free.says(says("", finish_reason="content_filter", provider_details={"refusal": "No."}))

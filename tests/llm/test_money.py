@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 from helpers_llm import World, calls, results, says, world
 
+from darkroom.domain.job import LedgerKind
 from darkroom.domain.money import MicroUsd
 from darkroom.domain.run import Run, RunState
 from darkroom.errors import (
@@ -17,7 +18,7 @@ from darkroom.errors import (
     SubmitUnknown,
     UnexpectedAnswer,
 )
-from darkroom.llm.limits import REFUSALS
+from darkroom.llm.limits import REFUSALS, USUAL_TOKENS
 from darkroom.settings import Settings
 from darkroom.store.run_base import RunChange
 from factories import NOW
@@ -57,6 +58,7 @@ async def test_nothing_is_asked_that_could_pass_the_cap(paid: World) -> None:
     run = await paid.think(paid.start(max_cost=MicroUsd(1000)))
     assert code(run) == "budget_exceeded"
     assert (model.asked, paid.runs.books, run.turn) == ([], [], 0)
+    assert "Nothing was stored" not in (run.error or {})["hint"]
 
 
 async def test_a_used_up_cap_makes_no_drafts_in_secret(paid: World) -> None:
@@ -123,6 +125,25 @@ async def test_an_unknown_price_is_warned_of_or_refused_under_a_cap(
         assert code(capped) == "price_unknown"
 
 
+async def test_a_guess_goes_by_the_answers_before_it_and_never_above_what_is_reserved(free: World) -> None:
+    long = calls(FOX)
+    long.usage.output_tokens = 50_000
+    free.says(long, calls(("search_skills", {"words": "fox"})), says("x"))
+    run = await free.think(free.start())
+    rows = [row for row in free.runs.books if row.kind is LedgerKind.RESERVED]
+    first, second, third = rows
+    assert run.output == "x"
+    assert second.guess == second.micro_usd, "a longer answer than may be given is not expected"
+    assert third.guess == third.micro_usd
+    free.says(calls(("search_skills", {"words": "fox"})), says("x"))
+    await free.think(free.start(id="run_2"))
+    again, short = [row for row in free.runs.books if (row.job_id, row.kind) == ("run_2", LedgerKind.RESERVED)]
+    assert again.guess == first.guess
+    assert again.guess is not None
+    assert short.guess is not None
+    assert short.guess < again.guess - (USUAL_TOKENS - 10) * 2 + 500, "by then an answer had ten tokens"
+
+
 # What a provider says about tokens and cost
 
 
@@ -154,7 +175,7 @@ async def test_a_provider_without_room_is_asked_again_later(free: World) -> None
     run = await free.think(free.start())
     assert (run.state, run.owner, run.due_at) == (RunState.QUEUED, None, NOW + 30_000)
     run = await free.think(run)
-    assert run.due_at == NOW + 8000
+    assert run.due_at == NOW + 6000
     assert (await free.think(run)).output == "At last."
     assert [row[:2] for row in free.runs.kinds(run.id)] == [
         (1, "reserved"),
@@ -183,5 +204,8 @@ async def test_a_lost_answer_is_booked_as_a_guess_and_not_asked_for_again(free: 
     assert code(run) == error.code
     assert len(model.asked) == run.turn == 1
     [reserved, settled] = free.runs.kinds(run.id)
-    assert (settled[1], settled[2], settled[3]) == ("settled", reserved[2], False)
+    guess = free.runs.books[0].guess
+    assert guess is not None
+    assert USUAL_TOKENS * 2 < guess < reserved[2] / 3, "its words and a usual answer, not the longest that there is"
+    assert settled == (1, "settled", guess, False)
     assert str((run.error or {})["hint"]).startswith("The model was not asked again by itself;")

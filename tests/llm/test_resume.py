@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from helpers_llm import OWNER, Killed, Say, World, calls, says
 
-from darkroom.domain.job import Job
+from darkroom.domain.job import Job, LedgerKind
+from darkroom.domain.money import MicroUsd
 from darkroom.domain.run import RunState
 from darkroom.errors import StorageFull
 from darkroom.llm.limits import BROKEN
@@ -81,6 +82,12 @@ async def check(world: World, run_id: str, kills: int) -> None:
     assert 4 <= run.turn <= 4 + kills
     uncertain = [row for row in rows if row[1] == "settled" and not row[3]]
     assert len(uncertain) == run.turn - 4, "what was broken off stays booked"
+    guesses = {row.submission: row.guess for row in world.runs.books if row.kind is LedgerKind.RESERVED}
+    for turn, _, amount, _ in uncertain:
+        assert amount == guesses[turn]
+        assert any(f"Turn {turn} was broken off" in warning for warning in run.warnings)
+    sure = sum(amount for _, kind, amount, certain in rows if kind == "settled" and certain)
+    assert sure == 4 * 120, "the turns that were answered cost what they cost without a kill"
 
 
 async def test_the_boundaries_below_are_all_there_are(paid: World) -> None:
@@ -127,6 +134,26 @@ async def test_a_kill_while_the_model_is_asked_leaves_the_call_booked(paid: Worl
     assert await drive(paid, run.id) == 1
     await check(paid, run.id, 1)
     assert paid.runs.rows[run.id].turn == 5
+
+
+async def test_many_kills_do_not_use_up_a_small_cap(paid: World) -> None:
+    run = paid.start(max_cost=MicroUsd(110_000))
+    say = script(lambda: [action.job_id or "" for action in paid.runs.rows[run.id].actions])
+    asked: list[int] = []
+
+    def killing(messages: Any, params: Any) -> Any:
+        asked.append(1)
+        if len(asked) % 2:
+            raise Killed
+        return say(messages, params)
+
+    paid.says(killing)
+    kills = await drive(paid, run.id)
+    assert kills == 4
+    reserved = [row.micro_usd for row in paid.runs.books if row.kind is LedgerKind.RESERVED]
+    ended = paid.runs.rows[run.id]
+    assert (ended.state, ended.output) == (RunState.SUCCEEDED, "All done.")
+    assert kills * min(reserved) + 80_000 > 110_000, "at the highest price they would have"
 
 
 async def test_a_job_that_was_started_and_not_noted_is_the_same_job_afterwards(paid: World) -> None:

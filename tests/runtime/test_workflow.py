@@ -110,13 +110,13 @@ async def test_what_can_help_is_tried_again_and_what_is_under_way_is_kept() -> N
     world.finish("job_run_1/one/1", State.FAILED, ProviderFailed("It broke."))
     run = await world.think()
     assert run.waiting_for == ("job_run_1/one/2", "job_run_1/two/1")
-    world.finish("job_run_1/one/2", State.FAILED, ProviderFailed("It broke again."))
+    world.finish("job_run_1/one/2", State.FAILED, ProviderFailed("It broke again.", hint="Nothing was sent. Wait."))
     world.finish("job_run_1/two/1")
     run = await world.think()
     assert run.state is RunState.FAILED
     assert run.error is not None
     assert run.error["message"] == "Step one (one) failed: It broke again."
-    assert run.error["hint"].startswith("Kept: 1 file of the other steps (out_job_run_1/two/1).")
+    assert run.error["hint"].startswith("Wait. Kept: 1 file of the other steps (out_job_run_1/two/1).")
     assert run.data == {"files": ["out_job_run_1/two/1"], "steps": {"two": ["out_job_run_1/two/1"]}}
     assert world.state("three") == "skipped"
     assert overview(run.work)[0]["jobs"] == ["job_run_1/one/1", "job_run_1/one/2"]

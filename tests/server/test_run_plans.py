@@ -6,7 +6,7 @@ from mcp.client import Client
 
 from darkroom.domain.money import MicroUsd
 from darkroom.domain.run import Mode
-from darkroom.server.run_plans import plan_view, priced
+from darkroom.server.run_plans import plan_text, plan_view, priced
 from darkroom.services.runs import RunPlan
 from darkroom.services.work_prices import StepPrice, WorkPrice
 from helpers_runs import make_run
@@ -29,6 +29,10 @@ async def test_a_dry_run_of_a_workflow_says_what_it_costs_and_assumes_and_stores
     assert "product" not in view["assumed"]
     assert view["assumed"].items() <= view["inputs"].items()
     assert view["next"] == "Nothing was stored: all of it is free (9 calls). Call again without dry_run to start it."
+    text = words(await client.call_tool("run_agent", {**FILM, "dry_run": True}))
+    assert "Read from the task: product = blue running shoes" in text
+    assert "Assumed, because nobody said: " in text
+    assert text.endswith(view["next"])
     assert await call(client, "check_job") == {"jobs": []}
 
 
@@ -51,6 +55,12 @@ async def test_what_is_paid_for_is_told_before_and_when_it_begins(client: Client
     assert await call(client, "check_job") == {"jobs": []}
     started = await client.call_tool("run_agent", {**FILM, "wait": 0})
     assert "When it began, all of it would cost about $" in words(started)
+
+
+def test_what_is_to_be_minded_is_told_before_it_begins() -> None:
+    run = make_run(model="acme/chat", warnings=("The price of acme/chat is not known.",))
+    text = plan_text(RunPlan(run, None, None))
+    assert text.startswith("The price of acme/chat is not known.\nNothing was stored: acme/chat would think")
 
 
 def test_a_price_is_told_in_words() -> None:

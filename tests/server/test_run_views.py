@@ -29,6 +29,7 @@ COST = RunCost(MicroUsd(200_000), MicroUsd(120_000), MicroUsd(40_000), certain=F
         (RunState.FAILED, {"error": {"message": "No.", "hint": "Set a key"}}, "Set a key."),
         (RunState.FAILED, {"error": {"message": "No.", "hint": "Set a key!"}}, "Set a key!"),
         (RunState.FAILED, {}, "Change what was wrong"),
+        (RunState.FAILED, {"session_id": "ses_1"}, "again. run_agent(session_id='ses_1', task=...) goes on from it."),
         (RunState.CANCELLED, {}, "It stopped"),
     ],
 )
@@ -39,6 +40,11 @@ def test_every_state_says_what_to_do_next(state: RunState, more: dict[str, Any],
     assert view["next"] == next_step(run)
     assert view["next"] in run_text(view)
     assert ("check_after_s" in view) == ("goes on by itself" in view["next"])
+
+
+def test_a_session_is_named_once_in_what_to_do_next() -> None:
+    hint = "Go on with run_agent(task='go on', session_id='ses_1')."
+    assert next_step(make_run(state=RunState.FAILED, session_id="ses_1", error={"hint": hint})) == hint
 
 
 def test_jobs_that_go_on_are_named_in_what_to_do_next() -> None:
@@ -61,6 +67,16 @@ def test_the_files_are_named_where_there_are_some() -> None:
     assert told.startswith(f"Show the user what there is, and that 1 of 2 jobs failed: check_job(job_id='{lost.id}')")
 
 
+def test_a_run_whose_model_has_no_room_says_so_while_it_pauses() -> None:
+    run = make_run(state=RunState.QUEUED, model="acme/chat", turn=1, work={"refused": 1}, due_at=NOW + 6_000)
+    run = run.model_copy(update={"updated_at": NOW})
+    told = "acme/chat has no room just now, and is asked again after 6 s (attempt 2)."
+    assert run_view(run, now=NOW)["message"] == told
+    assert run_progress(run) == (0.0, told)
+    going = run.model_copy(update={"state": RunState.RUNNING})
+    assert run_view(going, now=NOW)["message"] == "Turn 1."
+
+
 def test_a_run_among_several_is_short() -> None:
     run = make_run(
         state=RunState.SUCCEEDED, brief={"task": "x"}, mode=Mode.HAND_OFF, output="y" * 900, data={"rows": ["z"]}
@@ -73,6 +89,20 @@ def test_a_run_among_several_is_short() -> None:
     assert plain["next"] == "Show the output to the user."
 
 
+def test_files_that_a_lean_view_leaves_out_are_counted_and_in_the_record() -> None:
+    run = make_run(state=RunState.SUCCEEDED, output="Done.", finished_at=NOW)
+    many = tuple(make_output(index=number) for number in range(9))
+    job = make_job(state=State.SUCCEEDED, finished_at=NOW, outputs=many)
+    view = run_view(run, now=NOW, jobs=[job])
+    assert (len(view["outputs"]), view["more_outputs"]) == (8, 1)
+    assert f" and 1 more in darkroom://runs/{run.id}\n" in run_text(view)
+    record = run_record(run, now=NOW, cost=COST, jobs=[job], inside=[], history=[], ledger=[])
+    assert (len(record["outputs"]), "more_outputs" in record) == (9, False)
+    few = run_view(run, now=NOW, jobs=[job.model_copy(update={"outputs": many[:8]})])
+    assert "more_outputs" not in few
+    assert "more in" not in run_text(few)
+
+
 def test_what_was_spent_is_said_as_surely_as_it_is_known() -> None:
     def words(state: RunState, cost: RunCost) -> str:
         return run_text(run_view(make_run(state=state), now=NOW, cost=cost))
@@ -80,7 +110,11 @@ def test_what_was_spent_is_said_as_surely_as_it_is_known() -> None:
     sure = RunCost(MicroUsd(200_000), MicroUsd(120_000), MicroUsd(0), certain=True, models=())
     assert "It cost $0.12 so far." in words(RunState.RUNNING, sure)
     assert "It cost $0.12.\n" in words(RunState.SUCCEEDED, sure)
-    assert "It cost $0.12 at most, part of it a guess." in words(RunState.FAILED, COST)
+    assert "It cost $0.12, of which $0.04 is only reserved.\n" in words(RunState.FAILED, COST)
+    both = RunCost(MicroUsd(9), MicroUsd(120_000), MicroUsd(40_000), certain=False, uncertain=MicroUsd(2_100))
+    assert "$0.12 so far, of which $0.04 is only reserved and $0.0021 is estimated." in words(RunState.RUNNING, both)
+    unpriced = RunCost(MicroUsd(200_000), MicroUsd(120_000), MicroUsd(0), certain=False)
+    assert "It cost at least $0.12.\n" in words(RunState.SUCCEEDED, unpriced)
 
 
 def test_the_text_holds_all_that_a_person_needs() -> None:
@@ -99,7 +133,7 @@ def test_the_text_holds_all_that_a_person_needs() -> None:
         "The first half.",
         "No key.",
         "It was cut.",
-        "...",
+        "job_7 and 1 more",
     ):
         assert part in text, part
     assert view["cost"] == {

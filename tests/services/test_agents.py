@@ -50,7 +50,30 @@ def test_a_name_that_resembles_none_names_none() -> None:
             AGENTS.find(name)
         assert caught.value.message == f"There is no agent {name!r}."
         assert caught.value.hint is not None
+        assert "darkroom://agents lists all" in caught.value.hint
         assert "agent='?') ranks those that fit" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("media", "Did you mean 'media_buying'?"),
+        ("social", "social_analytics or social_listening may be whom you want."),
+        ("Script agent", "Did you mean 'video_script'?"),
+        ("brand", "brand_guidelines or brand_performance or brand_visual may be whom you want."),
+    ],
+)
+def test_a_part_of_a_name_names_those_that_have_it(name: str, meant: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        AGENTS.find(name)
+    assert caught.value.message == f"There is no agent {name!r}. {meant}"
+
+
+def test_a_letter_is_no_part_of_a_name() -> None:
+    for name in ("v", "..."):
+        with pytest.raises(InvalidRequest) as caught:
+            AGENTS.find(name)
+        assert "may be" not in caught.value.message
 
 
 def test_tiers_hold_every_agent_once() -> None:

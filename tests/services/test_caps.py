@@ -104,6 +104,13 @@ def test_the_most_that_it_may_cost_is_held_against_the_cap_and_both_ends_are_sai
     assert checked(caps(), make_quote(100_000, low=1), terms(100_000)) == 100_000
 
 
+def test_a_cap_that_was_read_from_the_task_is_raised_there() -> None:
+    error = over(caps(), make_quote(2_000_000), terms(1_000_000, cap_words="max $1"))
+    assert "The task says 'max $1': say more there" in str(error.hint)
+    lower = over(caps(max_cost="0.5"), make_quote(2_000_000), terms(1_000_000, cap_words="max $1"))
+    assert "Raise max_cost" in str(lower.hint)
+
+
 def test_what_is_free_passes_a_cap_of_nothing() -> None:
     assert checked(caps(), make_quote(0), terms(0)) == 0
     over(caps(), make_quote(1), terms(0))

@@ -142,6 +142,22 @@ def test_an_unknown_name_tells_the_nearest() -> None:
     with pytest.raises(UnknownModel) as far:
         models().choose("standard", "zed/qqqqqq")
     assert far.value.allowed == ["zed-1"]
+    with pytest.raises(UnknownModel, match=r"no language model 'acme/acme-lareg'\. Did you mean 'acme-large'"):
+        models().choose("standard", "acme/acme-lareg")
+
+
+def test_models_of_what_is_configured_are_proposed_first() -> None:
+    zed = models(keys={"ZED_KEY": "z"})
+    with pytest.raises(UnknownModel) as near:
+        zed.choose("standard", "acme-larges")
+    assert near.value.allowed == ["acme-large"], "a mere slip says what is lacking, by the next call"
+    with pytest.raises(UnknownModel) as far:
+        zed.choose("standard", "acm")
+    assert far.value.allowed == ["zed-1"]
+    assert "Did you mean" not in far.value.message
+    with pytest.raises(UnknownModel) as nothing:
+        models(keys={}).choose("standard", "nope")
+    assert nothing.value.allowed == ["acme-large", "acme-small", "tiny", "zed-1"]
 
 
 def test_a_model_that_is_gone_tells_what_came_after_it() -> None:

@@ -97,3 +97,33 @@ def test_a_context_may_have_inputs_results_fields_of_them_and_the_callers_own_id
     assert set(begun.work["given"]) == {"messages", "visuals"}
     assert begun.work["sources"]["product"] == "context"
     assert begun.work["sources"]["style"] == "default"
+
+
+@pytest.mark.parametrize(
+    ("workflow", "task", "asked", "one"),
+    [
+        ("product_video", "5 product videos for our chairs", "5 product videos", "film"),
+        ("brand_kit", "make two brand kits for Crumb, a bakery", "two brand kits", "brand kit"),
+        ("campaign_launch", "three launch campaigns for our tea", "three launch campaigns", "campaign"),
+    ],
+)
+def test_several_of_what_a_run_makes_one_of_are_refused(
+    library: WorkflowLibrary, workflow: str, task: str, asked: str, one: str
+) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        library.begin(library.find(workflow), task, {}, thinks=False)
+    assert caught.value.message == f"The task asks for '{asked}'; {workflow} makes one {one} a run."
+    assert (caught.value.field, caught.value.allowed) == ("task", f"one {one}")
+    assert str(caught.value.hint).startswith(f"Nothing was started. Start it once for each {one}")
+
+
+@pytest.mark.parametrize(
+    ("task", "said"), [("a 7:3 film of mugs", "7:3"), ("mug film, 16:9 and 9:16", "16:9 and 9:16")]
+)
+def test_a_shape_that_there_is_not_is_refused_with_those_that_there_are(
+    library: WorkflowLibrary, task: str, said: str
+) -> None:
+    flow = library.find("product_video")
+    with pytest.raises(InvalidRequest, match=f"aspect_ratio is '{said}'") as caught:
+        library.begin(flow, task, {}, thinks=False)
+    assert caught.value.allowed == flow.inputs["aspect_ratio"].choices

@@ -285,6 +285,14 @@ async def test_a_workflow_keeps_the_model_and_the_tier_that_were_asked_for(think
     assert (run.mode, run.model, run.tier) == (Mode.STEPS, "anthropic", "premium")
 
 
+async def test_a_cap_in_the_words_of_a_workflow_is_that_of_the_run(app: App) -> None:
+    what = task("A brand kit for Alder, a bakery. It may cost at most $2.", workflow="brand_kit")
+    run = await begun(app, what, Terms(max_cost=MicroUsd(5_000_000)))
+    assert run.max_cost == 2_000_000
+    assert run.warnings == ("max_cost is $2.00, since the task says 'It may cost at most $2'.",)
+    assert (await app.runs.plan(what, Terms())).run.max_cost == 2_000_000
+
+
 # Who thinks
 
 

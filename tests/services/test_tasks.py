@@ -6,9 +6,21 @@ from typing import Any
 import pytest
 
 from darkroom.catalog.agents import TIERS
+from darkroom.domain.money import MicroUsd
 from darkroom.domain.run import Message
 from darkroom.errors import InvalidRequest
-from darkroom.services.tasks import MOST_CONTEXT, MOST_HISTORY, MOST_TASK, Task, check, read_history, task_hash
+from darkroom.services.caps import Terms
+from darkroom.services.tasks import (
+    MOST_CONTEXT,
+    MOST_HISTORY,
+    MOST_TASK,
+    Task,
+    cap_notes,
+    capped,
+    check,
+    read_history,
+    task_hash,
+)
 from helpers_tasks import task
 
 
@@ -130,3 +142,28 @@ def test_two_tasks_of_the_same_words_are_the_same_whomever_they_tell() -> None:
 def test_whatever_is_said_makes_another_task(change: dict[str, Any]) -> None:
     whole = task(context={"a": 1})
     assert task_hash(replace(whole, **change)) != task_hash(whole)
+
+
+FILM = "a film of our $89 chair, costs at most $2"
+
+
+@pytest.mark.parametrize(("given", "cap"), [(None, 2_000_000), (5_000_000, 2_000_000), (1_000_000, 1_000_000)])
+def test_the_words_of_a_workflows_task_cap_it_and_the_lower_cap_holds(given: int | None, cap: int) -> None:
+    what = task(FILM, workflow="product_video")
+    terms = capped(what, Terms(max_cost=None if given is None else MicroUsd(given)))
+    read = cap == 2_000_000
+    assert (terms.max_cost, terms.cap_words) == (cap, "costs at most $2" if read else None)
+    assert cap_notes(what, terms) == (("max_cost is $2.00, since the task says 'costs at most $2'.",) if read else ())
+
+
+def test_what_may_be_a_cap_is_named_and_is_none() -> None:
+    what = task("lunch boxes under $5", workflow="product_video")
+    assert capped(what, Terms()) == Terms()
+    assert cap_notes(what, Terms()) == (
+        "Not taken as a limit of what this may cost: 'under $5'. max_cost, in US dollars, is one.",
+    )
+
+
+def test_an_agents_task_is_left_to_the_agent() -> None:
+    assert capped(task(FILM), Terms()) == Terms()
+    assert cap_notes(task("lunch boxes under $5"), Terms()) == ()

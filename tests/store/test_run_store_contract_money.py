@@ -259,6 +259,57 @@ async def test_a_run_costs_what_it_and_everything_inside_it_costs(store: Stores)
     assert (found.estimate, found.actual, found.open, found.certain) == (1_100, 970, 0, True)
 
 
+async def test_a_call_of_which_nobody_learns_more_costs_its_guess(store: Stores) -> None:
+    run = await going(store.runs)
+    booked = call(amount=80_000, guess=MicroUsd(2_000))
+    run = await saved(store.runs, run, turn=1, ledger=(booked,))
+    assert await store.runs.ledger(RUN_ID) == [booked]
+    found = await store.runs.cost(RUN_ID)
+    assert (found.estimate, found.actual, found.open, found.uncertain, found.certain) == (
+        2_000,
+        80_000,
+        80_000,
+        0,
+        False,
+    )
+    with pytest.raises(BudgetExceeded):
+        await put(store, 1, 30_000, run_id=RUN_ID, limits=[capped(100_000)])
+    await saved(store.runs, run, RunState.FAILED)
+    found = await store.runs.cost(RUN_ID)
+    assert (found.estimate, found.actual, found.open, found.uncertain, found.certain) == (2_000, 2_000, 0, 2_000, False)
+    [row] = await spent_on(store)
+    assert (row.estimate, row.micro_usd, row.certain, row.open) == (2_000, 2_000, False, False)
+
+
+async def test_a_limit_that_is_passed_is_told_with_digits_enough(store: Stores) -> None:
+    run = await going(store.runs)
+    with pytest.raises(BudgetExceeded, match=r"^This may cost \$2\.004; the cap of the run is \$2\.00\.$"):
+        await put(store, 1, 2_004_000, run_id=RUN_ID, limits=[capped(2_000_000)])
+    await saved(store.runs, run, ledger=(call(amount=4_000), call(kind=SETTLED, amount=4_000)))
+    with pytest.raises(BudgetExceeded, match=r"of \$2\.00 only \$1\.996 is left \(\$0\.004 used\)\.$"):
+        await put(store, 1, 2_000_000, run_id=RUN_ID, limits=[capped(2_000_000)])
+
+
+async def test_what_a_call_reserves_is_given_back_whole(store: Stores) -> None:
+    run = await saved(store.runs, await going(store.runs), ledger=(call(amount=80_000, guess=MicroUsd(2_000)),))
+    await saved(store.runs, run, ledger=(call(kind=RELEASED),))
+    assert [row.micro_usd for row in await store.runs.ledger(RUN_ID)] == [80_000, 80_000]
+    assert (await store.runs.cost(RUN_ID)).actual == 0
+
+
+async def test_free_work_that_is_not_done_leaves_the_cost_certain(store: Stores) -> None:
+    run = await saved(store.runs, await going(store.runs), ledger=(call(amount=100),))
+    await put(store, 1, 0, run_id=RUN_ID)
+    await saved(store.runs, run, ledger=(call(kind=SETTLED, amount=70),))
+    found = await store.runs.cost(RUN_ID)
+    assert (found.actual, found.open, found.certain) == (70, 0, True)
+
+
+async def test_open_work_without_a_price_leaves_the_cost_uncertain(store: Stores) -> None:
+    run = await saved(store.runs, await going(store.runs), ledger=(call(amount=0, certain=False),))
+    assert (await store.runs.cost(run.id)).certain is False
+
+
 # Jobs of runs
 
 

@@ -32,7 +32,7 @@ from darkroom.domain.money import show_usd
 from darkroom.domain.names import did_you_mean
 from darkroom.domain.request import clip
 from darkroom.domain.run import Run, RunState
-from darkroom.server.run_plans import plan_view, priced
+from darkroom.server.run_plans import plan_text, plan_view, priced
 from darkroom.server.run_resources import read_run
 from darkroom.server.run_views import run_view
 from darkroom.services.caps import Terms
@@ -96,9 +96,8 @@ def start_task(task: Task, terms: Terms, wait: float | None, *, as_json: bool) -
 
 
 def _show_plan(plan: RunPlan, *, as_json: bool) -> None:
-    view = plan_view(plan)
     if as_json:
-        out.print_json(data=view)
+        out.print_json(data=plan_view(plan))
         return
     if plan.price:
         table = Table(box=None, pad_edge=False, show_header=False)
@@ -106,7 +105,7 @@ def _show_plan(plan: RunPlan, *, as_json: bool) -> None:
             cost = "price not known" if item.unknown == item.calls else show_usd(item.likely)
             table.add_row(item.step, str(item.calls), escape(", ".join(item.offers)), cost)
         out.print(table)
-    out.print(as_commands(view["next"]), markup=False)
+    out.print(as_commands(plan_text(plan)), markup=False)
 
 
 @group.command()

@@ -19,6 +19,7 @@ from darkroom.domain.job import Job
 from darkroom.domain.request import clip
 from darkroom.domain.run import Awaits, Run, RunKind
 from darkroom.domain.workflow import overview
+from darkroom.server.run_views import held_up
 from darkroom.services.runs import rests
 
 LOCAL = "local"
@@ -149,12 +150,20 @@ def _note(row: Mapping[str, Any]) -> str:
 
 
 def _parts(run: Run, inside: Sequence[Run], jobs: Sequence[Job], told: Mapping[str, float | None]) -> list[Line]:
-    """Return a line for an agent, each agent that it asked, and each job."""
-    agents = [
-        Line(one.agent or "run", str(one.state), f"turn {one.turn}" if one.turn and not one.ended else "")
-        for one in (run, *inside)
+    """Return a line for an agent, each agent that it asked, and each job: an agent may be called as what it makes."""
+    agents = [_agent(one) for one in (run, *inside)]
+    numbers = enumerate(jobs, 1)
+    return [
+        *agents,
+        *(Line(f"job {number} ({job.kind})", job.state.value, "", told[job.id]) for number, job in numbers),
     ]
-    return [*agents, *(Line(job.kind.value, job.state.value, "", told[job.id]) for job in jobs)]
+
+
+def _agent(one: Run) -> Line:
+    name = f"{one.agent} (agent)" if one.agent else "chat"
+    if held := held_up(one):
+        return Line(name, "paused", held)
+    return Line(name, str(one.state), f"turn {one.turn}" if one.turn and not one.ended else "")
 
 
 class Screen:

@@ -2,17 +2,16 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, TypeVar
 
 from darkroom.app import App
+from darkroom.cli.calls import as_terminal, command_of
 from darkroom.cli.console import EXIT_FAILED, EXIT_INTERRUPTED, err, fail, out, run, somebody
 from darkroom.cli.following import LOCAL, LONGEST_S, Seen, follow_run, look
 from darkroom.cli.words import as_commands
 from darkroom.domain.job import Job
-from darkroom.domain.money import show_usd, to_micro
-from darkroom.domain.run import Awaits, Run, RunState
-from darkroom.server.run_views import result_jobs, run_view
+from darkroom.domain.run import Awaits, Mode, Run, RunState
+from darkroom.server.run_views import cost_words, result_jobs, run_view
 
 T = TypeVar("T")
 STOP_WAIT_S = 3.0
@@ -113,7 +112,7 @@ async def shown(app: App, seen: Seen) -> Shown:
         for job in results:
             await app.jobs.delivered(job)
     paths = tuple(output.path for job in results for output in job.outputs)
-    return Shown(seen, view, app.brief_text(done.brief) if done.brief else None, paths)
+    return Shown(seen, view, app.brief_text(as_terminal(done.brief), command_of) if done.brief else None, paths)
 
 
 def show(found: Shown, *, as_json: bool) -> None:
@@ -124,7 +123,8 @@ def show(found: Shown, *, as_json: bool) -> None:
         return
     if asks is not None and asks.question is not None:
         out.print(asks.question.text, markup=False)
-    for text in (done.output, found.brief):
+    ours = done.output and done.mode in (Mode.HAND_OFF, Mode.STEPS)  # else a model's words, which stay as they are
+    for text in (as_commands(done.output or "") if ours else done.output, found.brief):
         if text:
             out.print(text, markup=False)
     if found.paths and (done.output or found.brief):
@@ -132,7 +132,7 @@ def show(found: Shown, *, as_json: bool) -> None:
     for path in found.paths:
         out.print(path, markup=False)
     for warning in done.warnings:
-        err.print(f"note: {warning}", style="yellow", markup=False)
+        err.print(f"note: {as_commands(warning)}", style="yellow", markup=False)
     if done.error:
         err.print(as_commands(str(done.error.get("message", "It failed."))), style="red", markup=False)
     err.print(stand(found), style="dim", markup=False)
@@ -150,17 +150,7 @@ def summary(found: Shown) -> str:
     state = "waiting for its jobs" if done.awaits is Awaits.WORK else str(done.state)
     head = f"{done.id}{f' ({who})' if who else ''}: {state}"
     took = f" after {duration(view['duration_ms'])}" if done.ended else ""
-    return f"{head}{took}, {cost_words(view)}."
-
-
-def cost_words(view: dict[str, Any]) -> str:
-    """Return what a run costs by now: `cost $0.12`."""
-    cost = view.get("cost", {})
-    amount = show_usd(to_micro(Decimal(str(cost.get("actual_usd", 0)))))
-    about = "" if cost.get("certain", True) or not cost.get("actual_usd") else "about "
-    still = cost.get("open_usd")
-    reserved = f", of which {show_usd(to_micro(Decimal(str(still))))} is only reserved" if still else ""
-    return f"cost {about}{amount}{reserved}"
+    return f"{head}{took}, cost {cost_words(view.get('cost', {}))}."
 
 
 def duration(ms: int) -> str:

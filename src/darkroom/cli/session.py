@@ -38,8 +38,8 @@ def sessions(
         err.print("There is no session yet: darkroom agent run TASK begins one.")
         return
     table = Table(box=None, pad_edge=False)
-    for name in ("session", "last", "agent", "began with"):
-        table.add_column(name, no_wrap=True, overflow="ellipsis")
+    for name, least in (("session", len(found[0].id)), ("last", 11), ("agent", None), ("began with", None)):
+        table.add_column(name, no_wrap=True, overflow="ellipsis", min_width=least)  # an id is there to be copied
     for item in found:
         title = (item.title or "").replace("\n", " ")
         table.add_row(item.id, moment(item.updated_at), escape(item.agent or "chat"), escape(title))

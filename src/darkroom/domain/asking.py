@@ -18,8 +18,12 @@ class Aim(StrEnum):
     QUESTION = "question"
     CONTROL = "control"
     """To stop, repeat or look at work that goes on."""
+    DELETE = "delete"
+    """To have what was made thrown away."""
 
 
+LONGEST = 1_200
+"""Letters that are searched for what is not written for anybody."""
 MORE_NOUNS = {Kind.IMAGE: "artworks?|collages?|logos?|photography|visuals?", Kind.VIDEO: "footage|b-roll"}
 NOUNS = {
     Kind.IMAGE: rf"{IMAGE_NOUNS}|{MORE_NOUNS[Kind.IMAGE]}",
@@ -34,7 +38,8 @@ _PRODUCE = (
 _DO = (
     rf"(?:{_PRODUCE}|do(?= (?:me|us|an?|it|this|that|another|one|some|\d))|give|get|build|write|draft|plan|"
     rf"prepare|compose|translate|edit|cut|remove|replace|change|add|turn|"
-    r"convert|record|post|send|put|use|retouch|restore|extend|crop|illustrate|colou?r|run|redo|redraw|tell|show|help|"
+    r"convert|transform|bring|record|post|send|put|use|retouch|upscale|enhance|sharpen|brighten|blur|erase|resize|"
+    r"rotate|fix|repair|swap|restore|extend|crop|illustrate|colou?r|run|redo|redraw|tell|show|help|"
     r"summari[sz]e|describe|improve|shorten|check|keep)"
 )
 _LEAD = (
@@ -92,6 +97,31 @@ _CONTROL = re.compile(
     rf"(?: (?:the|my|our|all|that|this|it|everything|every|last|current|running|now|please|generating|making|rendering|"
     rf"work|jobs?|runs?|tasks?|generations?|(?:job|run)_\w+|{_MEDIA}))*(?: of .*)?)"
 )
+_KEPT = (
+    r"(?:all|every|each|everything|my|our|the|your|these|those|this|that|last|latest|old|older|previous|earlier|generated|"
+    rf"unused|failed|of|it|them|{_MEDIA}|files?|outputs?|results?|drafts?|jobs?|runs?|sessions?|conversations?|history|data|"
+    r"(?:job|out|run|ses)_\w+)"
+)
+_MADE_THEN = (
+    r"(?: (?:of|that|which|i|we|you|made|created|generated|before|since|older|from (?:yesterday|today|this|last|"
+    r"darkroom|the (?:disk|server|folder)))\b.*)?"
+)
+_DELETE = re.compile(
+    r"(?:please )?(?:(?:can|could|would|will) you )?(?:please )?(?:"
+    rf"(?:delete|wipe|purge|trash|get rid of|throw away|throw out)(?: {_KEPT})+{_MADE_THEN}|"
+    rf"(?:remove|erase|clear)(?= (?:all|every|everything|my|our)\b)(?!.*\blogos?\b)(?: {_KEPT})+)"
+)
+_FALSE = r"(?:fake|false|made[ -]up|fabricated|invented|bogus|phony|sham|untrue)"
+_OPINIONS = r"(?:reviews?|testimonials?|ratings?|endorsements?|customer (?:quotes|stories|voices|opinions))"
+_DECEIVES = re.compile(
+    r"\b(?:write|make|create|generate|invent|post|give|produce|draft|come up with|fabricate|need|want|fake)\b"
+    rf"(?:(?!\b(?:about|against|on|to|how|for|from|policy|not|no|never|without)\b)[^.;!?]){{0,40}}\b{_FALSE}\b[\w\s,-]{{0,30}}\b{_OPINIONS}\b|"
+    rf"\b(?:invent|fabricate|make up|fake) (?:me |us |some |a few |\w+ |five-star |positive |good ){{0,3}}{_OPINIONS}\b"
+)
+"""Opinions of people whom there are not, which are to be written; only what says so itself."""
+_HARMLESS = re.compile(
+    r"\b(?:don't|do not|never|not|no|without|spot|detect|report|reply|answer|remove|against|about)\b"
+)
 _CLAUSES = re.compile(
     r"[.!;:]+\s+|(?<=\?)\s*|,\s*|\s+-\s+|\s+(?:and then|then|but)\s+|\s+and\s+(?=(?:please )?(?:then )?[a-z]+ )"
 )
@@ -139,10 +169,18 @@ def aim(text: str) -> Aim:
     line = re.sub(r"\s+", " ", folded(text)).strip()
     if _CONTROL.fullmatch(line.rstrip(" .!")):
         return Aim.CONTROL
+    if _DELETE.fullmatch(line.rstrip(" .!?")):
+        return Aim.DELETE
     clauses = [clause.strip() for clause in _CLAUSES.split(line) if clause.strip()]
     asks = [_ASKS.match(clause) is not None or _MARKED.fullmatch(clause) is not None for clause in clauses]
     wants = [_wants(clause) for clause in clauses]
     return Aim.QUESTION if any(asks) and not any(wants) else Aim.WORK
+
+
+def deceives(text: str) -> bool:
+    """Return whether a message plainly wants reviews, ratings or the like of people whom there are not."""
+    match = _DECEIVES.search(line := re.sub(r"\s+", " ", folded(text[:LONGEST])))
+    return match is not None and _HARMLESS.search(line[: match.end()]) is None
 
 
 def _wants(clause: str) -> bool:

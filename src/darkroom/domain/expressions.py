@@ -17,9 +17,24 @@ from darkroom.errors import InvalidRequest
 LONGEST, LONGEST_EXPRESSION = 20_000, 300
 """Letters of a template, and of one expression in it."""
 INDEX = "index"
-FILTERS = ("bullets", "caps", "count", "initial", "or", "prefix", "round", "suffix", "table", "tag", "the", "title")
+FILTERS = (
+    "bullets",
+    "caps",
+    "count",
+    "has",
+    "hue",
+    "initial",
+    "or",
+    "prefix",
+    "round",
+    "suffix",
+    "table",
+    "tag",
+    "the",
+    "title",
+)
 """What may stand behind a bar; `templates` has them."""
-TAKES_MORE = frozenset({"or", "prefix", "suffix"})
+TAKES_MORE = frozenset({"has", "hue", "or", "prefix", "suffix"})
 """Filters that are followed by a text or a reference, and have something to say of what has no value."""
 COMPARISONS = (">=", "<=", "==", "!=", ">", "<")
 _TOKEN = re.compile(r"\s*(?:(\d+(?:\.\d+)?)|'([^']*)'|([A-Za-z_][A-Za-z0-9_]*)|(>=|<=|==|!=|[-+*/()\[\].|<>]))")

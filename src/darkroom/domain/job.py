@@ -187,6 +187,8 @@ class LedgerRow(BaseModel):
     at: int
     certain: bool = True
     """False where the amount is our estimate or the charge is not proved."""
+    guess: MicroUsd | None = None
+    """Of a reservation: what is booked where nobody learns what was charged; None means all of it."""
 
 
 class Job(BaseModel):

@@ -79,11 +79,11 @@ def parse_usd(value: object, field: str) -> MicroUsd:
     return to_micro(amount)
 
 
-def show_usd(micro: int) -> str:
-    """Return the amount for a person: `$0.04`, `-$0.04`, and as many digits as a smaller price needs."""
+def show_usd(micro: int, *, exact: bool = False) -> str:
+    """Return the amount for a person: `$0.04`, `-$0.04`, with all digits where it is small or `exact`."""
     usd, sign = to_usd(abs(micro)), "-" if micro < 0 else ""
     cents = usd.quantize(Decimal("0.01"), rounding=ROUND_HALF_UP)
-    return f"{sign}${cents:,}" if usd == cents or usd >= 1 else f"{sign}${usd.normalize():f}"
+    return f"{sign}${cents:,}" if usd == cents or (usd >= 1 and not exact) else f"{sign}${usd.normalize():,f}"
 
 
 def json_usd(micro: int) -> int | float:

@@ -23,9 +23,9 @@ _WORDS = {
 }  # fmt: skip
 _SPELLED = "|".join(sorted(_WORDS, key=len, reverse=True))
 _UNITS = "s|secs?|seconds?|mins?|minutes?|hours?|days?|weeks?|months?|years?|dollars?|euros?|percent|px|pixels"
-_NUMBER = rf"(?:\d{{1,4}}(?:[.,]\d{{1,2}})?|{_SPELLED})"
+NUMBER = rf"(?:\d{{1,4}}(?:[.,]\d{{1,2}})?|{_SPELLED})"
 _SECONDS = re.compile(
-    rf"(?<![\w.:$-])(?P<number>{_NUMBER})(?P<gap>[\s-]?)(?P<unit>seconds?|secs?|s|minutes?|mins?)(?![\w'-])"
+    rf"(?<![\w.:$-])(?P<number>{NUMBER})(?P<gap>[\s-]?)(?P<unit>seconds?|secs?|s|minutes?|mins?)(?![\w'-])"
     rf"(?:(?:\s*,)?\s+(?:and\s+)?(?P<rest>\d{{1,2}})[\s-]?(?:seconds?|secs?|s)\b)?(?P<long>[\s-]long\b)?"
 )
 _CLOCK = re.compile(r"(?<![\w.:])(?P<minutes>\d{1,2}):(?P<seconds>[0-5]\d)\s?(?:min(?:utes?)?|m)(?:\s+long)?\b")
@@ -40,6 +40,11 @@ _EXPLICIT = re.compile(
     r"(?<![\d:.])(1:1|16:9|9:16|4:3|3:4|3:2|2:3|4:5|5:4|21:9|9:21|2:1|1:2|16x9|9x16|4x5|1x1|16/9|9/16|"
     r"16 by 9|9 by 16)(?![\d:])"
 )
+FACT = (
+    rf"(?:{NUMBER}[\s-]?(?:s|secs?|seconds?|minutes?|mins?)(?:[\s-]long)?|\d{{3,4}}p|4k|2k|full[\s-]hd|hd|"
+    r"\d{1,2}:\d{1,2}|short|long|quick|product|promo|promotional|brand|launch|social|social[\s-]media)"
+)
+"""What may stand between a word of shape or manner and the noun that it belongs to."""
 _SHAPES = ("vertical", "upright", "square", "horizontal", "widescreen", "portrait", "landscape")
 _RATIOS = {
     "vertical": "9:16", "upright": "9:16", "square": "1:1", "horizontal": "16:9", "widescreen": "16:9",
@@ -48,8 +53,12 @@ _RATIOS = {
 _SHAPE = re.compile(
     rf"\b(?P<shape>{'|'.join(_SHAPES)})[\s-](?P<noun>format|orientation|mode|ratio|aspect(?:[\s-]ratio)?|crop|"
     rf"{_MEDIA})\b"
-    rf"|\b(?P<free>vertical|square|horizontal|widescreen)(?=\s+(?:[\w-]+\s+){{0,2}}(?:{VIDEO_NOUNS})\b)"
-    rf"|(?:,|\bin|\bmake it)\s+(?P<alone>{'|'.join(_SHAPES)})(?=\s*(?:[,.;!?]|$))"
+    rf"|\b(?P<free>vertical|square|horizontal|widescreen)"
+    rf"(?=,?\s+(?:{FACT},?\s+)*(?:[\w-]+\s+){{0,2}}(?:{VIDEO_NOUNS})\b)"
+    rf"|\b(?P<facts>{'|'.join(_SHAPES)})(?=,?\s+(?:{FACT},?\s+)+(?:{VIDEO_NOUNS}|ads?)\b)"
+    rf"|(?:[,(]|\bin|\bmake it|\b(?:should|must|to) be)\s*(?P<alone>{'|'.join(_SHAPES)})"
+    r"(?=\s*(?:[,.;!?)]|$|please\b|for\b|and\b))"
+    r"|^(?P<first>vertical|square|horizontal|widescreen)(?=\s*[,:;])"
 )
 _GENRES = re.compile(rf"(?:{IMAGE_NOUNS}|post|story|stories)$")
 _PLATFORM = re.compile(
@@ -71,7 +80,9 @@ _CALLED = {
 }  # fmt: skip
 _MONEY = re.compile(
     r"(?<![\w.])(?:\$\s?(?P<before>\d{1,6}(?:,\d{3})*(?:\.\d{1,2})?)|"
-    r"(?P<after>\d{1,6}(?:,\d{3})*(?:\.\d{1,2})?)\s?(?:dollars|usd|us\$|\$)|(?P<cents>\d{1,3})\s?(?:cents|ct))(?!\w)"
+    rf"(?P<after>\d{{1,6}}(?:,\d{{3}})*(?:\.\d{{1,2}})?|{_SPELLED})\s?(?:dollars?|bucks?|usd|us\$|\$)|"
+    r"(?<=max_cost=)(?P<named>\d{1,6}(?:\.\d{1,2})?)|"
+    rf"(?P<cents>\d{{1,3}}|{_SPELLED})\s?(?:cents?|ct))(?!\w)"
 )
 _FOLDED = str.maketrans(
     {
@@ -120,7 +131,7 @@ def find_durations(text: str) -> list[Found[float]]:
     for match in _SECONDS.finditer(line):
         inside = any(one.start < match.end() and match.start() < one.end for one in found)
         if not inside and not _is_other(match, line):
-            amount = _number(match["number"])
+            amount = number(match["number"])
             seconds = amount * 60 + float(match["rest"] or 0) if match["unit"].startswith("m") else amount
             found.append(Found(seconds, *match.span()))
     return sorted((one for one in found if one.value), key=lambda one: one.start)
@@ -157,14 +168,36 @@ def find_ratios(text: str) -> list[Found[str]]:
     line = folded(text)
     found = [Found(re.sub(r"x|/| by ", ":", match[0]), *match.span()) for match in _EXPLICIT.finditer(line)]
     for match in _SHAPE.finditer(line):
-        shape = match["shape"] or match["free"] or match["alone"]
+        name = str(match.lastgroup if match["noun"] is None else "shape")
+        shape = match[name]
         genre = shape in ("portrait", "landscape") and match["noun"] and _GENRES.fullmatch(match["noun"])
         if not genre:
-            name = next(name for name in ("shape", "free", "alone") if match[name])
             end = match.end() if match["noun"] in ("format", "orientation", "mode", "ratio") else match.end(name)
             found.append(Found(_RATIOS[shape], match.start(name), end))
     found += [Found("9:16", *match.span("high")) for match in _PLATFORM.finditer(line)]
     return sorted(found, key=lambda one: one.start)
+
+
+_ANY = re.compile(
+    r"(?<![\d:.])(?P<framed>(?<=, )|(?<=\()|(?<=\bin )|(?<=\bratio )|(?<=\bformat ))?"
+    r"(?P<ratio>\d{1,2}(?:\.\d{1,2})?:\d{1,2})(?![\d:])"
+    rf"(?:(?=,?\s+(?:{FACT},?\s+)*(?:{_MEDIA}|ratio|format|aspect)\b)|"
+    r"(?(framed)(?<!:\d\d)(?=\s*(?:[,.;!?)]|$))|(?!)))"
+)
+
+
+def read_film_ratio(text: str) -> str | None:
+    """Return the shape of a film that a text asks for, also one that there is not (`7:3`); several as one text.
+
+    Figures count before words (`square`), and those before a place (`for TikTok`).
+    """
+    line = folded(text)
+    found = find_ratios(text)
+    figures = [one.value for one in found if re.match(r"\d", line[one.start :])]
+    figures += [match["ratio"] for match in _ANY.finditer(line)]
+    words = [one.value for one in found if line.startswith(_SHAPES, one.start)]
+    values = list(dict.fromkeys(figures or words or [one.value for one in found]))
+    return " and ".join(values) or None
 
 
 def read_count(text: str, kind: Kind | None = None) -> int | None:
@@ -188,7 +221,7 @@ def find_counts(text: str, kind: Kind | None = None) -> list[Found[int]]:
     )
     found: list[Found[int]] = []
     for match in re.finditer(pattern, folded(text)):
-        value = {"a couple of": 2, "a dozen": 12}.get(match["number"]) or int(_number(match["number"]))
+        value = {"a couple of": 2, "a dozen": 12}.get(match["number"]) or int(number(match["number"]))
         found.append(Found(value, *match.span()))
     return [one for one in found if one.value]
 
@@ -233,12 +266,17 @@ def size_of(height: str, ratio: str | None = None) -> str:
 
 def read_money(text: str) -> float | None:
     """Return the amount in US dollars that a text names: `$5`, `40 dollars`, `20 cents`; None for several."""
+    return _only(find_money(text))
+
+
+def find_money(text: str) -> list[Found[float]]:
+    """Return every amount in US dollars in a text, with its place."""
     found: list[Found[float]] = []
     for match in _MONEY.finditer(folded(text)):
-        amount = match["before"] or match["after"]
-        value = float(amount.replace(",", "")) if amount else int(match["cents"]) / 100
+        amount = match["before"] or match["after"] or match["named"]
+        value = number(amount.replace(",", "")) if amount else number(match["cents"]) / 100
         found.append(Found(value, *match.span()))
-    return _only(found)
+    return found
 
 
 def without(text: str, found: Iterable[Found[Any]]) -> str:
@@ -256,7 +294,8 @@ def without(text: str, found: Iterable[Found[Any]]) -> str:
     return re.sub(r"\s{2,}", " ", text).strip(" ,;")
 
 
-def _number(text: str) -> float:
+def number(text: str) -> float:
+    """Return a number that is written in figures or, up to ninety, as a word."""
     return float(_WORDS[text]) if text in _WORDS else float(text.replace(",", "."))
 
 

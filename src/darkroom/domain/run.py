@@ -1,5 +1,7 @@
 """Runs: an agent's loop, a chat or a workflow, kept as a row that advances by the same claim and lease as jobs."""
 
+import re
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -87,7 +89,7 @@ class Session(BaseModel):
     title: str | None = None
     history: tuple[Message, ...] = ()
     answers: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue])
-    """What onboarding agents were told, by the name of their input."""
+    """What onboarding agents were told, by the name of their input; and for whom and what briefs were made."""
     created_at: int
     updated_at: int
 
@@ -195,6 +197,15 @@ class Run(BaseModel):
     def root(self) -> str:
         """The outermost run's id."""
         return self.root_run_id or self.id
+
+
+_NOTHING = re.compile(r"^Nothing was (?:stored|sent|started)\b[^.]*\.\s*")
+
+
+def in_run(error: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an error as a run keeps it: without the word of a refused call that nothing was stored."""
+    hint = _NOTHING.sub("", str(error.get("hint") or ""))
+    return {**error, "hint": hint} if hint else {key: value for key, value in error.items() if key != "hint"}
 
 
 class Delivery(StrEnum):

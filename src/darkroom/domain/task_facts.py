@@ -5,7 +5,7 @@ Each reader also has a `find_`, which gives the place of what it found: what is 
 
 import re
 from collections.abc import Iterable
-from typing import cast
+from typing import Any, cast
 
 from darkroom.domain.reading import Found
 
@@ -23,9 +23,6 @@ PLATFORMS = {
     "snapchat": "Snapchat",
 }
 _PLATFORM = re.compile(rf"\b({'|'.join(PLATFORMS)})\b", re.I)
-_STYLE = re.compile(
-    r"\b(?:style|look|mood|tone)\s*:\s*([^\n.;]{2,80})|\bin an? ([^\n.,;]{2,50}?) (?:style|look|mood)\b", re.I
-)
 QUOTED = re.compile(
     r"""(?:(?<!\w)'|["\u201c\u201e\u2018\u00ab])([^"'\u201d\u201c\u2019\u00bb]{1,60})(?:["\u201d\u201c\u2019\u00bb]|'(?!\w))"""
 )
@@ -87,7 +84,9 @@ _AMOUNT = (
     r"\d+\s?(?:eur|euros?|usd|dollars|gbp|pounds)\b)"
 )
 _OFFER = re.compile(
-    rf"(?:{_AMOUNT}\s+(?:off|discount|cheaper|less|reduction)|(?:an?\s+)?discount\s+of\s+{_AMOUNT}|half[- ]price|"
+    rf"(?:{_AMOUNT}\s+(?:off|discount|cheaper|less|reduction)"
+    r"(?:\s+(?:(?:on\s+)?(?:all|every|selected)\s+[a-z][\w-]*|everything))?|"
+    rf"(?:an?\s+)?discount\s+of\s+{_AMOUNT}|half[- ]price|"
     r"buy (?:one|1),?\s*get (?:one|1)(?:\s+free)?|two for (?:the price of )?one|2 for 1|"
     r"free\s+(?:shipping|delivery|trial|returns?|samples?|gift|engraving|month|coffee|refills?|installation)|"
     r"(?:\d+|one|two|three)\s+(?:days?|weeks?|months?)\s+(?:for\s+)?free|early[- ]bird\s+\w+|"
@@ -153,7 +152,7 @@ def read_closing(text: str) -> str | None:
     return found[0].value if found else None
 
 
-# ---------------------------------------------------------------------- places and manner
+# ---------------------------------------------------------------------- places
 
 
 def find_platforms(text: str) -> list[Found[str]]:
@@ -164,17 +163,6 @@ def find_platforms(text: str) -> list[Found[str]]:
 def read_platform(text: str) -> str | None:
     """Return the platform that a task names first, as it spells itself."""
     found = find_platforms(opening(text))
-    return found[0].value if found else None
-
-
-def find_styles(text: str) -> list[Found[str]]:
-    """Return every style, look or mood that a text asks for, with its place."""
-    return [Found((match[1] or match[2]).strip(), *match.span()) for match in _STYLE.finditer(text)]
-
-
-def read_style(text: str) -> str | None:
-    """Return the style, look or mood that a task asks for."""
-    found = find_styles(opening(text))
     return found[0].value if found else None
 
 
@@ -217,7 +205,7 @@ def _unquoted(text: str) -> str:
     )
 
 
-def blanked(text: str, found: Iterable[Found[str]]) -> str:
+def blanked(text: str, found: Iterable[Found[Any]]) -> str:
     """Return a text with a comma in the place of what was read from it."""
     for one in sorted(found, key=lambda one: one.start, reverse=True):
         text = f"{text[: one.start]} , {text[one.end :]}"

@@ -110,6 +110,14 @@ PEOPLE = re.compile(
     r"citizens|pros|addicts|enthusiasts|cyclists|households|commuters|cats|dogs|pets|agencies|clinics|shops))\b",
     re.I,
 )
+CLOSER = re.compile(
+    r"\s+(?:who\b[^.,;:!?()\n]{2,60}?(?=\s*(?:[.,;:!?()\n]|$)|\s+(?:launch|on|by|starting)\b)|"
+    r"(?:at|in|with|over|under|between)\s+(?:(?:small|large|big|mid-sized|growing|young|sensitive|dry|busy|little|their|"
+    r"own|a|the|no|\d+)\s+)*(?:companies|firms|businesses|start-?ups|offices|agencies|teams|schools|towns|cities|families|"
+    r"kids|children|dogs|cats|skin|hair|gardens?|budgets?|time|\d+)\b)",
+    re.I,
+)
+"""What says more closely which people."""
 NO_PEOPLE = re.compile(
     r"^(?:\w+\s+)*(?:launch|christmas|easter|summer|winter|spring|autumn|halloween|sale|use|day|week|month|year|price)\b",
     re.I,

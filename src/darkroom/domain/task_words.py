@@ -7,27 +7,39 @@ from functools import lru_cache
 
 from pydantic import JsonValue
 
-from darkroom.domain.reading import read_duration, read_ratio, read_resolution
+from darkroom.domain.colours import find_colours, read_colours
+from darkroom.domain.reading import read_duration, read_film_ratio, read_resolution
+from darkroom.domain.spending import find_caps, find_unsure
+from darkroom.domain.task_details import (
+    find_channels,
+    find_prices,
+    find_rules,
+    read_channels,
+    read_place,
+    read_price,
+    read_rules,
+)
 from darkroom.domain.task_facts import (
     QUOTED,
     blanked,
     find_closings,
     find_dates,
     find_offers,
-    find_styles,
     is_english,
     opening,
     read_closing,
     read_date,
     read_offer,
     read_platform,
-    read_style,
 )
+from darkroom.domain.task_manner import find_styles, read_look, read_style, read_tone
+from darkroom.domain.task_occasion import occasion_in, read_occasion
 from darkroom.domain.task_vocabulary import (
     ADS,
     ARTICLE,
     ARTICLES,
     AUDIENCE,
+    CLOSER,
     EMPTY,
     FILLING,
     LEADS,
@@ -87,20 +99,34 @@ def read_name(text: str) -> str | None:
 def _read(text: str) -> Read:
     text = opening(text)
     text = blanked(text, find_closings(text))
+    text = blanked(text, [*find_caps(text), *find_unsure(text)])
     if not is_english(text):
         quoted = QUOTED.search(text)
         return Read(name=quoted[1].strip() if quoted else None)
-    text = blanked(text, find_styles(text))
-    text = blanked(text, find_dates(text))
-    text = LENGTH.sub(" ", blanked(text, find_offers(text)))
+    for find in (find_rules, find_channels, find_colours, find_styles):
+        text = blanked(text, find(text))
+    marked = occasion_in(text)
+    text = blanked(marked.rest, find_dates(marked.rest))
+    text = blanked(text, find_offers(text))
+    text = LENGTH.sub(" ", _without_prices(text))
     said = AUDIENCE.search(text)
     text = f"{text[: said.start()]} . {text[said.end() :]}" if said else text
-    name, marked = _named(text)
-    subject, rest = _subject(marked)
-    if subject and name is None:
+    name, line = _named(text)
+    subject, rest = _subject(line)
+    if marked.thing:
+        subject, name = marked.thing, None
+    elif subject and name is None:
         subject, name = _parted(subject)
-    audience = _bare(said[1]) or None if said else _audience(rest) or _audience(re.split(r"[.!?\n]", marked)[0])
+    audience = _bare(said[1]) or None if said else _audience(rest) or _audience(re.split(r"[.!?\n]", line)[0])
     return Read(subject, name, audience)
+
+
+def _without_prices(text: str) -> str:
+    """Return a text without prices: those between an article and its thing leave nothing behind, others a comma."""
+    for one in reversed(find_prices(text)):
+        inside = re.search(rf"\b{ARTICLE}\s*$", text[: one.start], re.I) and re.match(r"\s+\w", text[one.end :])
+        text = f"{text[: one.start]}{'' if inside else ' , '}{text[one.end :]}"
+    return re.sub(r"[^\S\n]+", " ", text)
 
 
 def _named(text: str) -> tuple[str | None, str]:
@@ -186,13 +212,14 @@ _PLATFORM_WORDS = re.compile(rf"\b(?:{SOCIAL})\b", re.I)
 def _audience(rest: str) -> str | None:
     """Return the people that are named behind a `for`, in what stands behind the thing."""
     sentence = re.split(r"[.!?\n]", rest)[0]
-    for behind in re.finditer(rf"\bfor(?={PHRASE})", sentence, re.I):
+    for behind in re.finditer(rf"\b(?:for|to)(?={PHRASE})", sentence, re.I):
         phrase = behind[1].strip()
         phrase = re.split(rf"\s+{ADS}\s", phrase)[0]
         owned = re.match(rf"{ARTICLE}\b", phrase, re.I)
-        bare = phrase.lower() in ("people", "those", "anyone")
+        more = CLOSER.match(sentence, behind.end(1)) if phrase == behind[1].strip() else None
+        bare = phrase.lower() in ("people", "those", "anyone") and not more
         if not (owned or bare or NO_THING.match(phrase) or NO_PEOPLE.match(phrase)) and PEOPLE.search(phrase):
-            return phrase
+            return f"{phrase}{more[0].rstrip()}" if more else phrase
     return None
 
 
@@ -215,16 +242,24 @@ def _bare(phrase: str) -> str:
 
 READERS: dict[str, Callable[[str], JsonValue]] = {
     "audience": read_audience,
+    "channels": read_channels,
+    "colours": read_colours,
     "closing": read_closing,
     "date": read_date,
     "duration": read_duration,
+    "look": read_look,
     "name": read_name,
+    "occasion": read_occasion,
     "offer": read_offer,
+    "place": read_place,
     "platform": read_platform,
-    "ratio": read_ratio,
+    "price": read_price,
+    "ratio": read_film_ratio,
     "resolution": read_resolution,
+    "rules": read_rules,
     "style": read_style,
     "subject": read_subject,
+    "tone": read_tone,
     "trade": read_trade,
 }
 """What an input of a workflow may name as its reader."""

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from pydantic import JsonValue
 
+from darkroom.domain.colours import hue
 from darkroom.domain.expressions import COMPARISONS, INDEX, TAKES_MORE, Const, Expr, Path, Piped, parse, paths
 
 Scope = Mapping[str, Any]
@@ -100,10 +101,14 @@ def evaluate(value: Expr, scope: Scope) -> JsonValue:
 
 
 def _with(name: str, value: JsonValue, more: JsonValue) -> JsonValue:
-    """Return a value with what stands before or behind it, nothing where it is nothing; or another in its place."""
+    """Return a value with what stands before or behind it, another, whether it has a word in it, or a colour of it."""
     text = said(value)
     if name == "or":
         return value if text else more
+    if name == "has":
+        return bool(text) and re.search(rf"(?<!\w){re.escape(said(more))}(?!\w)", text, re.I) is not None
+    if name == "hue":
+        return hue(text, said(more))
     if not text:
         return ""
     return f"{said(more)}{text}" if name == "prefix" else f"{text}{said(more)}"

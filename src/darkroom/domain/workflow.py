@@ -154,6 +154,9 @@ class Workflow(_Strict):
     title: str = Checked(default="", max_length=100)
     about: str = Checked(default="", max_length=1_000)
     aliases: tuple[str, ...] = ()
+    makes: tuple[str, ...] = Checked(
+        default=(), description="what a run makes one of, as nouns: a task that asks for several is refused"
+    )
     inputs: dict[Name, Input] = Checked(default_factory=dict[str, Input])
     tables: dict[Name, Table] = Checked(default_factory=dict[str, Table])
     steps: tuple[Step, ...] = Checked(min_length=1, max_length=MAX_STEPS)

@@ -9,13 +9,17 @@ from pydantic import JsonValue
 
 from darkroom.domain.assumed import assumed, told
 from darkroom.domain.expressions import INDEX
+from darkroom.domain.request import clip
 from darkroom.domain.templates import fill, fill_text, said
+from darkroom.domain.unread import unread
 from darkroom.domain.workflow import DRAFTED, JOBS, MAX_ITEMS, Step, StepKind, StepState, Table, Unit, Work
 from darkroom.domain.workflow_check import Need, lists_of, needs
 from darkroom.errors import DarkroomError, InvalidRequest
 
 FILM = "film-join"
 """The model that joins clips on this machine."""
+_CALLED = 100
+"""Letters of a task by which a film is called that has no words of its own."""
 TEMPLATES = "Written from templates, without a language model: what the task wishes beyond that is not in it."
 Tool = Literal["generate_image", "generate_video"]
 
@@ -188,19 +192,19 @@ def generation(work: Work, ready: Ready) -> tuple[Tool, dict[str, JsonValue]]:
     scope, step = scope_at(work, ready.step, ready.index), ready.step
     filled = cast("dict[str, JsonValue]", fill(step.arguments, scope))
     if step.kind is StepKind.JOIN:
-        return "generate_video", _joined(step, filled)
+        return "generate_video", _joined(step, filled, work.task)
     named = {"model": step.model, "provider": step.provider}
     filled |= {name: fill_text(text, scope) for name, text in named.items() if text}
     tool: Tool = "generate_image" if step.kind is StepKind.IMAGE else "generate_video"
     return tool, {name: value for name, value in filled.items() if value not in (None, "", [])}
 
 
-def _joined(step: Step, filled: dict[str, JsonValue]) -> dict[str, JsonValue]:
+def _joined(step: Step, filled: dict[str, JsonValue], task: str) -> dict[str, JsonValue]:
     clips = filled.pop("clips")
     names = [said(item) for item in clips if item] if isinstance(clips, list) else [said(clips)] if clips else []
     if not names:
         raise InvalidRequest(f"{step.called} has no clips to join.", field=step.id, hint="Nothing was started for it.")
-    resolution, prompt = filled.pop("resolution", None), filled.pop("prompt", None) or ""
+    resolution, prompt = filled.pop("resolution", None), filled.pop("prompt", None) or clip(task, _CALLED)
     options: dict[str, JsonValue] = {name: value for name, value in filled.items() if value not in (None, "")}
     images: list[JsonValue] = [f"clip={name}" for name in names]
     call: dict[str, JsonValue] = {"prompt": prompt, "model": FILM, "images": images}
@@ -229,12 +233,17 @@ def result(work: Work) -> tuple[str, dict[str, JsonValue]]:
     summary, taken = said(fill_text(wanted.summary, scope)), assumed(work.inputs, work.sources)
     notes = told(work.workflow, work.inputs, work.sources)
     more: dict[str, JsonValue] = {"assumed": taken} if taken else {}
-    drafted = TEMPLATES if any(unit.message == DRAFTED for unit in work.steps.values()) else ""
+    drafted = _templates(work) if any(unit.message == DRAFTED for unit in work.steps.values()) else ""
     return "\n\n".join(part for part in (summary, drafted, notes) if part), {
         "files": list(dict.fromkeys(map(said, files))),
         **more,
         **data,
     }
+
+
+def _templates(work: Work) -> str:
+    left = ", ".join(repr(piece) for piece in unread(work.workflow, work.task))
+    return f"{TEMPLATES}\nNot in these drafts: {left}." if left else TEMPLATES
 
 
 def kept(work: Work) -> list[str]:

@@ -1,17 +1,18 @@
 """The books of one run: every move of it is one write, and every model call has its row in the ledger."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from pydantic import JsonValue
 
 from darkroom.domain.job import LedgerKind, LedgerRow
-from darkroom.domain.money import FREE, MicroUsd
-from darkroom.domain.run import Action, Awaits, Message, Mode, Run, RunState
+from darkroom.domain.money import FREE, MicroUsd, show_usd
+from darkroom.domain.run import Action, Awaits, Message, Mode, Run, RunState, in_run
 from darkroom.errors import BudgetExceeded, DarkroomError, SubmitUnknown
 from darkroom.llm.kit import LoopKit
 from darkroom.llm.limits import BROKEN
-from darkroom.services.caps import NOTHING, OfRun, of_run
+from darkroom.services.caps import OfRun, of_run
 from darkroom.store.base import Limit
 from darkroom.store.run_base import RunChange
 
@@ -30,6 +31,14 @@ class Saved(Exception):
 
 class Stopped(Exception):
     """Somebody wants the run cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallPrice:
+    """What a model call may cost: at most, which is held back for it, and as a rule, which is less."""
+
+    most: MicroUsd
+    guess: MicroUsd
 
 
 class Book:
@@ -103,6 +112,7 @@ class Book:
         broken = int(self.run.work.get("broken", 0)) + 1
         work = {"asking": False, "broken": broken}
         rows = await self._open_rows()
+        self.warn(*(_broken_off(row) for row in rows if row.micro_usd))
         if broken >= BROKEN:
             error = SubmitUnknown(
                 f"Asking the language model was broken off {broken} times in a row, by the end of the process.",
@@ -112,21 +122,21 @@ class Book:
         await self.save(work=work, ledger=rows)
 
     async def _open_rows(self) -> tuple[LedgerRow, ...]:
-        """Return rows that settle what is only reserved, by its estimate and as uncertain."""
+        """Return rows that settle what is only reserved by its guess, as uncertain."""
         rows = await self.kit.runs.ledger(self.run.id)
         closed = {row.submission for row in rows if row.kind is not LedgerKind.RESERVED}
         open_rows = [row for row in rows if row.submission not in closed]
         return tuple(
-            self._row(LedgerKind.SETTLED, row.micro_usd, certain=False, turn=row.submission) for row in open_rows
+            self._row(LedgerKind.SETTLED, guess_of(row), certain=False, turn=row.submission) for row in open_rows
         )
 
-    async def begin(self, messages: list[Any], model: str | None, most: MicroUsd | None) -> None:
+    async def begin(self, messages: list[Any], model: str | None, price: CallPrice | None) -> None:
         """Write down that the model is about to be asked: the conversation, and what it may cost at most.
 
         Args:
             messages: The conversation, as JSON data.
             model: Whose call is booked, as provider/model; None where the caller's own model is asked, for nothing.
-            most: The high estimate; None where no price is known.
+            price: What the call may cost; None where no price is known.
 
         Raises:
             Saved: If a cap or budget would be passed.
@@ -135,14 +145,15 @@ class Book:
         if model is None:
             await self.save(work=work, mode=Mode.CLIENT)
             return
-        row = self._row(LedgerKind.RESERVED, most or FREE, certain=most is not None, turn=self.run.turn + 1)
+        most, guess = (price.most, price.guess) if price else (FREE, None)
+        row = self._row(LedgerKind.RESERVED, most, certain=price is not None, turn=self.run.turn + 1, guess=guess)
         limits = self._limits()
         try:
             await self.save(
                 work=work, mode=Mode.LOOP, model=model, turn=self.run.turn + 1, ledger=(row,), limits=limits
             )
         except BudgetExceeded as exc:
-            hint = (exc.hint or "").removeprefix(NOTHING).strip()
+            hint = str(in_run(exc.to_dict()).get("hint", ""))
             await self.fail(
                 BudgetExceeded(exc.message, field=exc.field, hint=f"The model was not asked. {hint}".strip())
             )
@@ -159,7 +170,15 @@ class Book:
         """Return the row that takes the reservation of the present call back: nothing was charged."""
         return (self._row(LedgerKind.RELEASED, FREE),)
 
-    def _row(self, kind: LedgerKind, amount: int, *, certain: bool = True, turn: int | None = None) -> LedgerRow:
+    def _row(
+        self,
+        kind: LedgerKind,
+        amount: int,
+        *,
+        certain: bool = True,
+        turn: int | None = None,
+        guess: MicroUsd | None = None,
+    ) -> LedgerRow:
         return LedgerRow(
             job_id=self.run.id,
             submission=self.run.turn if turn is None else turn,
@@ -167,6 +186,7 @@ class Book:
             micro_usd=MicroUsd(amount),
             at=self.now(),
             certain=certain,
+            guess=guess,
         )
 
     async def left(self) -> MicroUsd | None:
@@ -217,7 +237,8 @@ class Book:
             Saved: Always.
         """
         said = self.said
-        told = {**error.to_dict(), "hint": " ".join(filter(None, [error.hint, self._kept(), self._onward()]))}
+        told = in_run(error.to_dict())
+        told["hint"] = " ".join(filter(None, [told.get("hint"), self._kept(), self._onward()]))
         raise Saved(
             await self.save(
                 target=RunState.FAILED,
@@ -252,9 +273,10 @@ class Book:
 
     def _onward(self) -> str:
         session = self.run.session_id
-        if session and self.said:
+        if session and (self.said or self._job_ids()):
             return f"Go on with run_agent(task='go on', session_id='{session}')."
-        return "Start again with run_agent, and say in the task what is there already."
+        there = ", and say in the task what is there already" if self._job_ids() else ""
+        return f"Start again with run_agent{there}."
 
     def _history(self, answer: str) -> Sequence[Message]:
         if self.run.session_id is None:
@@ -264,6 +286,18 @@ class Book:
             Message(role="user", content=self.run.task, at=self.run.created_at, run_id=self.run.id),
             Message(role="assistant", content=answer, at=now, run_id=self.run.id),
         )
+
+
+def guess_of(row: LedgerRow) -> MicroUsd:
+    """Return what is booked for a reserved call of which nobody knows what was charged."""
+    return row.micro_usd if row.guess is None else row.guess
+
+
+def _broken_off(row: LedgerRow) -> str:
+    return (
+        f"Turn {row.submission} was broken off by the end of the process; {show_usd(row.micro_usd)} is booked for it, "
+        "a guess of ours, since it may have been charged."
+    )
 
 
 def _without_talk(run: Run) -> dict[str, Any]:

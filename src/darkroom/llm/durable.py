@@ -10,6 +10,7 @@ from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
 from darkroom.domain.money import MicroUsd
+from darkroom.domain.request import clip
 from darkroom.domain.run import Awaits
 from darkroom.domain.sampling import Suspended
 from darkroom.errors import (
@@ -19,8 +20,18 @@ from darkroom.errors import (
     TimedOut,
     UnexpectedAnswer,
 )
-from darkroom.llm.book import Book
-from darkroom.llm.limits import ANSWER_TOKENS, REFUSALS, SAME_CALLS, TOKENS, TURNS, most_tokens, pause_s
+from darkroom.llm.book import Book, CallPrice
+from darkroom.llm.limits import (
+    ANSWER_TOKENS,
+    REFUSALS,
+    SAME_CALLS,
+    TOKENS,
+    TURNS,
+    USUAL_TOKENS,
+    most_tokens,
+    pause_s,
+    rough_tokens,
+)
 from darkroom.llm.sampling import SamplingModel
 from darkroom.llm.wire import ESTIMATED, TOLD_COST, texts_of
 from darkroom.net.classify import Verdict, verdict_of
@@ -29,7 +40,9 @@ from darkroom.services.chat_models import ChatChoice
 WAITS = "wait_for_jobs"
 """The one tool whose repetition is no sign of a model that turns in circles."""
 SMALLER = "Ask for less at once, or name another model."
-LOST = "The model was not asked again by itself; the most that the call may have cost is booked, as uncertain."
+REASON = 200
+"""Letters of a model's own reason that are told."""
+LOST = "The model was not asked again by itself; a guess of what the call cost is booked, as uncertain."
 
 
 class DurableModel(WrapperModel):
@@ -65,8 +78,8 @@ class DurableModel(WrapperModel):
         started = bool(messages) and isinstance(messages[-1], ModelResponse)  # a turn that the provider interrupted
         talk = [*self._talk, messages[-1]] if started else list(self._talk)
         await self._may_go_on(talk)
-        most = self._most(messages, model_request_parameters)
-        await self._book.begin(as_json(talk), self._choice and self._choice.name, most)
+        price = self._price(messages, model_request_parameters, talk)
+        await self._book.begin(as_json(talk), self._choice and self._choice.name, price)
         try:
             answer = await self.wrapped.request(messages, model_settings, model_request_parameters)
         except Suspended:
@@ -74,16 +87,15 @@ class DurableModel(WrapperModel):
         except StorageError:
             raise
         except DarkroomError as exc:
-            await self._unanswered(exc, most)
-        await self._answered(answer, talk, most)
+            await self._unanswered(exc, price)
+        await self._answered(answer, talk, price)
         return answer
 
     async def _may_go_on(self, talk: Sequence[ModelMessage]) -> None:
         """Look at everything that ends a run before the model is asked again."""
         book, run = self._book, self._book.run
         await book.look()
-        own = talk[int(run.work.get("base", 0)) :]
-        answers = [message for message in own if isinstance(message, ModelResponse)]
+        answers = self._answers(talk)
         book.said = last_words(answers) or book.said
         if len(answers) >= TURNS:
             await book.fail(
@@ -103,16 +115,31 @@ class DurableModel(WrapperModel):
                 )
             )
 
-    def _most(self, messages: Sequence[ModelMessage], params: ModelRequestParameters) -> MicroUsd | None:
-        """Return the most that a request may cost; None where no price is known or none is paid."""
+    def _answers(self, talk: Sequence[ModelMessage]) -> list[ModelResponse]:
+        """Return the answers of this run alone, not those of its session."""
+        own = talk[int(self._book.run.work.get("base", 0)) :]
+        return [message for message in own if isinstance(message, ModelResponse)]
+
+    def _price(
+        self, messages: Sequence[ModelMessage], params: ModelRequestParameters, talk: Sequence[ModelMessage]
+    ) -> CallPrice | None:
+        """Return what a request may cost; None where no price is known or none is paid.
+
+        The guess is for a call of which nobody learns what was charged: its words, and an answer as long as those
+        before it.
+        """
         if self._choice is None:
             return None
         tools = [*params.function_tools, *params.output_tools]
         texts = [text for message in messages for text in texts_of(message.parts)]
         texts += [json.dumps([tool.name, tool.description, tool.parameters_json_schema]) for tool in tools]
-        return self._choice.cost(sum(map(most_tokens, texts)), ANSWER_TOKENS)
+        answers = len(self._answers(talk))
+        usual = self._book.run.output_tokens // answers if answers else USUAL_TOKENS
+        most = self._choice.cost(sum(map(most_tokens, texts)), ANSWER_TOKENS)
+        guess = self._choice.cost(sum(map(rough_tokens, texts)), usual)
+        return None if most is None or guess is None else CallPrice(most, min(guess, most))
 
-    async def _answered(self, answer: ModelResponse, talk: Sequence[ModelMessage], most: MicroUsd | None) -> None:
+    async def _answered(self, answer: ModelResponse, talk: Sequence[ModelMessage], price: CallPrice | None) -> None:
         """Book an answer, and end the run where it is a refusal."""
         book, usage = self._book, answer.usage
         details = answer.provider_details or {}
@@ -133,11 +160,11 @@ class DurableModel(WrapperModel):
             book.warn(f"An answer of the model was cut at its bound of {ANSWER_TOKENS:,} tokens.")
         left = await book.left()
         if left is not None:  # what was reserved for this very call still counts in it
-            left = MicroUsd(left + (most or 0) - (cost or 0))
+            left = MicroUsd(left + (price.most if price else 0) - (cost or 0))
         work = {"messages": as_json(_joined(talk, answer)), "asking": False, "left": left}
         await book.save(work=work | {"broken": 0, "refused": 0, "pending": None}, **counted)
 
-    async def _unanswered(self, error: DarkroomError, most: MicroUsd | None) -> NoReturn:
+    async def _unanswered(self, error: DarkroomError, price: CallPrice | None) -> NoReturn:
         """Book a call that brought no answer, and give the run back or end it."""
         book = self._book
         if self._choice is None:
@@ -148,7 +175,9 @@ class DurableModel(WrapperModel):
         if verdict is Verdict.REFUSED:
             await self._come_back(error)
         told: dict[str, Any] = {"provider_code": error.provider_code, "provider_message": error.provider_message}
-        await book.fail(type(error)(error.message, hint=LOST, **told), ledger=book.settled(most, certain=False))
+        await book.fail(
+            type(error)(error.message, hint=LOST, **told), ledger=book.settled(price and price.guess, certain=False)
+        )
 
     async def _come_back(self, error: DarkroomError) -> NoReturn:
         """Give the run back until the provider may have room again."""
@@ -213,9 +242,9 @@ def _joined(talk: Sequence[ModelMessage], answer: ModelResponse) -> list[ModelMe
 
 def _refused(answer: ModelResponse) -> ContentBlocked:
     details = answer.provider_details or {}
-    words = details.get("refusal") or last_words([answer])
+    words = " ".join(str(details.get("refusal") or last_words([answer]) or "").split())
     return ContentBlocked(
-        "The language model refused the request.",
+        f"The language model refused the request{f': {clip(words, REASON)!r}' if words else '.'}",
         hint="Say the task in other words, or name another model.",
-        provider_message=str(words)[:200] if words else None,
+        provider_message=words[:200] or None,
     )

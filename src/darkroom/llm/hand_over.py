@@ -10,16 +10,18 @@ from darkroom.catalog.agents import Agent
 from darkroom.clock import Clock
 from darkroom.domain.job import Job
 from darkroom.domain.money import MicroUsd
-from darkroom.domain.run import Action, Message, Run, RunState, Session
+from darkroom.domain.run import Action, Message, Run, RunState, Session, in_run
 from darkroom.errors import DarkroomError, StorageError
 from darkroom.llm.handoff import HandOff
-from darkroom.llm.handoff_facts import facts_of
+from darkroom.llm.handoff_facts import facts_of, lasting
 from darkroom.llm.handoff_media import Wanted, dressed
 from darkroom.services.agents import AgentCatalogue, keeps_answers
 from darkroom.services.intents import MediaIntent, read, reply
 from darkroom.store.base import JobStore
 from darkroom.store.run_base import RunChange, RunStore
 
+RUNS, JOBS = 20, 10
+"""How far back in a session a follow-up looks for what it means."""
 HANDED = "(A brief was handed to the caller.)"
 
 
@@ -89,7 +91,7 @@ class HandOver:
         except StorageError:
             raise
         except DarkroomError as exc:
-            return RunChange(self._clock.now(), target=RunState.FAILED, error=exc.to_dict())
+            return RunChange(self._clock.now(), target=RunState.FAILED, error=in_run(exc.to_dict()))
         job: Job | None = await self._jobs.get(name)
         said = reply(intent, job) if job is not None else name
         return RunChange(
@@ -104,17 +106,32 @@ class HandOver:
         session = await self._store.session(run.session_id) if run.session_id else None
         agent = await anyio.to_thread.run_sync(self._agents.find, run.agent) if run.agent else None
         learned = _learned(agent, run.context)
-        brief = await anyio.to_thread.run_sync(self._brief, run, agent, session, learned)
+        made = await self._made_before(run)
+        brief = await anyio.to_thread.run_sync(self._brief, run, agent, session, learned, made)
         return RunChange(
             self._clock.now(),
             target=RunState.SUCCEEDED,
             brief=brief,
             history=self._said(run, HANDED),
-            answers=learned,
+            answers={**lasting(run.context, brief), **learned},
         )
 
+    async def _made_before(self, run: Run) -> tuple[Job, ...]:
+        """Return the jobs that the latest runs of a run's session started, newest first."""
+        if run.session_id is None:
+            return ()
+        earlier = await self._store.find(principal=run.principal, session_id=run.session_id, limit=RUNS)
+        ids = [name for one in earlier for name in reversed(await self._store.jobs(one.id))][:JOBS]
+        found = [await self._jobs.get(name) for name in ids]
+        return tuple(job for job in found if job is not None)
+
     def _brief(
-        self, run: Run, agent: Agent | None, session: Session | None, learned: Mapping[str, JsonValue]
+        self,
+        run: Run,
+        agent: Agent | None,
+        session: Session | None,
+        learned: Mapping[str, JsonValue],
+        made: Sequence[Job],
     ) -> dict[str, JsonValue]:
         known = {**(session.answers if session else {}), **learned}
         return self._hand_off().brief(
@@ -123,6 +140,7 @@ class HandOver:
             context=run.context,
             answers=known,
             history=session.history if session else (),
+            made=made,
             max_cost=run.max_cost,
             returns=run.work.get("returns"),
             session_id=run.session_id,

@@ -10,12 +10,16 @@ from darkroom.catalog.agents import Agent
 from darkroom.catalog.frameworks import families
 from darkroom.catalog.routing import DRAFT
 from darkroom.catalog.skills import Skill
+from darkroom.domain.asking import Aim
+from darkroom.domain.job import Job
 from darkroom.domain.money import MicroUsd, show_usd, to_micro
 from darkroom.domain.request import clip
 from darkroom.domain.run import Message
 from darkroom.llm.handoff_calls import LIKELY, Case, next_calls
-from darkroom.llm.handoff_facts import Facts, facts_of, questions, refers
-from darkroom.llm.handoff_media import TOOLS, changes_a_picture, pictures
+from darkroom.llm.handoff_change import ABOVE, things
+from darkroom.llm.handoff_facts import Facts, facts_of, questions
+from darkroom.llm.handoff_follow import ANY, follow_up
+from darkroom.llm.handoff_media import TOOLS
 from darkroom.llm.handoff_modes import MAKERS, Reading, deliverable_of, method_of, reading_of, role_of, ruled_out
 from darkroom.llm.handoff_prices import Prices
 from darkroom.llm.handoff_text import text
@@ -36,11 +40,14 @@ FITS = 0.55
 """The confidence from which a skill is offered to an agent that has none of its own."""
 SKILLS, FAMILIES, ENTRIES, LATEST, FIELDS = 3, 2, 3, 6, 40
 """How many of each a brief holds."""
-_PICTURE: dict[str, JsonValue] = {
-    "key": "images",
-    "question": "Images? The picture that is to be changed or animated: a path, an https URL or an output id.",
-    "required": True,
+BEST, MANY = 3, 12
+"""How many agents are listed, and how many are looked through for who makes what is ordered."""
+_LACKS = {
+    "images": "{what}? A path, an https URL or an output id: it goes into images, in place of the words in <>.",
+    "refine": "Which clip? The id of its job or output: only clips that were made here can be changed.",
+    "duration": "How long? A number of seconds.",
 }
+"""What is asked where a call waits for something that only the user has."""
 
 
 class HandOff:
@@ -77,6 +84,7 @@ class HandOff:
         context: Mapping[str, JsonValue] | None = None,
         answers: Mapping[str, JsonValue] | None = None,
         history: Sequence[Message] = (),
+        made: Sequence[Job] = (),
         max_cost: MicroUsd | None = None,
         returns: Mapping[str, Any] | None = None,
         session_id: str | None = None,
@@ -88,8 +96,9 @@ class HandOff:
             agent: Who is to do it; None takes the best one where it is sure enough, and lists the best three.
             task: What is wanted.
             context: What is known, by the agent's inputs or any other key.
-            answers: What the session was told before, by the same keys; the context wins.
+            answers: What the session was told before, by the same keys; the context and the task's own words win.
             history: The messages of the session, oldest first.
+            made: The jobs that the session started, newest first.
             max_cost: The most that all calls together may cost.
             returns: Fields of the answer, as JSON Schema or as name and meaning.
             session_id: The session that keeps answers.
@@ -97,15 +106,17 @@ class HandOff:
         """
         task = redact(task.strip())
         reading = reading_of(task)
-        words = task if agent is not None else reading.ranked()
+        alone = agent is not None or reading.aim is not Aim.WORK or (not made and reading.wishes.made)
+        follow = None if alone else follow_up(task, made)
+        words = task if agent is not None else "" if follow else reading.ranked()
         candidates = self._candidates(agent, words, reading)
-        sure = (one.agent for one in candidates[:1] if one.confidence >= SURE and reading.suits(one.agent))
+        sure = (one.agent for one in candidates[:1] if _fits(one, reading))
         acting = agent or next(sure, None)
         facts = facts_of(acting, task, context or {}, answers or {})
         skills, fitting = self._chosen(acting, "" if reading.wishes.made and acting is None else words)
         needs = self._agents.needs(acting) if acting else []
         capped = max_cost is not None or all(set(need.ready) <= {DRAFT} for need in needs)
-        asked = _questions(acting, task, facts, capped=capped)
+        asked = _questions(acting, facts, capped=capped)
         case = Case(
             agent=acting,
             task=task,
@@ -119,18 +130,20 @@ class HandOff:
             session_id=session_id,
             principal=principal,
             workflows=self._workflows,
+            follow=follow,
+            made=made,
         )
         calls, others = next_calls(case, self._prices), bool(candidates)
         assumed = None if agent is not None or acting is None else _assumed(others=len(candidates) > 1)
-        alone = method_of(reading, calls=bool(calls), candidates=others)
+        steps = method_of(reading, calls=bool(calls), candidates=others, follow=follow)
         brief = {
             **_work(case),
             "constraints": {**_ruled_out(reading), **self._constraints(acting, needs, max_cost, assumed)},
-            "questions": asked,
-            "method": list(acting.method) if acting else alone,
+            "questions": [*_lacking(calls, task), *asked],
+            "method": list(acting.method) if acting else steps,
             "skills": [{"skill": skill.id, "why": first_sentence(skill.description)} for skill in skills],
             "frameworks": _frameworks(skills),
-            "deliverables": _form(acting) if acting else deliverable_of(reading),
+            "deliverables": _form(acting) if acting else deliverable_of(reading, follow),
             "returns": _returns(returns),
             "next_calls": calls,
             "history": _history(history),
@@ -140,12 +153,14 @@ class HandOff:
 
     def _candidates(self, agent: Agent | None, words: str, reading: Reading) -> tuple[Recommendation, ...]:
         """Return who could do what nobody was named for; never one who would make what is not wanted."""
-        found = self._agents.recommend(words) if agent is None and words else []
+        found = self._agents.recommend(words, limit=MANY) if agent is None and words else []
         fit = [one for one in found if reading.allows(one.agent)]
         maker = next((one for one in fit if MAKERS.get(one.agent.id) is reading.makes), None)
-        if maker is not None and reading.makes is not None and fit[0].confidence - maker.confidence < NEAR:
+        near = maker is not None and (reading.ordered or fit[0].confidence - maker.confidence < NEAR)
+        if maker is not None and reading.makes is not None and near:
             fit = [maker, *(one for one in fit if one is not maker)]
-        sure = any(one.confidence >= SURE and reading.suits(one.agent) for one in fit[:1])
+        fit = fit[:BEST]
+        sure = any(_fits(one, reading) for one in fit[:1])
         told = not reading.foreign and len(words_of(words)) > 1
         return tuple(fit if sure else [one for one in fit if one.confidence >= LIKELY and told])
 
@@ -188,18 +203,25 @@ class HandOff:
         return said
 
 
+def _fits(one: Recommendation, reading: Reading) -> bool:
+    """Return whether an agent that nobody named is sure enough to take the task."""
+    ordered = reading.ordered and MAKERS.get(one.agent.id) is reading.makes
+    return (one.confidence >= SURE or ordered) and reading.suits(one.agent)
+
+
 def _assumed(*, others: bool) -> str:
     """Say that the agent was chosen, and whether there are others."""
     return f"No agent was named; this one fits best{', candidates has others' if others else ''}."
 
 
 def _ruled_out(reading: Reading) -> dict[str, Any]:
-    return {"refused": ruled_out(reading.no.kinds)} if reading.no.kinds else {}
+    refused = ruled_out(reading)
+    return {"refused": refused} if refused else {}
 
 
 def _work(case: Case) -> dict[str, Any]:
     """Return who does what, and what is known of it."""
-    nobody = role_of(case.reading, candidates=bool(case.candidates))
+    nobody = role_of(case.reading, candidates=bool(case.candidates), follow=case.follow)
     return {
         "role": f"{case.agent.title}. {case.agent.role}" if case.agent else nobody,
         "agent": case.agent.id if case.agent else None,
@@ -210,15 +232,23 @@ def _work(case: Case) -> dict[str, Any]:
     }
 
 
-def _questions(agent: Agent | None, task: str, facts: Facts, *, capped: bool) -> list[dict[str, JsonValue]]:
+def _questions(agent: Agent | None, facts: Facts, *, capped: bool) -> list[dict[str, JsonValue]]:
     """Return what is open; `capped` says that there is nothing to agree on about money."""
-    if agent is None:
-        return []
-    lacks = agent.id in MAKERS and changes_a_picture(task) and not refers(task) and not pictures(facts, task)
-    asked = questions(agent, facts)
-    if agent.id in MAKERS and capped:
+    asked = questions(agent, facts) if agent else []
+    if agent is not None and agent.id in MAKERS and capped:
         asked = [one for one in asked if one["key"] not in ("budget", "max_cost")]
-    return [*([_PICTURE] if lacks else []), *asked]
+    return asked
+
+
+def _lacking(calls: Sequence[Mapping[str, Any]], task: str) -> list[dict[str, JsonValue]]:
+    """Return what is to be asked before the calls that wait for it can be made."""
+    told = ([ABOVE], ANY)  # the brief itself says where these are found
+    waits = [
+        call for call in calls if told[0] != call["arguments"].get("images") and call["arguments"].get("refine") != ANY
+    ]
+    keys = [key for key in _LACKS if any(key in call.get("missing", ()) for call in waits)]
+    what = " and ".join(things(task)).capitalize()
+    return [{"key": key, "question": _LACKS[key].replace("{what}", what), "required": True} for key in keys]
 
 
 def _media(need: Need) -> str:

@@ -1,11 +1,12 @@
 """The calls that answer a question about this server, and those that lay a hand on its jobs."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Any
 
 from darkroom.domain.asking import NOUNS
+from darkroom.domain.job import Job
 from darkroom.domain.kinds import Kind
 from darkroom.domain.reading import find_counts, folded, read_count, read_duration, read_resolution, read_size
 from darkroom.llm.handoff_media import LONGEST_CLIP, mentions
@@ -22,6 +23,17 @@ _JOB = re.compile(
     r"fail\w*|wrong|saved?|stored?|kept|deleted?|gone|lost|stuck|cancel\w*|stop\w*|download\w*|result|take)\b|"
     r"\bwhere (?:is|are|do|does|did|can)\b.*\b(?:files?|pictures?|images?|videos?|clips?|outputs?)\b"
 )
+_MINE = (
+    r"(?:my|our|(?:my |our |the |that )last|(?:the|that|those|this)(?= .*\b(?:i|we|you) (?:have |had |just |already |"
+    r"once )*(?:made|created|generated|started|ordered|asked|began|begun)\b))"
+)
+_FATE = re.compile(
+    rf"(?:why|when|where|what|how|is|are|was|were|did|has|have|does)\b.*?\b{_MINE} (?:[\w-]+ ){{0,2}}?"
+    rf"(?:{NOUNS[Kind.IMAGE]}|{NOUNS[Kind.VIDEO]}|jobs?|runs?|drafts?)\b.*\b(?:fail\w*|ready|done|finish\w*|stuck|saved?|stored?|"
+    r"lost|gone|cancel\w*|go wrong|went wrong|status|take so long|taking)\b"
+)
+"""A question about what became of something that was made here, whatever it shows."""
+_FAILED = re.compile(r"\b(?:fail\w*|go wrong|went wrong|broke)\b")
 _MADE = re.compile(r"\b(?:have|did) (?:i|we) (?:already |ever )?(?:made?|created?|generated?|started?)\b")
 _STOP = re.compile(r"\b(?:stop|cancel|abort|halt|kill)\w*\b")
 _AGAIN = re.compile(r"\b(?:retry|redo|restart|rerun|again)\b")
@@ -87,23 +99,34 @@ def _own() -> frozenset[str]:
 def about_server(task: str) -> bool:
     """Return whether a question is about this server alone: what it makes, how, for how much, and its jobs."""
     line = folded(task)
-    if asks_help(task) or _ID.search(line) or _MADE.search(line):
+    if asks_help(task) or _ID.search(line) or _MADE.search(line) or _FATE.match(line):
         return True
     words = tokens(_SEEN.sub("video ", line) if _OF_ONE.search(line) else re.sub(r"'\w+", "", line))
     return bool(words) and all(word in _own() or word.isdigit() for word in words)
 
 
-def control(task: str) -> list[dict[str, Any]]:
-    """Return the calls that stop, repeat or look at a job; without an id they begin with the list of jobs."""
+def control(task: str, made: Sequence[Job] = ()) -> list[dict[str, Any]]:
+    """Return the calls that stop, repeat or look at a job; without an id they begin with the list of jobs.
+
+    Args:
+        task: What was asked.
+        made: The jobs of its conversation, newest first: the first that can be stopped or repeated is meant.
+    """
     line = folded(task)
-    named = _ID.search(line)
     tool = "cancel_job" if _STOP.search(line) else "retry_job" if _AGAIN.search(line) else None
+    meant = next((job.id for job in made if tool and job.ended is (tool == "retry_job")), None)
+    named = _ID.search(line)
+    name = named[0] if named else meant
     what = {"cancel_job": "Stops it; what was paid for by then is kept.", "retry_job": "Starts it again; it may cost."}
-    if named and tool:
-        return [_call(tool, what[tool], {"job_id": named[0]})]
-    if named:
-        return [_call("check_job", "How it stands, and its files.", {"job_id": named[0]})]
-    listed = _call("check_job", "The newest jobs, how they stand, and where their files are.", {})
+    if name and tool:
+        return [_call(tool, what[tool], {"job_id": name})]
+    if name:
+        return [_call("check_job", "How it stands, and its files.", {"job_id": name})]
+    failed = {"status": "failed"} if tool is None and _FAILED.search(line) else {}
+    what_there_is = (
+        "What failed last, and why." if failed else "The newest jobs, how they stand, and where their files are."
+    )
+    listed = _call("check_job", what_there_is, failed)
     if tool is None:
         return [listed]
     return [listed, _call(tool, f"{what[tool]} Take the id from check_job.", {}, ("job_id",))]
@@ -119,6 +142,7 @@ def answers(task: str) -> list[dict[str, Any]]:
     if (
         _ID.search(line)
         or _MADE.search(line)
+        or _FATE.match(line)
         or (_JOB.search(line) and not re.search(r"\bhow (?:much|many|long|big)\b", line))
     ):
         return [call for call in control(line) if call["tool"] == "check_job"] or control(_ID.findall(line)[0])

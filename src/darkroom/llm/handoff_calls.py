@@ -1,7 +1,7 @@
 """The next calls of a brief: real ones, with whatever is known filled in, and with their price."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,26 +12,28 @@ from darkroom.catalog.frameworks import families, tasks
 from darkroom.catalog.routing import DRAFT
 from darkroom.catalog.skills import Skill
 from darkroom.domain.asking import Aim
+from darkroom.domain.job import Job
 from darkroom.domain.kinds import Kind
 from darkroom.domain.money import MicroUsd, json_usd
 from darkroom.domain.reading import folded, read_duration, read_money
 from darkroom.domain.request import clip
 from darkroom.llm.handoff_answers import SPENT, answers, control, listings, month, wants_facts
+from darkroom.llm.handoff_change import ABOVE, changes_a_picture, pictures
 from darkroom.llm.handoff_facts import VALUE, Facts
+from darkroom.llm.handoff_follow import Follow, unknown, wanted_of
 from darkroom.llm.handoff_media import (
     LONGEST_CLIP,
     TOOLS,
     Wanted,
-    changes_a_picture,
     dressed,
     for_what,
     mentions,
     pictured,
-    pictures,
     wanted,
 )
 from darkroom.llm.handoff_modes import MAKERS, Reading, reading_of
 from darkroom.llm.handoff_prices import Prices
+from darkroom.llm.handoff_wishes import without_seeing
 from darkroom.net.redact import MASK
 from darkroom.services.agents import Recommendation
 
@@ -70,12 +72,23 @@ class Case:
     session_id: str | None = None
     principal: str = "local"
     workflows: Collection[str] = ()
+    follow: Follow | None = None
+    """What is to become of what was made before, where the task goes on from it."""
+    made: Sequence[Job] = ()
+    """The jobs of the session, newest first."""
 
 
 def next_calls(case: Case, prices: Prices) -> list[dict[str, Any]]:
     """Return the calls in the order in which they are best made; each has tool, arguments, why, perhaps missing."""
     if case.agent is None and case.reading.aim is Aim.CONTROL:
-        return control(case.task)
+        return control(case.task, case.made)
+    if case.agent is None and case.reading.aim is Aim.DELETE:
+        return [_call("check_job", "What was made last, with the paths of its files. Deletes nothing.", {})]
+    if case.agent is None and case.reading.deceives and not case.reading.wishes.made:
+        honest = {"task": "Write a short message that asks real buyers for an honest review.", "agent": "community"}
+        return [_call("run_agent", "The honest way to reviews, if the user wants it.", honest)]
+    if case.follow is not None:
+        return _followed(case, case.follow, prices)
     if case.agent is None and case.reading.nothing:
         return []
     if case.reading.server:
@@ -91,6 +104,19 @@ def next_calls(case: Case, prices: Prices) -> list[dict[str, Any]]:
 def _call(tool: str, why: str, arguments: Mapping[str, Any], missing: Collection[str] = ()) -> dict[str, Any]:
     call: dict[str, Any] = {"tool": tool, "arguments": dict(arguments), "why": why}
     return {**call, "missing": list(missing)} if missing else call
+
+
+def _followed(case: Case, follow: Follow, prices: Prices) -> list[dict[str, Any]]:
+    """Return the call that goes on from what was made, behind the look-up of what is not known or not done yet."""
+    call = wanted_of(follow) or unknown(follow)
+    if call is None:
+        return []
+    look: list[dict[str, Any]] = []
+    if follow.job is None:
+        look = [_call("check_job", "The newest jobs with their ids: one of them may be meant.", {})]
+    elif not follow.job.ended:
+        look = [_call("check_job", "It is not done yet: wait for it first.", {"job_id": follow.job.id, "wait": 45})]
+    return [*look, _priced(call, _cap(case), case, prices)]
 
 
 def _media(case: Case, prices: Prices) -> list[dict[str, Any]]:
@@ -128,7 +154,8 @@ def _kinds(case: Case) -> list[Kind]:
 def _wanted(case: Case, kind: Kind) -> Wanted | None:
     agent_id = case.agent.id if case.agent else ""
     if agent_id in MAKERS or (changes_a_picture(case.task) and pictures(case.facts, case.task)):
-        return wanted(kind, case.reading.no.rest or case.task, case.facts)
+        made = wanted(kind, case.reading.no.rest or case.task, case.facts)
+        return None if made is None else without_seeing(made, case.reading.bars)
     # Others make media beside their work: only where the task says what is to be seen.
     film = agent_id == "video_storyboard"
     seen = for_what(case.task, film=film) if agent_id in _FORMS else pictured(case.task, kind)
@@ -137,25 +164,30 @@ def _wanted(case: Case, kind: Kind) -> Wanted | None:
         return None
     form = _FORMS[agent_id][1] if agent_id in _FORMS else "{subject}"
     told = {name: value for name, value in made.arguments.items() if name != "n" or agent_id not in _FORMS}
-    missing = ("prompt",) if _POINTS.match(folded(seen)) else ()
-    return replace(made, arguments={**told, "prompt": form.replace("{subject}", seen)}, missing=missing)
+    waits = tuple(name for name in made.missing if name != "prompt")
+    if _POINTS.match(folded(seen)):
+        told.pop("prompt", None)
+        return replace(made, arguments=told, missing=("prompt", *waits))
+    return replace(made, arguments={**told, "prompt": form.replace("{subject}", seen)}, missing=waits)
 
 
 def _priced(call: Wanted, cap: MicroUsd | None, case: Case, prices: Prices) -> dict[str, Any]:
-    call, said = prices.fitting(call, cap, case.principal)
+    call, said = (call, "") if "refine" in call.missing else prices.fitting(call, cap, case.principal)
     arguments = dict(call.arguments)
     if cap is not None:
         arguments["max_cost"] = json_usd(cap)
     video = call.kind is Kind.VIDEO
     what = "Makes the clip." if video else "Makes the picture."
     agent_id = case.agent.id if case.agent else ""
-    if "prompt" in call.missing:
+    if call.why:
+        what = call.why
+    elif "prompt" in call.missing:
         shot = ", and how it moves: one call a shot" if video else ""
         what = f"The task does not say it in words that can be drawn: put into prompt what is to be seen{shot}."
-    elif call.missing and case.reading.wishes.made:
-        what = f"{what[:-1]}, once you have added images=['<output id of the picture>']: it moves the picture above."
+    elif call.arguments.get("images") == [ABOVE]:
+        what = f"{what[:-1]}, once images holds that picture's output id in place of the words in <>."
     elif call.missing:
-        what = f"{what[:-1]}, once you have added images=['<path, URL or output id>']: the task works on a picture."
+        what = f"{what[:-1]}, once images holds what the words in <> stand for; until then it is refused."
     elif case.agent is None:
         what = f"{what[:-1]}, in the user's own words."
     elif agent_id in MAKERS:
@@ -164,7 +196,9 @@ def _priced(call: Wanted, cap: MicroUsd | None, case: Case, prices: Prices) -> d
         what = "One picture, to agree on the look before more are drawn; sharpen its prompt by the method."
     else:
         what = f"{what[:-1]}, once the text is agreed; take its words into the prompt."
-    return _call(TOOLS[call.kind], " ".join([what, *call.notes, said]), arguments, call.missing)
+    return _call(
+        TOOLS[call.kind], " ".join(part for part in (what, *call.notes, said) if part), arguments, call.missing
+    )
 
 
 def _cap(case: Case) -> MicroUsd | None:

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from pydantic import JsonValue
 
@@ -65,6 +66,14 @@ _MATERIAL = (
 """Inputs that are pasted rather than said; a quotation is no document."""
 
 
+REMEMBERED = (
+    "audience", "brand", "business", "client", "company", "customer", "industry", "language", "locale", "market",
+    "markets", "organisation", "organization", "product", "products", "sector", "service", "services", "territory",
+    "tone", "voice", "website",
+)  # fmt: skip
+"""What stays true for the next task of a conversation; shapes, lengths, days and sums are of one task."""
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What is known, whole; what of it was taken from the task; and what is shown of it."""
@@ -85,16 +94,28 @@ class Facts:
 def facts_of(
     agent: Agent | None, task: str, context: Mapping[str, JsonValue], answers: Mapping[str, JsonValue]
 ) -> Facts:
-    """Return what is known: the context first, then the session's answers, then what the task itself says."""
+    """Return what is known: the context first, then what the task plainly says, then the session's answers."""
+    heard = _heard(agent, task, {plain(key) for key, value in context.items() if _is_said(value)})
+    newer = {plain(key) for key, value in heard.items() if value not in IN_TASK}
+    answers = {key: value for key, value in answers.items() if plain(key) not in newer}
     known: dict[str, JsonValue] = {}
     for source in (context, answers):
         taken = {plain(key) for key in known}
         new = {key: value for key, value in source.items() if _is_said(value) and plain(key) not in taken}
         known |= {key: _safe(key, value) for key, value in new.items()}
-    heard = _heard(agent, task, {plain(key) for key in known})
+    taken = {plain(key) for key in known}
+    heard = {key: value for key, value in heard.items() if plain(key) not in taken}
     known |= heard
     shown, left = _shown(known)
     return Facts(known, tuple(heard), shown, left)
+
+
+def lasting(context: Mapping[str, JsonValue], brief: Mapping[str, Any]) -> dict[str, JsonValue]:
+    """Return what a conversation remembers of a task: of its context, and of what its brief read from its words."""
+    read = {key: brief["context"][key] for key in brief.get("from_task", ()) if key in brief.get("context", {})}
+    said = {**{key: value for key, value in read.items() if value not in IN_TASK}, **context}
+    short = {key: value for key, value in said.items() if isinstance(value, str) and 0 < len(value.strip()) <= VALUE}
+    return {key: redact(value) for key, value in short.items() if plain(key) in REMEMBERED}
 
 
 def questions(agent: Agent, facts: Facts) -> list[dict[str, JsonValue]]:

@@ -1,7 +1,8 @@
 """The calls that would make the pictures and clips of a task, with what each costs as things are configured."""
 
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from darkroom.domain.kinds import Kind
@@ -22,36 +23,26 @@ from darkroom.domain.reading import (
     without,
 )
 from darkroom.domain.request import MAX_COUNT, clip
+from darkroom.llm.handoff_change import ABOVE, POLITE, changes_a_clip, changes_a_picture, motion, pictures, placeholders
 from darkroom.llm.handoff_facts import Facts, refers
 from darkroom.services.intents import COUNTED
 
 TOOLS = {Kind.IMAGE: "generate_image", Kind.VIDEO: "generate_video"}
 PROMPT, LONGEST_CLIP = 600, 15
 """Letters of a prompt; seconds of one clip."""
-PICTURES = ("images", "image", "source", "references", "reference", "frames", "picture", "pictures", "photo", "photos",
-            "product_image", "keep_same", "visuals")  # fmt: skip
-"""Keys under which pictures are given."""
+CLIP = "<job or output id of the clip, made here>"
+"""Stands for a clip that is to be changed."""
 _NOUNS = {Kind.IMAGE: IMAGE_NOUNS, Kind.VIDEO: VIDEO_NOUNS}
 _ASKING = re.compile(
-    r"^(?:(?:hi|hello|hey|ok|okay)\b[,.!]?\s*)?(?:please\s+|kindly\s+|can you\s+|could you\s+|would you\s+|i need\s+|"
+    r"^(?:(?:hi|hello|hey|ok|okay|and|now|then|also)\b[,.!]?\s*)?"
+    r"(?:please\s+|kindly\s+|can you\s+|could you\s+|would you\s+|i need\s+|"
     r"we need\s+|i want\s+|i'd like\s+|i would like\s+|you to\s+|just\s+|to\s+(?=make|create|generate))*"
     r"(?:(?:make|create|generate|render|produce|draw|paint|sketch|show|give|get|have)\s+(?:(?:me|us)\s+)?)?"
     r"(?:an?\s+|the\s+(?=\w+\s+(?:of|for)\b)|some\s+)?"
 )
 _ITS = r"\b(?:my|our|the|this|that)\s+(?:picture|photo|photograph|image|file|still|frame)"
-_POLITE = re.compile(
-    r"^(?:please\s+|kindly\s+|(?:can|could|would|will) you\s+|(?:i|we) (?:want|need) you to\s+)+", re.I
-)
 _PLAIN = re.compile(
     r"^(?:(?:short|new|nice|simple|quick)\s+)*(?:images?|pictures?|pics?|videos?|clips?)\s+(?:of|showing)\s+"
-)
-_CHANGES = re.compile(
-    r"\b(?:remove|retouch|replace|swap|mock up|fill in|colou?r this|repair|extend|recolou?r|crop|brighten|upscale|"
-    r"restore|edit|change (?:only )?the|animate|bring\b.{0,40}\bto life|put (?:our|my|the|this)|"
-    r"make (?:the|it|her|him)\b.{0,40}\b(?:blue|dark|bright|large|small|warm|cold|white|drive|move|walk|smil)\w*|"
-    r"turn (?:the|this|my|our)|from the first frame)\b"
-    r"|\b(?:this|these|my|attached|uploaded|existing|(?:we|i) (?:only )?(?:have|own) \w+|sent|from the) (?:\w+ ){0,2}"
-    r"(?:picture|photo|photograph|image|still|drawing|painting|portrait|snapshot|sketch|frame)s?\b"
 )
 _AMOUNT = re.compile(
     r",?\s*(?:\b(?:inside|within|for|under|below|at most|up to|max(?:imum)?|less than)\s+)*"
@@ -61,6 +52,7 @@ _LOOSE = re.compile(
     r"\?|;|^(?:nobody|we|i|our|my|the|all|now|only|let)\b(?! need| want|'d| would).{0,80}\b(?:is|are|was|were|has|have|"
     r"took|lacks?|own|owns|exists?|looks?|sent|came|made|got|only|create|make)\b"
     r"|\b(?:tell me|how|(?<!in )which|again|redo|regenerate|them|versions? of the|from every side)\b"
+    r"|\b(?:for|of|about|from) (?:it|this|that)\b(?! \w)"
 )
 """Signs that a task tells a story, asks or points elsewhere rather than saying what is to be seen."""
 _BARE = re.compile(
@@ -69,13 +61,6 @@ _BARE = re.compile(
     rf"(?:{IMAGE_NOUNS}|{VIDEO_NOUNS})"
 )
 """What names a medium and nothing to be seen in it."""
-_SOURCE = re.compile(
-    r"(?:[a-z_]{3,12}=)?(?:out_[0-9a-z_]{3,60}|https?://[^\s,;\"')]+|[\w./~-]{0,200}[\w-]\.(?:png|jpe?g|webp|gif|"
-    r"avif))(?![\w])",
-    re.IGNORECASE,
-)
-
-
 _NEXT = re.compile(
     rf",? (?:and|or|plus) (?:an?|the|two|three|some|\d+) (?:[\w-]+ ){{0,4}}(?:{IMAGE_NOUNS}|{VIDEO_NOUNS})\b"
     r"|,? and (?:answer|write|post|send|tell|make|give)\b"
@@ -96,32 +81,17 @@ class Wanted:
     arguments: dict[str, Any]
     notes: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
-    """Arguments that must be added before it can do the task."""
+    """Arguments that must be added, or filled where they hold words in <>, before it can do the task."""
+    why: str = ""
+    """What it does, where that is more than to make what the task asks."""
+    basis: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What the request takes over from what it refines, for its price."""
 
 
 def mentions(task: str, kind: Kind) -> bool:
     """Return whether a task speaks of pictures, or of clips."""
     return re.search(rf"\b(?:{_NOUNS[kind]}|{'photography|visuals?' if kind is Kind.IMAGE else 'footage|b-roll'})\b",
                      folded(task)) is not None  # fmt: skip
-
-
-def changes_a_picture(task: str) -> bool:
-    """Return whether a task works on a picture that there already is."""
-    return _CHANGES.search(folded(task)) is not None
-
-
-def pictures(facts: Facts, task: str) -> list[str]:
-    """Return the pictures that were given: paths, URLs and output ids, in the context or the task."""
-    found: list[str] = []
-    for name in PICTURES:
-        value = facts.get(name)
-        for part in value if isinstance(value, list) else [value]:
-            if isinstance(part, str) and _SOURCE.fullmatch(part.strip()):
-                found.append(part.strip())
-            elif isinstance(part, str):
-                found += [match[0].rstrip(".") for match in _SOURCE.finditer(part)]
-    found += [match[0].rstrip(".") for match in _SOURCE.finditer(task)]
-    return list(dict.fromkeys(found))[:8]
 
 
 def subject(task: str, kind: Kind) -> str:
@@ -182,36 +152,62 @@ def wanted(kind: Kind, task: str, facts: Facts, form: str = "{subject}") -> Want
         facts: What is known; its ratio, size, length and pictures are used.
         form: How a prompt is worded, with `{subject}`.
     """
+    if kind is Kind.VIDEO and changes_a_clip(task):
+        return _recut(task)
     sources, edits = pictures(facts, task), changes_a_picture(task)
-    seen = clip(_POLITE.sub("", task.strip()).rstrip("?").strip(), PROMPT) if edits else subject(task, kind)
+    seen, notes = _seen(kind, task, sources) if edits else (subject(task, kind), [])
     if not re.search(r"[^\W\d_]{2}", seen):
         return None
-    for source in sources:
-        seen = re.sub(rf"(?:{_ITS}\s+)?{re.escape(source)}", "the picture", seen, flags=re.I)
-    arguments: dict[str, Any] = {
-        "prompt": seen if edits else form.replace("{subject}", seen),
-        **_shape(task, facts, kind),
-    }
+    if not edits:
+        seen = form.replace("{subject}", _unnamed(seen, sources, "the picture"))
+    arguments: dict[str, Any] = {"prompt": seen, **_shape(task, facts, kind)}
     count = read_count(task, kind) or 1
     if count > 1:
         arguments["n"] = min(count, MAX_COUNT)
-    notes = [f"{count} are wanted in all."] if count > MAX_COUNT else []
+    notes += [f"{count} are wanted in all."] if count > MAX_COUNT else []
     if kind is Kind.VIDEO:
         notes += _length(task, facts, arguments)
+    loose = refers(task) or (not edits and (_LOOSE.search(folded(task)) or _BARE.fullmatch(folded(seen))))
+    if loose:
+        del arguments["prompt"]
     if sources:
         arguments["images"] = sources
-    loose = refers(task) or (not edits and (_LOOSE.search(folded(task)) or _BARE.fullmatch(folded(seen))))
-    missing = ("prompt",) if loose else ("images",) if edits and not sources else ()
+    elif edits:
+        arguments["images"] = placeholders(task)
+    missing = (*(["prompt"] if loose else []), *(["images"] if edits and not sources else []))
     return Wanted(kind, arguments, tuple(notes), missing)
+
+
+def _seen(kind: Kind, task: str, sources: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the words for work on a picture: what moves in a clip, or what is changed; and what to say of them."""
+    if kind is Kind.IMAGE:
+        return _unnamed(clip(POLITE.sub("", task.strip()).rstrip("?").strip(), PROMPT), sources, "the picture"), []
+    seen, said = motion(_unnamed(task, sources, "this picture"))
+    return clip(seen, PROMPT), [] if said else ["The task names no motion, so this one is quiet: say what moves."]
+
+
+def _unnamed(words: str, sources: Sequence[str], name: str) -> str:
+    """Return words with a name in place of the paths and addresses of pictures."""
+    for source in sources:
+        words = re.sub(rf"(?:{_ITS}\s+)?{re.escape(source)}", name, words, flags=re.I)
+    return words
+
+
+def _recut(task: str) -> Wanted:
+    """Return the call that changes a clip, which has to be one that was made here."""
+    said = clip(POLITE.sub("", task.strip()).strip(" .?!"), PROMPT)
+    why = "Draws a draft anew with the change, once refine holds its id. Any other clip is changed in an editor, or "
+    return Wanted(Kind.VIDEO, {"prompt": said, "refine": CLIP}, (), ("refine",), f"{why}described anew.")
 
 
 def dressed(call: Wanted, facts: Facts) -> Wanted:
     """Return a call with the shape, length and pictures that the context knows, where its own words say none."""
     told = _shape("", facts, call.kind)
     notes = _length("", facts, told) if call.kind is Kind.VIDEO else []
-    sources = [] if "images" in (*call.arguments, *call.missing) else pictures(facts, "")
+    lacks = "images" in call.missing and call.arguments["images"] != [ABOVE]
+    sources = pictures(facts, "") if lacks or "images" not in call.arguments else []
     if sources:
-        told["images"] = sources
+        call = replace(call, arguments={**call.arguments, "images": sources}, missing=())
     return replace(call, arguments={**told, **call.arguments}, notes=(*call.notes, *notes))
 
 

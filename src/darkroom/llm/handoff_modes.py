@@ -2,16 +2,16 @@
 
 import re
 import unicodedata
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from darkroom.catalog.agents import Agent
-from darkroom.domain.asking import NOUNS, Aim, Refused, aim, refused
+from darkroom.domain.asking import NOUNS, Aim, Refused, aim, deceives, refused
 from darkroom.domain.kinds import Kind
 from darkroom.domain.reading import folded
 from darkroom.llm.handoff_answers import about_server, asks_help
+from darkroom.llm.handoff_follow import Follow, shown
 from darkroom.llm.handoff_media import TOOLS
-from darkroom.llm.handoff_wishes import Wishes, wishes
+from darkroom.llm.handoff_wishes import Wishes, barred, wishes
 from darkroom.services.ranking import words_of
 
 MAKERS: dict[str, Kind] = {"image": Kind.IMAGE, "video_production": Kind.VIDEO}
@@ -20,11 +20,42 @@ LONGEST = 1_200
 """Letters of a task from which it holds material rather than a wish or a question."""
 WORK = 3
 """Words from which what is wanted beside the media is work for an agent."""
+INVENTED = "Invented reviews and testimonials deceive buyers, and the EU, the UK and the USA forbid them: write none."
+_HONEST = (
+    "Say in one sentence that invented opinions are not written, and why.",
+    "Offer what is honest: asking real buyers for a review, answering those there are, or telling what was tested.",
+)
+_BY_AIM = {
+    Aim.CONTROL: ("Make the calls below; where more than one job could be meant, ask which.",),
+    Aim.DELETE: (
+        "Say that darkroom deletes nothing that it made: its files, at the paths that the call names, are the user's.",
+        "A conversation is forgotten by: darkroom session delete ID.",
+        "Where you can delete files yourself, name them and ask first; what was paid for is gone for good.",
+    ),
+}
+_UNREAD = (
+    "A picture or clip is wanted: generate_image(prompt=...) or generate_video(prompt=...), in its own words.",
+    "Prices, models or limits are asked for: estimate_credits(operation='image' or 'video'); it is free.",
+    "Anything else: do it yourself; run_agent(task=<the same in English>) finds a specialist.",
+    "Answer in the user's language.",
+)
 _CALLED = {Kind.IMAGE: "picture", Kind.VIDEO: "clip"}
 _MAKES = re.compile(
     r"(?:please )?(?:(?:can|could|would|will) you )?(?:please )?(?:make|create|generate|draw|render|produce|paint) "
     rf"(?:(?:me|us) )?(?:an?|the|one|two|three|four|\d+) (?:[\w-]+ ){{0,3}}?(?P<noun>{NOUNS[Kind.IMAGE]}|"
     rf"{NOUNS[Kind.VIDEO]})"
+    r"(?= (?:of|for|with|showing|about|in|from|that|to)\b|[.,!?;]|$)"
+)
+_WORK_TOO = re.compile(
+    r"\b(?:guidelines?|guide|strateg\w+|plans?|campaigns?|kits?|systems?|briefs?|scripts?|storyboards?|concepts?|"
+    r"ideas?|copy|captions?|headlines?|slogans?|posts?|reports?|presentations?|names?|translat\w+|variants? for|pack|"
+    r"series|scenes?|shots?|legal|rights|licen[cs]e\w*|budget)\b|[.;?!]\s+\S|"
+    r",? and (?:write|plan|find|check|tell|give|send|explain)\b"
+)
+"""Words of work beside a picture or clip."""
+_BECOMES = re.compile(
+    r"(?:please )?(?:(?:can|could|would|will) you )?(?:please )?(?:turn|make|convert|transform|combine|join|cut|edit) "
+    rf"[^.;!?]* (?:in)?to (?:an?|one) (?:[\w-]+ ){{0,3}}?(?P<noun>{NOUNS[Kind.IMAGE]}|{NOUNS[Kind.VIDEO]})"
     r"(?= (?:of|for|with|showing|about|in|from|that|to)\b|[.,!?;]|$)"
 )
 _ENGLISH = re.compile(
@@ -52,6 +83,12 @@ class Reading:
     foreign: bool
     makes: Kind | None
     """What its first words order to be made: `generate a logo for my bakery`."""
+    ordered: bool = False
+    """Whether that is all the work there is: a maker does it, whoever else knows the trade."""
+    bars: str = ""
+    """What is not to be seen, where the task begins with that."""
+    deceives: bool = False
+    """Whether it wants people deceived in a way that is not written for anybody."""
 
     @property
     def nothing(self) -> bool:
@@ -65,7 +102,7 @@ class Reading:
 
     def ranked(self) -> str:
         """Return the words by which agents and skills are looked for; none where the calls alone do."""
-        if self.aim is Aim.CONTROL or self.server:
+        if self.aim in (Aim.CONTROL, Aim.DELETE) or self.server or self.deceives:
             return ""
         words = self.rest if self.wishes.made else self.no.rest
         needed = WORK if self.wishes.made or self.no.kinds else 1
@@ -73,7 +110,7 @@ class Reading:
 
     def suits(self, agent: Agent) -> bool:
         """Return whether an agent that nobody named may take it: none makes media for a question or against a wish."""
-        if self.aim is Aim.CONTROL or self.server or self.wishes.made:
+        if self.aim in (Aim.CONTROL, Aim.DELETE) or self.server or self.deceives or self.wishes.made:
             return False
         return agent.id not in MAKERS or (self.aim is Aim.WORK and self.allows(agent))
 
@@ -85,13 +122,17 @@ class Reading:
 def reading_of(task: str) -> Reading:
     """Return what is read from a task; a long one is work, for somebody who reads it whole."""
     if len(task) > LONGEST:
-        return Reading(Aim.WORK, Refused(frozenset(), task), Wishes(), False, _is_foreign(task[:LONGEST]), None)
+        foreign = _is_foreign(task[:LONGEST])
+        return Reading(Aim.WORK, Refused(frozenset(), task), Wishes(), False, foreign, None, deceives=deceives(task))
     what = Aim.QUESTION if asks_help(task) else aim(task)
-    no = refused(task)
+    bars, rest = barred(task)
+    no = refused(rest if bars else task)
     server = what is Aim.QUESTION and about_server(no.rest)
-    head = _MAKES.match(folded(task))
+    head = _MAKES.match(folded(no.rest))
+    head = head or _BECOMES.match(folded(no.rest))
     makes = None if head is None else next(kind for kind, noun in NOUNS.items() if re.fullmatch(noun, head["noun"]))
-    return Reading(what, no, wishes(task), server, _is_foreign(task), makes)
+    ordered = makes is not None and _WORK_TOO.search(folded(no.rest)) is None
+    return Reading(what, no, wishes(task), server, _is_foreign(task), makes, ordered, bars, deceives(task))
 
 
 def _is_foreign(task: str) -> bool:
@@ -102,10 +143,17 @@ def _is_foreign(task: str) -> bool:
     return other * 2 > len(letters) or len(_FOREIGN.findall(line)) > len(_ENGLISH.findall(line))
 
 
-def role_of(reading: Reading, *, candidates: bool) -> str:
+def role_of(reading: Reading, *, candidates: bool, follow: Follow | None = None) -> str:
     """Return who the caller is in a brief without an agent, in one or two sentences."""
-    if reading.wishes.made:
+    if follow is not None:
+        of = shown(follow.job) if follow.job else "what was made or said before"
+        what = f"The user goes on from {of}: change that, and begin nothing else."
+    elif reading.wishes.made:
         what = "Make the media with the calls below" + (", and do the rest yourself." if reading.rest else ".")
+    elif reading.deceives:
+        what = "The user asks for opinions of people whom there are not: write none, and offer what is honest."
+    elif reading.aim is Aim.DELETE:
+        what = "The user wants things thrown away: make nothing, and delete nothing without being told which."
     elif reading.aim is Aim.CONTROL:
         what = "The user means work that goes on: act on that, and start nothing new."
     elif reading.nothing:
@@ -121,25 +169,18 @@ def role_of(reading: Reading, *, candidates: bool) -> str:
     return f"You are the caller's own assistant. {what}"
 
 
-def method_of(reading: Reading, *, calls: bool, candidates: bool) -> list[str]:
+def method_of(reading: Reading, *, calls: bool, candidates: bool, follow: Follow | None = None) -> list[str]:
     """Return the steps of a brief without an agent."""
+    if follow is not None:
+        return _follow_steps(follow, calls=calls)
     take = "If a candidate fits, get its brief with run_agent(task, agent=<candidate>); else do it yourself."
     if reading.wishes.made:
         yourself = [
             f"Do the rest yourself: {reading.rest}. What of it belongs in the picture goes into its prompt first."
         ]
         return ["Make the calls below; they run while you go on.", *(yourself if reading.rest else [])]
-    if reading.aim is Aim.CONTROL:
-        return ["Make the calls below; where more than one job could be meant, ask which."]
-    if reading.nothing:
-        return ["Say that nothing is made, and ask what the user wants instead."]
-    if reading.foreign:
-        return [
-            "A picture or clip is wanted: generate_image(prompt=...) or generate_video(prompt=...), in its own words.",
-            "Prices, models or limits are asked for: estimate_credits(operation='image' or 'video'); it is free.",
-            "Anything else: do it yourself; run_agent(task=<the same in English>) finds a specialist.",
-            "Answer in the user's language.",
-        ]
+    if fixed := _fixed_steps(reading):
+        return list(fixed)
     if reading.aim is Aim.QUESTION:
         look = ["Make the calls below, and answer from what they say; none of them costs anything."] if calls else []
         return [*look, *([take] if candidates else []), *([] if calls else ["Answer from what you know, in short."])]
@@ -147,16 +188,44 @@ def method_of(reading: Reading, *, calls: bool, candidates: bool) -> list[str]:
     return [*steps, "Ask at most one question, and only where two readings lead to different work."]
 
 
-def deliverable_of(reading: Reading) -> str:
+def _fixed_steps(reading: Reading) -> tuple[str, ...]:
+    """Return the steps of a brief that are the same whatever the task holds besides."""
+    if reading.deceives:
+        return _HONEST
+    if reading.aim in _BY_AIM:
+        return _BY_AIM[reading.aim]
+    if reading.nothing:
+        return ("Say that nothing is made, and ask what the user wants instead.",)
+    return _UNREAD if reading.foreign else ()
+
+
+def _follow_steps(follow: Follow, *, calls: bool) -> list[str]:
+    if follow.job is not None:
+        return ["Make the calls below; what was made stays, and the change is a new job."]
+    text = "If a text is meant, change it as the task says and answer with all of it."
+    media = (
+        "If a picture or clip is meant, take its id from the conversation or from check_job, and make the call below."
+    )
+    ask = "If neither the conversation nor the jobs tell what is meant, ask."
+    return [text, *([media] if calls else []), ask]
+
+
+def deliverable_of(reading: Reading, follow: Follow | None = None) -> str:
     """Return what a brief without an agent has to end with."""
+    if follow is not None:
+        return "What was made or said before, changed as the task says."
     if reading.wishes.made:
         kinds = dict.fromkeys(_CALLED[one.kind] for one in reading.wishes.made)
         return f"The {' and the '.join(kinds)}" + (f", and what was done for: {reading.rest}." if reading.rest else ".")
+    if reading.aim is Aim.DELETE:
+        return "Which files there are, where they lie, and how they are deleted."
     if reading.aim is Aim.CONTROL:
         return "One sentence: what was done, and how the job stands."
     return "One answer to the task, in plain words."
 
 
-def ruled_out(kinds: Collection[Kind]) -> list[str]:
+def ruled_out(reading: Reading) -> list[str]:
     """Return what must not be made, in words."""
-    return [f"The user wants no {_CALLED[kind]} made: do not call {TOOLS[kind]}." for kind in sorted(kinds)]
+    kinds = sorted(reading.no.kinds)
+    unwanted = [f"The user wants no {_CALLED[kind]} made: do not call {TOOLS[kind]}." for kind in kinds]
+    return [*([INVENTED] if reading.deceives else []), *unwanted]

@@ -87,11 +87,13 @@ def about(micro: int) -> str:
 
 
 def request_of(call: Wanted) -> ImageRequest | VideoRequest:
-    """Return the request that a call makes; a picture that is missing has a stand-in.
+    """Return the request that a call makes; what is missing or refined has a stand-in.
 
     Raises:
         InvalidRequest: If one of its arguments cannot be.
     """
-    stand_in = {"images": ["picture"]} if "images" in call.missing else {}
-    fields = {**call.arguments, **stand_in}
+    said = {name: value for name, value in call.arguments.items() if name not in (*call.missing, "refine")}
+    fields = {**call.basis, **said}
+    if "images" in call.missing:
+        fields["images"] = ["picture"]
     return (ImageRequest if call.kind is Kind.IMAGE else VideoRequest).model_validate(fields)

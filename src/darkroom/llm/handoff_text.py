@@ -1,7 +1,7 @@
 """A brief in words, so that a client which shows only text can work from it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from darkroom.domain.request import clip
@@ -12,21 +12,36 @@ MOST = 6_000
 _STEP, _OUTPUT = 200, 500
 
 
-def text(brief: Mapping[str, Any]) -> str:
-    """Return a brief in words: about 6,000 letters at most, unless the task and what is known are longer."""
+def as_call(call: Mapping[str, Any]) -> str:
+    """Return a call as a program writes it; what it lacks stands in <>."""
+    arguments = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in call["arguments"].items()]
+    arguments += [f"{key}=<...>" for key in call.get("missing", ()) if key not in call["arguments"]]
+    return f"{call['tool']}({', '.join(arguments)})"
+
+
+Shown = Callable[[Mapping[str, Any]], str]
+
+
+def text(brief: Mapping[str, Any], shown: Shown = as_call) -> str:
+    """Return a brief in words: about 6,000 letters at most, unless the task and what is known are longer.
+
+    Args:
+        brief: Which one.
+        shown: How a call is written: as that of a tool, or as a command.
+    """
     said = ""
     for lean in range(3):
-        said = "\n\n".join(part for part in _parts(brief, lean) if part)
+        said = "\n\n".join(part for part in _parts(brief, lean, shown) if part)
         if len(said) <= MOST:
             break
     return said
 
 
-def _parts(brief: Mapping[str, Any], lean: int) -> list[str]:
+def _parts(brief: Mapping[str, Any], lean: int, shown: Shown) -> list[str]:
     """Return the sections; `lean` 1 leaves the frameworks out, 2 shortens steps and output too."""
     steps = [clip(step, _STEP) if lean > 1 else step for step in brief["method"]]
     output = clip(brief["deliverables"], _OUTPUT) if lean > 1 else brief["deliverables"]
-    calls = [_call(call) for call in brief.get("next_calls", ())]
+    calls = [f"- {shown(call)}\n  {_filled_first(call)}{call['why']}" for call in brief.get("next_calls", ())]
     others = [one for one in brief.get("candidates", ()) if one["agent"] != brief.get("agent")]
     return [
         "This work is yours: darkroom runs no language model for it. Carry out this brief, then answer the user.",
@@ -37,7 +52,7 @@ def _parts(brief: Mapping[str, Any], lean: int) -> list[str]:
         _section("ASK (what is required first; or assume, and say what)", _questions(brief)),
         _section("HOW", [f"{number}. {step}" for number, step in enumerate(steps, 1)]),
         _section("BOUNDS", [f"- {line}" for line in _bounds(brief.get("constraints", {}))]),
-        _skills(brief),
+        _skills(brief, shown),
         "" if lean else _section("FRAMEWORKS", _frameworks(brief)),
         f"DELIVER\n{output}",
         _returns(brief.get("returns")),
@@ -94,11 +109,12 @@ def _bounds(constraints: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _skills(brief: Mapping[str, Any]) -> str:
+def _skills(brief: Mapping[str, Any], shown: Shown) -> str:
     """Name the skills that no call names; the calls say the rest."""
     called = [call["arguments"].get("skill") for call in brief.get("next_calls", ())]
     more = [one["skill"] for one in brief.get("skills", ()) if one["skill"] not in called]
-    return f"MORE SKILLS\ninvoke_skill(skill=...): {', '.join(more)}" if more else ""
+    how = shown({"tool": "invoke_skill", "arguments": {"skill": "NAME"}})
+    return f"MORE SKILLS\n{how}: {', '.join(more)}" if more else ""
 
 
 def _frameworks(brief: Mapping[str, Any]) -> list[str]:
@@ -115,9 +131,9 @@ def _returns(returns: Mapping[str, Any] | None) -> str:
     return _section(f"ANSWER WITH\n{returns['how']}", [f"- {name}: {what}" for name, what in returns["fields"].items()])
 
 
-def _call(call: Mapping[str, Any]) -> str:
-    arguments = ", ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in call["arguments"].items())
-    return f"- {call['tool']}({arguments})\n  {call['why']}"
+def _filled_first(call: Mapping[str, Any]) -> str:
+    missing = call.get("missing", ())
+    return f"Fill first: {', '.join(missing)}. " if missing else ""
 
 
 def _candidate(one: Mapping[str, Any]) -> str:

@@ -2,14 +2,15 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from darkroom.domain.asking import NOUNS, Aim, aim, refused
 from darkroom.domain.kinds import Kind
 from darkroom.domain.reading import find_resolutions, folded, without
 from darkroom.domain.request import RESOLUTIONS
+from darkroom.llm.handoff_change import ABOVE, changes_a_clip, changes_a_picture, moves, pictures, plain_change
 from darkroom.llm.handoff_facts import facts_of
-from darkroom.llm.handoff_media import Wanted, changes_a_picture, mentions, pictures, wanted
+from darkroom.llm.handoff_media import Wanted, mentions, wanted
 from darkroom.services.intents import read
 
 _CLIPS = NOUNS[Kind.VIDEO]
@@ -34,7 +35,12 @@ _LATER = re.compile(
     rf"(?:make|create|generate|draw|paint|sketch|render) (?:me )?an? (?:[\w-]+ ){{0,2}}?(?P<noun>{_NOUNS}) "
     r"(?:of|for|to|with|showing)(?: go with)? (?:it|them|this|that)"
 )
+_MOVING = re.compile(r"^(?:please )?animate (?=(?:an?|some|the) )", re.I)
 _UNLIKE = re.compile(r",? (?:and |but )?(?:not an?|don't|do not|never) [^,;.]+$")
+_BAR = rf"(?:and |or |but )?(?:no|without(?: any)?) (?:(?!(?:{_NOUNS})\b)[\w'-]+ ?){{1,4}}"
+_BARS = re.compile(
+    rf"(?:please )?(?P<bars>{_BAR}(?:, ?{_BAR})*)(?:,? please)?[,:;.-]\s*(?:please )?(?!(?:no|without)\b)", re.I
+)
 _GREETING = re.compile(r"good (?:morning|evening|afternoon|day)\b[,.!]*\s*")
 _TITLED = re.compile(
     rf"((?:please )?(?:make|create|generate|draw|render|paint) (?:me )?an? (?:{_NOUNS}))[.!] (?=\S)", re.I
@@ -60,6 +66,9 @@ class Wishes:
 
 def wishes(task: str) -> Wishes:
     """Return the plain wishes of a message; none where what it wants made is not said in words that can be drawn."""
+    bars, rest = barred(task)
+    if bars and (found := wishes(rest)).made:
+        return Wishes(tuple(without_seeing(one, bars) for one in found.made), found.others)
     no = refused(task)
     if aim(task) is not Aim.WORK:
         return Wishes()
@@ -67,6 +76,9 @@ def wishes(task: str) -> Wishes:
     made: list[Wanted] = []
     others: list[str] = []
     for part in _parts(text):
+        if made and made[-1].kind is Kind.VIDEO and "images" in made[-1].arguments and (said := moves(part)):
+            made[-1] = replace(made[-1], arguments={**made[-1].arguments, "prompt": said}, notes=())
+            continue
         call = _wish(part, made[-1] if made else None, others)
         if call is None:
             others.append(part)
@@ -78,6 +90,23 @@ def wishes(task: str) -> Wishes:
     return Wishes((change,)) if change is not None and change.kind not in no.kinds else Wishes()
 
 
+def barred(task: str) -> tuple[str, str]:
+    """Return what is not to be seen, where a message begins with that, and the message behind it."""
+    text = re.sub(r"\s+", " ", task).strip()
+    match = _BARS.match(folded(text))
+    if match is None:
+        return "", text
+    bars = text[match.start("bars") : match.end("bars")].strip(" ,")
+    return f"{bars[0].lower()}{bars[1:]}", text[match.end() :]
+
+
+def without_seeing(call: Wanted, bars: str) -> Wanted:
+    """Return a call whose prompt says what is not to be seen; one that waits for its prompt stays as it is."""
+    if not bars or "prompt" not in call.arguments:
+        return call
+    return replace(call, arguments={**call.arguments, "prompt": f"{call.arguments['prompt']}, {bars}"})
+
+
 def _ordered(text: str) -> str:
     """Return a message as the order that it stands for."""
     for lead in (_GREETING, _SOFT):
@@ -87,12 +116,13 @@ def _ordered(text: str) -> str:
 
 
 def _change(text: str) -> Wanted | None:
-    """Return the call that changes or animates a picture which the message itself names by path, address or id."""
+    """Return the call that changes or animates a picture, whether the message says which (path, address, id) or not."""
     facts = facts_of(None, text, {}, {})
-    if not changes_a_picture(text) or not pictures(facts, text):
-        return None
-    moves = mentions(text, Kind.VIDEO) or re.search(r"\banimate|\bto life\b", folded(text))
-    return wanted(Kind.VIDEO if moves else Kind.IMAGE, text, facts)
+    if changes_a_picture(text) and pictures(facts, text):
+        moving = mentions(text, Kind.VIDEO) or re.search(r"\banimate|\bto life\b", folded(text))
+        return wanted(Kind.VIDEO if moving else Kind.IMAGE, text, facts)
+    kind = Kind.VIDEO if changes_a_clip(text) else plain_change(text)
+    return None if kind is None else wanted(kind, text, facts)
 
 
 def _parts(text: str) -> list[str]:
@@ -107,10 +137,12 @@ def _parts(text: str) -> list[str]:
 def _wish(part: str, last: Wanted | None, others: Sequence[str]) -> Wanted | None:
     """Return the call that a piece plainly asks for; one of what was made or written before it waits for that."""
     if last is not None and last.kind is Kind.IMAGE and _ANIMATE.fullmatch(folded(part)):
-        return Wanted(Kind.VIDEO, {"prompt": last.arguments["prompt"]}, missing=("images",))
+        return Wanted(Kind.VIDEO, {"prompt": last.arguments["prompt"], "images": [ABOVE]}, missing=("images",))
     if last is None and others and (later := _LATER.fullmatch(folded(part))):
         kind = Kind.VIDEO if re.fullmatch(_CLIPS, later["noun"]) else Kind.IMAGE
         return Wanted(kind, {}, missing=("prompt",))
+    if (change := _change(part)) is not None:
+        return change
     odd = [one for one in find_resolutions(part) if one.value not in RESOLUTIONS]
     part = without(part, odd)
     notes = tuple(f"{one.value} is no height that is made here; there are {', '.join(RESOLUTIONS)}." for one in odd)
@@ -119,7 +151,8 @@ def _wish(part: str, last: Wanted | None, others: Sequence[str]) -> Wanted | Non
     line = folded(part := re.sub(r"^1 ", "one ", part))
     bare = re.match(rf"(?:{_NOUNS}) (?:of|showing)\b", line) is not None
     counted = re.match(rf"(?:{_NUMBERS}) ", line) is not None
-    intent = read(f"make a {part}" if bare else f"make {part}" if counted else part)
+    lead = "make a " if bare else "make " if counted else ""
+    intent = read(_MOVING.sub("make an animation of ", f"{lead}{part}"))
     if intent is None:
         return None
     return Wanted(intent.kind, {**intent.arguments, "prompt": f"{intent.arguments['prompt']}{tail}"}, notes)

@@ -8,12 +8,13 @@ TOKENS = 500_000
 """Tokens in and out of one run."""
 ANSWER_TOKENS = 8_192
 """The longest answer that is asked for."""
+USUAL_TOKENS = 500
+"""An answer as long as most are, a few tool calls or paragraphs, where this run has none to go by."""
 BROKEN = 5
 """Model calls in a row that were broken off by the end of their process."""
-REFUSALS = 5
-"""Times in a row that a provider without room is asked again."""
-FIRST_PAUSE_S = 4.0
-LONGEST_PAUSE_S = 900.0
+REFUSALS = 4
+"""Times in a row that a provider without room is asked again: within 45 s where it names no time itself."""
+FIRST_PAUSE_S = 3.0
 SAME_CALLS = 4
 """Answers in a row with the same tool calls before the run is stopped."""
 RETRIES = 2
@@ -41,4 +42,4 @@ def most_tokens(text: str) -> int:
 
 def pause_s(refusals: int) -> float:
     """Return the seconds to wait after so many refusals in a row, where the provider names none."""
-    return min(FIRST_PAUSE_S * 2 ** (refusals - 1), LONGEST_PAUSE_S)
+    return FIRST_PAUSE_S * 2 ** (refusals - 1)

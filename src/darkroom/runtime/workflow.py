@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from darkroom.clock import Clock
 from darkroom.domain.job import Job, State
 from darkroom.domain.money import MicroUsd, to_micro
-from darkroom.domain.run import Action, Awaits, Run, RunState
+from darkroom.domain.run import Action, Awaits, Run, RunState, in_run
 from darkroom.domain.templates import fill, fill_text, said
 from darkroom.domain.workflow import DRAFTED, JOBS, StepKind, StepState, Unit, Work
 from darkroom.domain.workflow_answers import answered, drafted, is_given, json_schema
@@ -377,7 +377,7 @@ def _again(ready: Ready, unit: Unit, error: Mapping[str, Any], now: int) -> Unit
 
 def _error(work: Work, wrong: Ready) -> dict[str, Any]:
     """Return the run's error: that of the step that failed first, which it names."""
-    error = work.unit(wrong.key).error or {}
+    error = in_run(work.unit(wrong.key).error or {})
     hint = " ".join(part for part in (str(error.get("hint") or ""), _kept(work)) if part)
     return {**error, "message": f"Step {wrong.key} ({wrong.step.called}) failed: {error.get('message')}", "hint": hint}
 

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from darkroom.domain.assumed import assumed_in
+from darkroom.domain.assumed import told as taken
 from darkroom.domain.money import json_usd, show_usd
-from darkroom.domain.run import Mode
+from darkroom.domain.run import Mode, RunKind
+from darkroom.domain.workflow import Work
 from darkroom.server.views import without_none
 from darkroom.services.runs import RunPlan
 from darkroom.services.work_prices import StepPrice, WorkPrice
@@ -34,6 +36,13 @@ def plan_view(plan: RunPlan) -> dict[str, Any]:
             "next": _next(plan),
         }
     )
+
+
+def plan_text(plan: RunPlan) -> str:
+    """Return a dry run in words: what was read and assumed, what is to be minded, the price and what to do."""
+    work = Work.model_validate(plan.run.work) if plan.run.kind is RunKind.WORKFLOW else None
+    notes = taken(work.workflow, work.inputs, work.sources) if work else ""
+    return "\n".join(part for part in (notes, *plan.run.warnings, _next(plan)) if part)
 
 
 def _step(item: StepPrice) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from darkroom.domain.assumed import assumed_in
 from darkroom.domain.job import Job, LedgerRow, State
-from darkroom.domain.money import json_usd, show_usd
+from darkroom.domain.money import json_usd, show_usd, to_micro
 from darkroom.domain.request import clip
 from darkroom.domain.run import ENDED, Awaits, Run, RunKind, RunState, Session
 from darkroom.domain.workflow import Workflow, overview
@@ -52,7 +53,7 @@ def run_view(
     """
     waiting = not run.ended and run.awaits not in (Awaits.ANSWER, Awaits.CLIENT)
     steps = overview(run.work) if run.kind is RunKind.WORKFLOW else []
-    files = [output_view(output) for job in result_jobs(run, jobs) for output in job.outputs]
+    files = _files(run, jobs)
     tokens = {"input": run.input_tokens, "output": run.output_tokens, "total": run.input_tokens + run.output_tokens}
     return without_none(
         {
@@ -76,6 +77,7 @@ def run_view(
                 without_none({"tool": item.tool, "job_id": item.job_id, "run_id": item.run_id}) for item in run.actions
             ],
             "outputs": files[:FILES],
+            "more_outputs": max(len(files) - FILES, 0) or None,
             "question": run.question.text if run.question else None,
             "token_usage": tokens if tokens["total"] else None,
             "cost": _cost(cost) if cost else None,
@@ -87,6 +89,10 @@ def run_view(
             "next": _whole(run) if listed and run.brief else next_step(run, jobs),
         }
     )
+
+
+def _files(run: Run, jobs: Sequence[Job]) -> list[dict[str, Any]]:
+    return [output_view(output) for job in result_jobs(run, jobs) for output in job.outputs]
 
 
 def _step(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,6 +132,7 @@ def _cost(cost: RunCost) -> dict[str, Any]:
             "estimate_usd": json_usd(cost.estimate),
             "actual_usd": json_usd(cost.actual),
             "open_usd": json_usd(cost.open) if cost.open else None,
+            "uncertain_usd": json_usd(cost.uncertain) if cost.uncertain else None,
             "certain": False if cost.actual and not cost.certain else None,
             "models": list(cost.models),
         }
@@ -152,7 +159,18 @@ def _message(run: Run, steps: Sequence[Mapping[str, Any]]) -> str | None:
         return clip(", ".join(going), 160) or None
     if run.awaits is Awaits.WORK:
         return f"It waits for {', '.join(run.waiting_for[:4])}."
+    if held := held_up(run):
+        return f"{held}."
     return f"Turn {run.turn}." if run.turn else None
+
+
+def held_up(run: Run) -> str | None:
+    """Say that a run pauses since its language model has no room; None where it does not."""
+    refused = int(run.work.get("refused") or 0)
+    if run.state is not RunState.QUEUED or not refused or not run.due_at:
+        return None
+    seconds = max(1, round((run.due_at - run.updated_at) / 1000))
+    return f"{run.model} has no room just now, and is asked again after {seconds} s (attempt {refused + 1})"
 
 
 def next_step(run: Run, jobs: Sequence[Job] = ()) -> str:
@@ -174,6 +192,7 @@ def next_step(run: Run, jobs: Sequence[Job] = ()) -> str:
             return f"Show the output to the user.{again}"
         case RunState.FAILED:
             hint = str((run.error or {}).get("hint") or "Change what was wrong and call run_agent again.")
+            again = "" if run.session_id and run.session_id in hint else again
             return f"{hint}{again}" if hint.endswith((".", "!", "?")) else f"{hint}.{again}"
         case RunState.CANCELLED:
             return f"It stopped; jobs that were paid for by then are kept.{again}"
@@ -190,7 +209,8 @@ def run_text(view: Mapping[str, Any], brief_text: str | None = None) -> str:
     who = view.get("workflow") or view.get("agent")
     head = f"run {view['run_id']}{f' ({who})' if who else ''}: {view['status']}"
     cost = _spent(view.get("cost", {}), ended=view["status"] in ENDED)
-    paths = [str(item.get("path") or item["url"]) for item in view.get("outputs", ())]
+    paths = ", ".join(str(item.get("path") or item["url"]) for item in view.get("outputs", ()))
+    more = f" and {view['more_outputs']} more in darkroom://runs/{view['run_id']}" if "more_outputs" in view else ""
     error = view.get("error", {}).get("message")
     jobs = [item["job_id"] for item in view.get("actions", ()) if "job_id" in item]
     parts = [
@@ -198,8 +218,10 @@ def run_text(view: Mapping[str, Any], brief_text: str | None = None) -> str:
         f"Question: {view['question']}" if "question" in view else None,
         view.get("output"),
         brief_text,
-        ", ".join(paths) or None,
-        f"Jobs: {', '.join(jobs[:FILES])}{' ...' if len(jobs) > FILES else ''}" if jobs else None,
+        f"{paths}{more}",
+        f"Jobs: {', '.join(jobs[:FILES])}{f' and {len(jobs) - FILES} more' if len(jobs) > FILES else ''}"
+        if jobs
+        else None,
         error,
         view.get("message"),
         " ".join(view.get("warnings", ())) or None,
@@ -209,11 +231,20 @@ def run_text(view: Mapping[str, Any], brief_text: str | None = None) -> str:
 
 
 def _spent(cost: Mapping[str, Any], *, ended: bool) -> str:
-    usd = cost.get("actual_usd")
-    if not usd:
-        return ""
-    guess = "" if cost.get("certain", True) else " at most, part of it a guess"
-    return f" It cost {show_usd(round(usd * 1_000_000))}{guess}{'' if ended else ' so far'}."
+    return f" It cost {cost_words(cost, ended=ended)}." if cost.get("actual_usd") else ""
+
+
+def cost_words(cost: Mapping[str, Any], *, ended: bool = True) -> str:
+    """Return what a run costs by now, and how much of that may still change: `$0.12, of which $0.01 is estimated`."""
+    kinds = (("open_usd", "only reserved"), ("uncertain_usd", "estimated"))
+    unsure = [f"{_usd(cost[name])} is {what}" for name, what in kinds if name in cost]
+    least = "at least " if not unsure and not cost.get("certain", True) else ""  # a price that nobody knows
+    note = f", of which {' and '.join(unsure)}" if unsure else ""
+    return f"{least}{_usd(cost.get('actual_usd', 0))}{'' if ended else ' so far'}{note}"
+
+
+def _usd(amount: float) -> str:
+    return show_usd(to_micro(Decimal(str(amount))))
 
 
 def run_record(
@@ -231,6 +262,8 @@ def run_record(
     return without_none(
         {
             **run_view(run, now=now, cost=cost, jobs=jobs),
+            "outputs": _files(run, jobs),
+            "more_outputs": None,
             "mode": run.mode.value,
             "tier": run.tier,
             "task": run.task,

@@ -1,5 +1,6 @@
 """The catalogue of agents: who there is, what they need, and whom to take for a task; runs none."""
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
@@ -34,6 +35,10 @@ class Need:
 
 LIKE, FITTING = 75, 0.5
 """How like a name must be, of 100, to be taken for a slip; the confidence from which words mean an agent."""
+MEANT = 3
+"""How many are named who may be meant."""
+PART = 3
+"""Letters from which a word's beginning is taken for it."""
 ONBOARDING = "onboarding"
 """What the ids or categories of agents hold whose answers are kept."""
 
@@ -85,15 +90,20 @@ class AgentCatalogue:
         for agent in self._agents().values():
             if wanted in {_plain(text) for text in (agent.id, agent.name, agent.title, *agent.aliases)}:
                 return agent
-        near = did_you_mean(name, self._agents(), alike=LIKE)
-        best = [one for one in self.recommend(name, limit=1) if one.confidence >= FITTING]
-        other = f" {best[0].agent.id} may be whom you want." if best and not near else ""
         raise InvalidRequest(
-            f"There is no agent {clip(name)!r}.{near}{other}",
+            f"There is no agent {clip(name)!r}.{self._meant(name)}",
             field="agent",
-            hint="Nothing was stored. run_agent(task=..., agent='?') ranks those that fit; without agent the best "
-            "one is taken.",
+            hint="Nothing was stored. darkroom://agents lists all, run_agent(task=..., agent='?') ranks those that "
+            "fit; without agent the best one is taken.",
         )
+
+    def _meant(self, name: str) -> str:
+        """Return who may be meant by a name that nobody has: a part of names, a slip, or what somebody does."""
+        found = [agent.id for agent in self._agents().values() if _part_of(name, agent)][:MEANT]
+        if len(found) < 2 and (near := did_you_mean(found[0] if found else name, self._agents(), alike=LIKE)):
+            return near
+        found = found or [one.agent.id for one in self.recommend(name, limit=1) if one.confidence >= FITTING]
+        return f" {' or '.join(found)} may be whom you want." if found else ""
 
     def tiers(self) -> dict[Tier, list[str]]:
         """Return the ids of the agents of each tier."""
@@ -144,6 +154,19 @@ def _described(agent: Agent) -> list[tuple[float, str]]:
 def _reason(agent: Agent, found: tuple[str, ...]) -> str:
     case = f" Good for: {agent.recommended_for[0].rstrip('.')}." if agent.recommended_for else ""
     return f"Found by {', '.join(found[:4])}.{case}"
+
+
+def _part_of(name: str, agent: Agent) -> bool:
+    """Return whether all words of a name are, or begin, words of an agent's names."""
+    known = _words(" ".join((agent.id, agent.title, *agent.aliases)))
+    return all(
+        any(word == one or (len(word) >= PART and one.startswith(word)) for one in known) for word in _words(name)
+    ) and bool(_words(name))
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of a name, without those that every agent has."""
+    return [word for word in re.findall(r"[a-z0-9]+", text.lower()) if word not in ("agent", "agents")]
 
 
 def _plain(name: str) -> str:

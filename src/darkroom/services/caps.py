@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from darkroom.catalog.prices import Quote
 from darkroom.domain.money import MicroUsd, show_usd, to_micro, to_usd
+from darkroom.domain.request import clip
 from darkroom.domain.run import Run
 from darkroom.errors import BudgetExceeded, PriceUnknown
 from darkroom.settings import PREFIX, Settings
@@ -43,6 +44,8 @@ class Terms:
     idempotency_key: str | None = None
     again: bool = False
     run: OfRun | None = None
+    cap_words: str | None = None
+    """The words of the task from which `max_cost` was read."""
 
 
 class Caps:
@@ -82,6 +85,8 @@ class Caps:
         cap = self.cap(terms)
         if cap is not None and high > cap:
             way = "Raise max_cost, make it smaller, or name a cheaper model."
+            if terms.cap_words is not None and cap == terms.max_cost:
+                way = f"The task says {clip(terms.cap_words)!r}: say more there, or name a cheaper model."
             raise BudgetExceeded(
                 f"{name} would cost {_span(low, high)}; the cap is {show_usd(cap)}.",
                 field="max_cost",

@@ -1,6 +1,6 @@
 """Which language model does an agent's thinking, and what it costs."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -13,7 +13,7 @@ from darkroom.catalog.wires import Chat
 from darkroom.clock import Clock
 from darkroom.domain.kinds import Kind
 from darkroom.domain.money import MicroUsd, show_usd, to_micro
-from darkroom.domain.names import did_you_mean, nearest
+from darkroom.domain.names import did_you_mean, nearest, slips
 from darkroom.domain.request import clip
 from darkroom.errors import InvalidRequest, ModelRetired, NotConfigured, PriceUnknown, UnknownModel
 from darkroom.services.caps import Caps, Terms
@@ -172,7 +172,7 @@ class ChatModels:
             return self._ready(provider, next(iter(provider.offers)), chat, rest, field)
         hits = self._offers(theirs, rest) or self._offers(everyone, text)
         if not hits:
-            raise self._unknown(text, field, [provider for provider, _ in theirs or everyone])
+            raise self._unknown(text, rest if theirs else text, field, [provider for provider, _ in theirs or everyone])
         alive = [hit for hit in hits if not gone(hit[1], self._today())]
         if not alive:
             raise self._retired(hits[0][1], field)
@@ -226,15 +226,30 @@ class ChatModels:
         found = price(offer, Work(amounts), self._today())
         return None if found is None else found.likely
 
-    def _unknown(self, name: str, field: str, among: Iterable[Provider]) -> UnknownModel:
-        pool = [offer for provider in among for offer in _chats(provider) if not gone(offer, self._today())]
-        names = {text for offer in pool for text in (offer.model, *offer.aliases)} - {ANY}
+    def _unknown(self, text: str, name: str, field: str, among: Sequence[Provider]) -> UnknownModel:
+        """Return the refusal of a name, with those that are near: of what is configured, unless it is a mere slip.
+
+        Args:
+            text: As it was given.
+            name: The same without its provider.
+            field: What it was given in.
+            among: The providers that may be meant.
+        """
+        every = self._names(among)
+        ready = self._names([provider for provider in among if self._missing(provider) is None]) or every
+        near = (slips(name, ready) or slips(name, every) or nearest(name, ready))[:3]
+        meant = f" Did you mean {near[0]!r}?" if near else ""
         return UnknownModel(
-            f"There is no language model {clip(name)!r}.{did_you_mean(name, names)}",
+            f"There is no language model {clip(text)!r}.{meant}",
             field=field,
-            allowed=nearest(name, names) or sorted(names)[:10],
+            allowed=near or sorted(ready)[:10],
             hint=f"{NOTHING} For a model of your own server write {OPEN}/<its name>.",
         )
+
+    def _names(self, among: Iterable[Provider]) -> set[str]:
+        """Return by what names the language models of providers can be called."""
+        pool = [offer for provider in among for offer in _chats(provider) if not gone(offer, self._today())]
+        return {text for offer in pool for text in (offer.model, *offer.aliases)} - {ANY}
 
     def _retired(self, offer: Offer, field: str) -> ModelRetired:
         when = f" on {offer.shutdown.isoformat()}" if offer.shutdown else ""

@@ -8,7 +8,8 @@ from pydantic import JsonValue
 from darkroom.domain.assumed import CONTEXT, DEFAULT, TASK
 from darkroom.domain.names import did_you_mean
 from darkroom.domain.request import clip
-from darkroom.domain.task_facts import is_english
+from darkroom.domain.spending import find_several
+from darkroom.domain.task_facts import is_english, opening
 from darkroom.domain.task_words import READERS, read_name
 from darkroom.domain.templates import said
 from darkroom.domain.workflow import Input, StepKind, Workflow
@@ -67,6 +68,23 @@ def check_names(flow: Workflow, context: Mapping[str, JsonValue]) -> None:
                 allowed=list(flow.inputs),
                 hint=f"{NOTHING} Results of its steps may be given too: {', '.join(results)}.",
             )
+
+
+def check_count(flow: Workflow, task: str) -> None:
+    """Refuse a task that asks for several of what a workflow makes one of.
+
+    Raises:
+        InvalidRequest: If it does.
+    """
+    several = find_several(opening(task), flow.makes)
+    if several is not None:
+        one, asked = flow.makes[0], clip(opening(task)[several.start : several.end])
+        raise InvalidRequest(
+            f"The task asks for {asked!r}; {flow.name} makes one {one} a run.",
+            field="task",
+            allowed=f"one {one}",
+            hint=f"{NOTHING} Start it once for each {one}, each time with the words for that one.",
+        )
 
 
 def _checked(name: str, item: Input, value: JsonValue) -> JsonValue:

@@ -24,7 +24,7 @@ from darkroom.services.chat_models import CLIENT, OFF, USUAL, ChatModels
 from darkroom.services.intents import read
 from darkroom.services.jobs import Jobs, at_rest
 from darkroom.services.sessions import Sessions
-from darkroom.services.tasks import NOTHING, Task, check, read_history, task_hash
+from darkroom.services.tasks import NOTHING, Task, cap_notes, capped, check, read_history, task_hash
 from darkroom.services.waiting import wait_until
 from darkroom.services.work_prices import WorkPrice, WorkPrices
 from darkroom.services.workflows import WorkflowLibrary
@@ -125,6 +125,7 @@ class Runs:
             BudgetExceeded: If all of a workflow would cost more than the cap, or than may be spent without a word.
         """
         check(task)
+        terms = capped(task, terms)
         run, session, prepared = await self._run(task, terms, can_sample=can_sample)
         if prepared and prepared.price:
             self._prices.check(prepared.price, prepared.name, terms)
@@ -142,6 +143,7 @@ class Runs:
             InvalidRequest, UnknownModel, NotConfigured: As `start`.
         """
         check(task)
+        terms = capped(task, terms)
         run, _, prepared = await self._run(task, terms, can_sample=can_sample)
         price = prepared.price if prepared else await anyio.to_thread.run_sync(self._wished, run, terms)
         obstacle = None
@@ -200,7 +202,7 @@ class Runs:
             state=RunState.WAITING if by.mode is Mode.CLIENT else RunState.QUEUED,
             awaits=Awaits.CLIENT if by.mode is Mode.CLIENT else None,
             work=prepared.work if prepared else {},
-            warnings=by.warnings,
+            warnings=(*by.warnings, *(cap_notes(task, terms) if prepared else ())),
             deadline_at=now + DEADLINE_MS[kind],
             created_at=now,
             updated_at=now,

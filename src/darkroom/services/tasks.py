@@ -3,16 +3,21 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any
 
 from pydantic import JsonValue, ValidationError
 
 from darkroom.catalog.agents import TIERS
+from darkroom.domain.money import show_usd, to_micro
 from darkroom.domain.names import did_you_mean
 from darkroom.domain.request import clip
 from darkroom.domain.run import Message
+from darkroom.domain.spending import find_caps, find_unsure
+from darkroom.domain.task_facts import opening
 from darkroom.errors import InvalidRequest
+from darkroom.services.caps import Terms
 
 NOTHING = "Nothing was stored or started."
 MOST_TASK = 20_000
@@ -75,6 +80,30 @@ def check(task: Task) -> None:
         raise InvalidRequest(
             "A workflow has no session.", field="session_id", hint=f"{NOTHING} Leave out session_id or workflow."
         )
+
+
+def capped(task: Task, terms: Terms) -> Terms:
+    """Return the terms with the cap that the words of a workflow's task name, where that is the lowest."""
+    caps = find_caps(opening(task.task)) if task.workflow is not None else []
+    if not caps:
+        return terms
+    said = min(caps, key=lambda one: one.value)
+    cap = to_micro(Decimal(str(said.value)))
+    if terms.max_cost is not None and terms.max_cost <= cap:
+        return terms
+    return replace(terms, max_cost=cap, cap_words=opening(task.task)[said.start : said.end])
+
+
+def cap_notes(task: Task, terms: Terms) -> tuple[str, ...]:
+    """Return what a caller should know of the amounts in a workflow's task; `terms` as `capped` returns them."""
+    notes: list[str] = []
+    if terms.cap_words is not None and terms.max_cost is not None:
+        notes.append(f"max_cost is {show_usd(terms.max_cost)}, since the task says {clip(terms.cap_words)!r}.")
+    unsure = find_unsure(opening(task.task)) if task.workflow is not None else []
+    if unsure:
+        words = ", ".join(repr(clip(one.value)) for one in unsure)
+        notes.append(f"Not taken as a limit of what this may cost: {words}. max_cost, in US dollars, is one.")
+    return tuple(notes)
 
 
 def read_history(value: JsonValue) -> tuple[Message, ...]:

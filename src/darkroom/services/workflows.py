@@ -19,7 +19,7 @@ from darkroom.domain.workflow_steps import Ready, Tool, generation, given_files,
 from darkroom.errors import InvalidRequest, NotConfigured, UnexpectedAnswer
 from darkroom.services.agents import AgentCatalogue
 from darkroom.services.brainstorm import Idea, brainstorm
-from darkroom.services.inputs import check_names, read_input
+from darkroom.services.inputs import check_count, check_names, read_input
 from darkroom.services.skills import SkillLibrary
 
 LATER = "later:"
@@ -126,11 +126,12 @@ class WorkflowLibrary:
         of agent steps (`script`, or a field of its answer such as `scenes`) and ids of outputs of the others.
 
         Raises:
-            InvalidRequest: If an input is missing or impossible, a given result cannot be read, or the context has what
-                the workflow does not know.
+            InvalidRequest: If the task asks for several, an input is missing or impossible, a given result cannot be
+                read, or the context has what the workflow does not know.
             NotConfigured: If a step has no draft and there is no language model.
         """
         check_names(flow, context)
+        check_count(flow, task)
         inputs: dict[str, JsonValue] = {}
         sources: dict[str, str] = {}
         for name, item in flow.inputs.items():

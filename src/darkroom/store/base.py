@@ -128,7 +128,7 @@ class Spent:
     outputs: int
     """How many were asked for."""
     estimate: MicroUsd | None
-    """None where no price was known."""
+    """Of a model call what it was expected to cost, not what was held back for it; None where no price was known."""
     micro_usd: MicroUsd
     """Adjusted, else settled, else nothing where released, else what is reserved."""
     certain: bool

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from pydantic import JsonValue
 
 from darkroom.domain.job import LedgerRow
-from darkroom.domain.money import MicroUsd
+from darkroom.domain.money import FREE, MicroUsd
 from darkroom.domain.run import Action, Awaits, Callback, Delivery, Message, Mode, Question, Run, RunState, Session
 from darkroom.store.base import Limit
 
@@ -64,15 +64,17 @@ class RunCost:
     """What a run and everything under it costs by the newest word of the ledger."""
 
     estimate: MicroUsd
-    """What was reserved for all of it."""
+    """What was reserved for all of it, of model calls what they were expected to cost."""
     actual: MicroUsd
     """Adjusted, else settled, else nothing where released, else what is reserved."""
     open: MicroUsd
     """How much of `actual` is only reserved."""
     certain: bool
-    """False where a part is our estimate, or was perhaps not charged."""
+    """False where a part is uncertain, or is only reserved and not free."""
     models: tuple[str, ...] = ()
     """`provider/model` of what was booked, in the order of booking, each once."""
+    uncertain: MicroUsd = FREE
+    """How much of `actual` is settled by our estimate, or was perhaps not charged."""
 
 
 class RunStore(Protocol):

@@ -3,12 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+import anyio
 import av
 import numpy as np
 import pytest
 from draft_harness import Harness, paint, paths_of
+from PIL import Image
 
+from darkroom.adapters.draft.lettering import mark
 from darkroom.adapters.draft.marks import SOURCE_TYPE
+from darkroom.adapters.draft.still import load_picture
 from darkroom.domain.kinds import Mode, Role
 from darkroom.domain.request import MediaInput, Scene
 from darkroom.errors import InvalidRequest
@@ -92,6 +96,25 @@ async def test_a_supplied_picture_is_what_the_camera_moves_over(draft: Harness, 
         assert np.abs(frames[0][90, 280] - (200, 120, 40)).max() < 24
         dark = [int((frame[90, :, 0] < 130).sum()) for frame in (frames[0], frames[-1])]
         assert dark[1] < dark[0] - 20, "panning to the right moves the dark left third out"
+
+
+async def test_the_mark_of_a_draft_is_not_filmed_a_second_time(draft: Harness, tmp_path: Path) -> None:
+    for form in ("png", "jpeg"):
+        [still] = await draft.files("a calm sea", size=(640, 360), options={"format": form})
+        marked, bare = await anyio.to_thread.run_sync(_read_twice, still)
+        sign, (left, top) = mark((640, 360))
+        there = np.s_[top : top + sign.height, left : left + sign.width]
+        assert marked[there].max() > 180
+        assert bare[there].max() < 170, "its letters are gone"
+        assert np.array_equal(bare[:top], marked[:top])
+    foreign = paint(tmp_path / "in.png", (200, 120, 40), (640, 360))
+    assert np.array_equal(*await anyio.to_thread.run_sync(_read_twice, foreign))
+
+
+def _read_twice(path: Path) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Return a picture as it is, and as the engine reads it."""
+    with Image.open(path) as opened:
+        return np.asarray(opened.convert("RGB")), np.asarray(load_picture(str(path), "It"))
 
 
 async def test_a_clip_goes_from_the_first_to_the_last_picture(draft: Harness, tmp_path: Path) -> None:

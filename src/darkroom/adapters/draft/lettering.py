@@ -133,3 +133,12 @@ def mark(size: tuple[int, int]) -> tuple[Image.Image, tuple[int, int]]:
     result.alpha_composite(pixels.flat(whole, (255, 255, 255), letters))
     margin = max(2, round(min(size) * 0.014))
     return result, (max(0, size[0] - whole[0] - margin), max(0, size[1] - whole[1] - margin))
+
+
+def unmarked(picture: Image.Image) -> Image.Image:
+    """Return a draft picture whose mark is covered with what lies above it: what is made of it carries its own."""
+    sign, (left, top) = mark(picture.size)
+    above = picture.crop((left, max(0, top - sign.height), left + sign.width, top))
+    whole = picture.copy()
+    whole.paste(above.transpose(Image.Transpose.FLIP_TOP_BOTTOM).resize(sign.size), (left, top))
+    return whole

@@ -34,11 +34,13 @@ def load_inputs(job: Job) -> list[tuple[str, Image.Image]]:
 
 
 def load_picture(path: str, name: str) -> Image.Image:
-    """Read one picture; `name` is what the error calls it."""
+    """Read one picture, the mark of an earlier draft covered; `name` is what the error calls it."""
     try:
-        return scene.open_picture(Path(path))
+        picture = scene.open_picture(Path(path))
     except scene.UnreadablePicture as error:
         raise Unfit(f"{name} is not a picture that can be read: {error}") from error
+    drafted = marks.ENGINE in f"{picture.info.get('Software')} {picture.info.get('xmp')}"
+    return lettering.unmarked(picture) if drafted else picture
 
 
 def palette_of(inputs: list[tuple[str, Image.Image]]) -> tuple[Rgb, ...]:

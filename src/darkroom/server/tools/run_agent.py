@@ -17,7 +17,7 @@ from darkroom.server.client_model import can_sample
 from darkroom.server.context import LOCAL, Tool, ToolCall
 from darkroom.server.lending import ROUNDS, thought, told
 from darkroom.server.run_answers import run_answer
-from darkroom.server.run_plans import plan_view, priced
+from darkroom.server.run_plans import plan_text, plan_view, priced
 from darkroom.server.run_views import RUN_SCHEMA, workflow_row
 from darkroom.server.schema import ToolArgs
 from darkroom.server.tools.shared import Amount, Options, checked_key
@@ -64,8 +64,7 @@ async def run(args: RunAgentArgs, call: ToolCall) -> CallToolResult | InputRequi
         return await _candidates(args.task or "", call)
     elif args.dry_run:
         plan = await call.program.runs.plan(_task(args), _terms(args, call), can_sample=can_sample(call.context))
-        view = plan_view(plan)
-        return CallToolResult(content=[TextContent(text=view["next"])], structured_content=view)
+        return CallToolResult(content=[TextContent(text=plan_text(plan))], structured_content=plan_view(plan))
     else:
         started = await call.program.runs.start(_task(args), _terms(args, call), can_sample=can_sample(call.context))
         found = started.run

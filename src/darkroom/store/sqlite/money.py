@@ -36,14 +36,20 @@ def check_limits(db: sqlite3.Connection, limits: Sequence[Limit], amount: int) -
             (limit.run_id, limit.since, limit.principal),
         ).fetchone()
         if row["spent"] + amount > limit.cap:
-            left = max(limit.cap - row["spent"], 0)
             raise BudgetExceeded(
-                f"This may cost {show_usd(amount)}; of the {limit.name} of {show_usd(limit.cap)} only "
-                f"{show_usd(left)} is left ({show_usd(row['spent'])} used, {show_usd(row['open'])} of it by work "
-                "that is not done).",
+                f"This may cost {show_usd(amount, exact=True)}; {_room(limit, row['spent'], row['open'])}.",
                 field="max_cost",
                 hint=f"Nothing was stored or sent. {_way_out(limit)}",
             )
+
+
+def _room(limit: Limit, used: int, pending: int) -> str:
+    """Return what is left of a limit, with digits enough that the sum is seen to be right."""
+    cap, left = show_usd(limit.cap, exact=True), show_usd(max(limit.cap - used, 0), exact=True)
+    if not used:
+        return f"the {limit.name} is {cap}"
+    by_open = f", {show_usd(pending, exact=True)} of it by work that is not done" if pending else ""
+    return f"of the {limit.name} of {cap} only {left} is left ({show_usd(used, exact=True)} used{by_open})"
 
 
 def _way_out(limit: Limit) -> str:
@@ -65,7 +71,7 @@ def spent(db: sqlite3.Connection, since: int, until: int, principal: str | None)
                COALESCE(runs.agent, runs.workflow, CASE WHEN runs.id IS NOT NULL THEN '{CHAT}' END) AS agent, runs.tier,
                COALESCE(submissions.state, CASE WHEN open THEN 'running' WHEN certain AND NOT released THEN 'succeeded'
                    ELSE 'failed' END) AS state,
-               CASE WHEN jobs.id IS NOT NULL THEN submissions.estimate WHEN priced THEN reserved END AS estimate,
+               CASE WHEN jobs.id IS NOT NULL THEN submissions.estimate WHEN priced THEN expected END AS estimate,
                COALESCE(json_extract(submissions.effective, '$.n'), 1) AS outputs
            FROM spending LEFT JOIN jobs ON jobs.id = spending.job_id
            LEFT JOIN submissions ON submissions.job_id = spending.job_id AND submissions.idx = spending.submission

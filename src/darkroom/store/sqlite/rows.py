@@ -97,6 +97,7 @@ def ledger_of(row: sqlite3.Row) -> LedgerRow:
         micro_usd=row["micro_usd"],
         at=row["at"],
         certain=bool(row["certain"]),
+        guess=row["guess"],
     )
 
 
@@ -211,13 +212,13 @@ def insert_ledger(db: sqlite3.Connection, rows: Iterable[LedgerRow]) -> None:
     for row in rows:
         db.execute(
             """INSERT OR IGNORE INTO ledger
-               (job_id, submission, kind, micro_usd, at, certain, principal, provider, model)
-               SELECT ?1, ?2, ?3, ?4, ?5, ?6, jobs.principal, submissions.provider, submissions.model
+               (job_id, submission, kind, micro_usd, at, certain, guess, principal, provider, model)
+               SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, jobs.principal, submissions.provider, submissions.model
                FROM jobs JOIN submissions ON submissions.job_id = jobs.id WHERE jobs.id = ?1 AND submissions.idx = ?2
-               UNION ALL SELECT ?1, ?2, ?3, ?4, ?5, ?6, principal,
+               UNION ALL SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, principal,
                    substr(model, 1, max(instr(model, '/') - 1, 0)), substr(model, instr(model, '/') + 1)
                FROM (SELECT principal, COALESCE(model, '') AS model FROM runs WHERE id = ?1)""",
-            (row.job_id, row.submission, row.kind, row.micro_usd, row.at, row.certain),
+            (row.job_id, row.submission, row.kind, row.micro_usd, row.at, row.certain, row.guess),
         )
 
 

@@ -233,14 +233,13 @@ def _book(db: sqlite3.Connection, run_id: str, change: RunChange) -> None:
 def _open(
     db: sqlite3.Connection, run_id: str, submission: int | None, kind: LedgerKind, at: int, *, certain: bool
 ) -> list[LedgerRow]:
-    """Return what is only reserved for a run, or for one call of it, as rows of another kind."""
+    """Return what is only reserved for a run, or for one call of it, as rows of another kind: settled by its guess."""
     rows = db.execute(
         "SELECT * FROM spending WHERE job_id = ?1 AND open AND (?2 IS NULL OR submission = ?2)", (run_id, submission)
     ).fetchall()
+    amount = "expected" if kind is LedgerKind.SETTLED else "reserved"
     return [
-        LedgerRow(
-            job_id=run_id, submission=row["submission"], kind=kind, micro_usd=row["reserved"], at=at, certain=certain
-        )
+        LedgerRow(job_id=run_id, submission=row["submission"], kind=kind, micro_usd=row[amount], at=at, certain=certain)
         for row in rows
     ]
 
@@ -304,9 +303,11 @@ def reap(db: sqlite3.Connection, at: int) -> list[str]:
 def cost(db: sqlite3.Connection, run_id: str) -> RunCost:
     """Return what a run costs with everything under it."""
     row = db.execute(
-        f"""SELECT COALESCE(SUM(CASE WHEN NOT released THEN reserved END), 0) AS estimate,
+        f"""SELECT COALESCE(SUM(CASE WHEN NOT released THEN expected END), 0) AS estimate,
                COALESCE(SUM(micro_usd), 0) AS actual,
-               COALESCE(SUM(CASE WHEN open THEN micro_usd END), 0) AS open, COALESCE(MIN(certain), 1) AS certain
+               COALESCE(SUM(CASE WHEN open THEN micro_usd END), 0) AS open,
+               COALESCE(SUM(CASE WHEN NOT (open OR certain) THEN micro_usd END), 0) AS uncertain,
+               COALESCE(MIN(certain OR (open AND priced AND reserved = 0)), 1) AS certain
             FROM spending WHERE {IN_TREE}""",  # noqa: S608 because the condition is ours
         (run_id,),
     ).fetchone()
@@ -319,6 +320,7 @@ def cost(db: sqlite3.Connection, run_id: str) -> RunCost:
         estimate=row["estimate"],
         actual=row["actual"],
         open=row["open"],
+        uncertain=row["uncertain"],
         certain=bool(row["certain"]),
         models=tuple(found["name"] for found in models),
     )

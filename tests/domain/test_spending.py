@@ -1,0 +1,107 @@
+"""What a task says the work may cost, and of how many of it are wanted."""
+
+import pytest
+
+from darkroom.domain.spending import find_caps, find_several, find_unsure, read_cap
+
+FILMS = ("film", "video", "ad", "clip")
+
+
+@pytest.mark.parametrize(
+    ("text", "usd"),
+    [
+        ("a product video for blue shoes, costs at most $2", 2),
+        ("a product video that costs at most $2", 2),
+        ("a film for our chair costing no more than $2", 2),
+        ("product video for blue shoes for under 3 dollars", 3),
+        ("Film of a lamp. Do not spend more than $4.50", 4.5),
+        ("it must not cost more than 20 cents", 0.2),
+        ("the whole thing should cost less than $10", 10),
+        ("spend no more than two dollars", 2),
+        ("keep it under $3", 3),
+        ("stay within $2", 2),
+        ("don't exceed $3", 3),
+        ("cap it at $2", 2),
+        ("limit: $2", 2),
+        ("a film, budget $4", 4),
+        ("with a budget of 5 dollars", 5),
+        ("a $2 budget", 2),
+        ("a film of our mug max $1", 1),
+        ("max_cost=2", 2),
+        ("for $3 max", 3),
+        ("no more than 5 bucks", 5),
+        ("a film for my $89 chair, max $1", 1),
+        ("max $5, at most $3", 3),
+        ("our $89 chair", None),
+        ("a lamp that costs $20", None),
+        ("lunch boxes under $5", None),
+        ("a video for meals that cost under $5", None),
+        ("$5 off for the first 500 orders", None),
+        ("save up to $30", None),
+        ("up to $50 off", None),
+        ("meals at most $4 each", None),
+        ("a media budget of $5,000", None),
+        ("ad budget: $200", None),
+        ("for families on a $5 budget", None),
+        ("a chair priced under $100", None),
+        ("max price $5", None),
+        ("people who spend up to $5", None),
+        ("free shipping on orders under $30", None),
+        ("for $3", None),
+    ],
+)
+def test_the_most_that_the_work_may_cost_is_read_and_a_price_is_not(text: str, usd: float | None) -> None:
+    assert read_cap(text) == usd
+
+
+def test_a_cap_has_its_place_with_the_words_that_make_it_one() -> None:
+    text = "A film of a mug, costs at most $2, please. A $3 budget."
+    assert [text[one.start : one.end] for one in find_caps(text)] == ["costs at most $2", "$3 budget"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("lunch boxes under $5, please", ["under $5"]),
+        ("a film that has a budget of 5 euros", ["a budget of 5 euros"]),
+        ("a film, at most \N{EURO SIGN}5", ["at most \N{EURO SIGN}5"]),
+        ("our $89 chair, costs at most $2", []),
+        ("chairs priced under $100, beers up to 3 euros each", []),
+    ],
+)
+def test_what_may_be_a_cap_or_a_price_is_named(text: str, words: list[str]) -> None:
+    assert [one.value for one in find_unsure(text)] == words
+
+
+@pytest.mark.parametrize(
+    ("text", "count", "words"),
+    [
+        ("5 product videos for our chairs", 5, "5 product videos"),
+        ("Please make three 8 second ads for our tea", 3, "three 8 second ads"),
+        ("I want a couple of clips of a mug", 2, "a couple of clips"),
+        ("Launch a mug. We need several films.", 2, "several films"),
+    ],
+)
+def test_several_are_noticed(text: str, count: int, words: str) -> None:
+    found = find_several(text, FILMS)
+    assert found is not None
+    assert (found.value, text[found.start : found.end]) == (count, words)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a film about our course of 12 videos",
+        "one film",
+        "1 films",
+        "a 15 s video",
+        "15 second videos of mugs",
+        "5 mugs",
+    ],
+)
+def test_one_is_not_taken_for_several(text: str) -> None:
+    assert find_several(text, FILMS) is None
+
+
+def test_where_nothing_is_counted_nothing_is_found() -> None:
+    assert find_several("5 films", ()) is None
