@@ -27,6 +27,12 @@ def test_every_host_has_a_file_on_every_system(home: Path) -> None:
     assert code.file({}, "win32") == home / "AppData" / "Roaming" / "Code" / "User" / "mcp.json"
 
 
+def test_the_places_are_told_in_words() -> None:
+    assert HOSTS[HostName.CURSOR].files() == "`~/.cursor/mcp.json`"
+    told = HOSTS[HostName.VSCODE].files()
+    assert "Windows: `%APPDATA%\\Code\\User\\mcp.json`, Linux: `~/.config/Code/User/mcp.json`" in told
+
+
 def test_a_folder_that_the_user_moved_is_followed(home: Path) -> None:
     assert HOSTS[HostName.VSCODE].file({"XDG_CONFIG_HOME": "/c"}, "linux") == Path("/c/Code/User/mcp.json")
     assert HOSTS[HostName.CLAUDE_CODE].file({"CLAUDE_CONFIG_DIR": "~/c"}, "linux") == home / "c" / ".claude.json"

@@ -117,6 +117,20 @@ def test_a_command_that_does_not_start_is_never_written(
     assert not cursor.exists()
 
 
+def test_what_the_host_writes_while_the_start_is_tried_is_kept(
+    run: Run, cursor: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cursor.write_text('{"starts": 1}', encoding="utf-8")
+
+    def check(*_: object) -> None:
+        cursor.write_text('{"starts": 2}', encoding="utf-8")
+
+    monkeypatch.setattr(starting, "check", check)
+    run("install", "cursor")
+    assert json.loads(cursor.read_bytes()) == {"starts": 2, "mcpServers": {"darkroom": PLAIN}}
+    assert (cursor.parent / "mcp.json.before-darkroom-1").read_text("utf-8") == '{"starts": 2}'
+
+
 @pytest.mark.parametrize("option", [[], ["--undo"]])
 @pytest.mark.parametrize(
     ("text", "says"),

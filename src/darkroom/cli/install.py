@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, cast
 
 import typer
+from rich.markup import escape
 
 from darkroom.catalog.providers import Providers
 from darkroom.cli import starting
@@ -34,7 +35,7 @@ def install(
     path = file or there.file()
     if print_only:
         block = put("", there.path, there.entry(starting.command(), starting.variables()))
-        out.print(block, end="", markup=False)
+        typer.echo(block, nl=False)
         err.print(f"This belongs into {path}. Nothing was changed.", style="dim", markup=False)
         return
     try:
@@ -46,18 +47,14 @@ def install(
 
 
 def _enter(there: Host, path: Path) -> None:
-    found = HostFile.read(path)
-    held = _held(there, found, path)
-    wanted = there.entry(starting.command(), {**_variables(held), **starting.variables()})
-    text = found.text
-    for keys, value in _leaves(wanted) if held is not None else [((), wanted)]:
-        text = put(text, (*there.path, *keys), value)
+    _, _, wanted = _entered(there, path)
     words = " ".join([str(wanted["command"]), *cast("list[str]", wanted["args"])])
     try:
-        with err.status(f"Starting it once: {words}"):
+        with err.status(escape(f"Starting it once: {words}")):
             starting.check(starting.command(), _variables(wanted))
     except starting.CannotStart as exc:
         fail(f"'{words}' does not work here: {exc}\n{path} was left as it is. 'darkroom doctor' may tell more.")
+    found, text, wanted = _entered(there, path)  # the start took seconds, and a host that runs writes its file often
     if text == found.text:
         out.print(f"{there.title} has darkroom already, in {found.path}. Nothing was changed.", markup=False)
     else:
@@ -69,6 +66,17 @@ def _enter(there: Host, path: Path) -> None:
             err.print(f"{found.path.parent} is new: is {there.title} installed here?", style="yellow", markup=False)
         err.print(f"Restart {there.title}, then ask it for a picture.", style="dim", markup=False)
     _tell_keys(there, _variables(wanted))
+
+
+def _entered(there: Host, path: Path) -> tuple[HostFile, str, dict[str, object]]:
+    """Return a host's file, its text with our entry, and that entry."""
+    found = HostFile.read(path)
+    held = _held(there, found, path)
+    wanted = there.entry(starting.command(), {**_variables(held), **starting.variables()})
+    text = found.text
+    for keys, value in _leaves(wanted) if held is not None else [((), wanted)]:
+        text = put(text, (*there.path, *keys), value)
+    return found, text, wanted
 
 
 def _take_out(there: Host, path: Path) -> None:

@@ -51,7 +51,7 @@ def check(command: Sequence[str], environment: Mapping[str, str]) -> None:
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
         try:
             version = anyio.run(_version, command, environment, log)
-        except (Exception, BaseExceptionGroup) as exc:  # whatever goes wrong inside the transport's task group
+        except Exception as exc:  # whatever goes wrong inside the transport's task group
             log.seek(0)
             raise CannotStart(_reason(exc, log.read())) from exc
     if version != __version__:
