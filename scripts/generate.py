@@ -1,4 +1,4 @@
-"""Writes the generated files: JSON Schemas of the manifests, tool snapshots, and the tables of the README.
+"""Writes the generated files: JSON Schemas of the manifests, tool snapshots, server.json, and parts of the README.
 
 `--check` writes nothing and fails when one of them is stale.
 """
@@ -11,9 +11,12 @@ from pathlib import Path
 from darkroom.adapters.registry import adapter_names
 from darkroom.catalog.providers import Providers, Status, schema
 from darkroom.catalog.workflows import schema as workflow_schema
+from darkroom.cli.hosts import HOSTS, HostName
+from darkroom.cli.jsonc import put
 from darkroom.server.build import publish
 from darkroom.server.tools import TOOLS
 from darkroom.settings import PREFIX, Settings
+from server_json import server_json
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -61,14 +64,30 @@ def setting_table() -> str:
     return "\n".join(rows)
 
 
+def host_blocks() -> str:
+    """Return what `darkroom install --print` prints for each host, with the command by its name alone."""
+    blocks: list[str] = []
+    for name in HostName:
+        host = HOSTS[name]
+        block = put("", host.path, host.entry(("darkroom", "serve"), {}))
+        blocks.append(f"**{host.title}**, `darkroom install {name}` ({host.files()})\n\n```json\n{block}```")
+    return "\n\n".join(blocks)
+
+
 def readme() -> str:
-    """Return the README with its tables written anew between their markers."""
+    """Return the README with its tables and blocks written anew between their markers."""
     text = README.read_text(encoding="utf-8")
-    for name, table in (("tools", tool_table()), ("providers", provider_table()), ("settings", setting_table())):
+    parts = {
+        "hosts": host_blocks(),
+        "tools": tool_table(),
+        "providers": provider_table(),
+        "settings": setting_table(),
+    }
+    for name, table in parts.items():
         marked = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", re.DOTALL)
         text, count = marked.subn(lambda match, table=table: f"{match[1]}\n{table}\n{match[2]}", text)
         if count != 1:
-            sys.exit(f"README.md must have the markers of its {name} table once")
+            sys.exit(f"README.md must have the markers of its {name} once")
     return text
 
 
@@ -78,6 +97,7 @@ def generated() -> dict[Path, str]:
     files = {
         schemas / "provider.json": as_json(schema()),
         schemas / "workflow.json": as_json(workflow_schema()),
+        ROOT / "server.json": as_json(server_json()),
         README: readme(),
     }
     for tool in TOOLS:

@@ -273,8 +273,13 @@ def _culprit(home: Path) -> Path:
 
 def secrets_of(home: Path) -> Mapping[str, str]:
     """Return every variable of the environment and of `.env` in that folder; never log it."""
+    return {**kept_variables(home), **os.environ}
+
+
+def kept_variables(home: Path) -> Mapping[str, str]:
+    """Return every variable of `.env` in that folder, which holds whoever starts darkroom; never log it."""
     dotenv = DotEnvSettingsSource(BaseSettings, env_file=home / ".env", case_sensitive=True)
-    return {**{name: value for name, value in dotenv.env_vars.items() if value}, **os.environ}
+    return {name: value for name, value in dotenv.env_vars.items() if value}
 
 
 def known_variables() -> frozenset[str]:

@@ -5,7 +5,21 @@ from typing import Annotated
 import typer
 
 from darkroom import __version__
-from darkroom.cli import agent, db, doctor, generate, jobs, models, money, session, skills, token, worker, workflow
+from darkroom.cli import (
+    agent,
+    db,
+    doctor,
+    generate,
+    install,
+    jobs,
+    models,
+    money,
+    session,
+    skills,
+    token,
+    worker,
+    workflow,
+)
 from darkroom.cli.console import out
 
 cli = typer.Typer(
@@ -30,6 +44,7 @@ cli.add_typer(session.group, name="session")
 cli.add_typer(workflow.group, name="workflow")
 cli.add_typer(token.group, name="token")
 cli.add_typer(db.group, name="db")
+cli.command()(install.install)
 cli.command()(doctor.doctor)
 cli.command(hidden=True)(worker.worker)
 

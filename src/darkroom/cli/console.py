@@ -73,7 +73,7 @@ def run(
     try:
         return anyio.run(inside)
     except BaseException as exc:  # because task groups wrap what happened inside them
-        cause = _single(exc)
+        cause = single(exc)
         if isinstance(cause, DarkroomError):
             fail(as_commands(error_text(cause)))
         if isinstance(cause, SystemExit):
@@ -91,7 +91,7 @@ async def opened(app: App, *, advance: bool) -> AsyncGenerator[App]:
         yield app
 
 
-def _single(exc: BaseException) -> BaseException:
+def single(exc: BaseException) -> BaseException:
     """Return what happened inside groups of one."""
     inner = cast("tuple[BaseException, ...]", getattr(exc, "exceptions", ()))
-    return _single(inner[0]) if len(inner) == 1 else exc
+    return single(inner[0]) if len(inner) == 1 else exc
