@@ -32,7 +32,7 @@ from darkroom.domain.request import clip
 from darkroom.domain.run import Awaits, Mode, Run, RunState
 from darkroom.domain.sampling import Sampler
 from darkroom.errors import StorageError, StorageUnwritable
-from darkroom.events import Bus
+from darkroom.events import Bus, Watch
 from darkroom.llm.hand_over import HandOver
 from darkroom.llm.handoff import HandOff, text
 from darkroom.llm.handoff_text import Shown, as_call
@@ -365,6 +365,10 @@ class App:
     def brief_text(self, brief: dict[str, Any], shown: Shown = as_call) -> str:
         """Return a brief in words; `shown` writes its calls."""
         return text(brief, shown)
+
+    def changes(self) -> contextlib.AbstractContextManager[Watch]:
+        """Watch whatever moves, in this process or another, until the block ends."""
+        return self.bus.watch_all()
 
     async def run_history(self, run: Run) -> tuple[list[dict[str, Any]], list[LedgerRow]]:
         """Return the moves of a run and the ledger rows of its own calls."""

@@ -15,9 +15,11 @@ import pytest
 from anyio.streams.text import TextReceiveStream
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.subscriptions import ResourceUpdated
 
 pytestmark = pytest.mark.anyio
 BOUND_S = 110.0
+ERA = "2026-07-28"
 CLIP: dict[str, Any] = {"prompt": "a red car in the desert", "duration": 2, "resolution": "360p", "wait": 0}
 COMMAND = [sys.executable, "-m", "darkroom"]
 
@@ -95,3 +97,33 @@ async def test_a_token_revoked_by_another_process_opens_nothing_a_second_later(a
         async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {ann}"}) as plain:
             while (await plain.post(address, json={})).status_code != 401:
                 await anyio.lowlevel.checkpoint()
+
+
+async def test_changes_are_told_of_to_those_alone_whose_they_are_whichever_process_they_listen_at(address: str) -> None:
+    with anyio.fail_after(BOUND_S):
+        secrets = {name: await token(name) for name in ("ann", "bob")}
+        jobs = {
+            name: (await connected(address, secret, ERA, "generate_video", **CLIP))["job_id"]
+            for name, secret in secrets.items()
+        }
+        uris = [f"darkroom://jobs/{job_id}" for job_id in jobs.values()]
+        heard: dict[str, set[str]] = {name: set() for name in jobs}
+
+        async def listen(name: str) -> None:
+            async with (
+                httpx2.AsyncClient(headers={"Authorization": f"Bearer {secrets[name]}"}, timeout=90) as http,
+                Client(streamable_http_client(address, http_client=http), mode=ERA) as client,
+                client.listen(resource_subscriptions=uris) as events,
+            ):
+                async for event in events:
+                    assert isinstance(event, ResourceUpdated)
+                    heard[name].add(str(event.uri))
+                    found = await client.call_tool("check_job", {"job_id": jobs[name]})
+                    content: dict[str, Any] = found.structured_content or {}
+                    if content["jobs"][0]["status"] == "succeeded":
+                        break
+
+        async with anyio.create_task_group() as tasks:
+            for name in jobs:
+                tasks.start_soon(listen, name)
+        assert heard == {name: {f"darkroom://jobs/{job_id}"} for name, job_id in jobs.items()}

@@ -41,6 +41,7 @@ from darkroom.server.completions import complete
 from darkroom.server.context import LOCAL, Program, Tool, ToolCall
 from darkroom.server.knowledge import Knowledge
 from darkroom.server.links import PURPOSE, Links
+from darkroom.server.listening import Listening
 from darkroom.server.prompts import prompt, prompts
 from darkroom.server.resources import RESOURCES, TEMPLATES, Reader, UnknownResource
 from darkroom.server.schema import ToolArgs, parse, published
@@ -76,6 +77,7 @@ class DarkroomServer(MCPServer[Program]):
                 self._program = program
                 yield program
 
+        listening = Listening(lambda: self.program)
         seal = KeptSeal(lambda purpose: self.program.secret(purpose))
         super().__init__(
             name="darkroom",
@@ -86,8 +88,10 @@ class DarkroomServer(MCPServer[Program]):
             log_level="WARNING",
             cache_hints={"tools/list": CacheHint(ttl_ms=60_000, scope="public")},
             request_state_security=RequestStateSecurity(codec=seal),
+            subscriptions=listening,
         )
         self.middleware.insert(0, seal)
+        self.middleware.append(listening)
         self.completion()(self._complete)
 
     async def _complete(

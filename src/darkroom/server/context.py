@@ -1,6 +1,7 @@
 """What a tool needs from the program, and what it needs from the call."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -14,6 +15,7 @@ from darkroom.clock import Clock
 from darkroom.domain.job import Event, Job, LedgerRow
 from darkroom.domain.run import Run
 from darkroom.domain.sampling import Sampler
+from darkroom.events import Watch
 from darkroom.server.links import Links
 from darkroom.server.schema import ToolArgs
 from darkroom.services.agents import AgentCatalogue
@@ -153,6 +155,10 @@ class Program(Protocol):
         Raises:
             StorageError: If they cannot.
         """
+        ...
+
+    def changes(self) -> AbstractContextManager[Watch]:
+        """Watch whatever moves, in this process or another, until the block ends."""
         ...
 
     async def history(self, job: Job) -> tuple[list[Event], list[LedgerRow]]:

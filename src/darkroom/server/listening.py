@@ -1,0 +1,124 @@
+"""Tells clients of the stateless era when jobs and runs change that they listen to, in whatever process it happens.
+
+Source: `subscriptions/listen` of the protocol revision 2026-07-28, and the SDK's `SubscriptionBus`.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, cast
+
+import anyio
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.shared.subscriptions import ResourceUpdated, ServerEvent
+
+from darkroom.errors import DarkroomError, UnknownJob
+from darkroom.server.caller import caller
+from darkroom.server.context import Program
+
+LISTEN = "subscriptions/listen"
+MOST = 100
+"""Addresses that one client is told of."""
+LOOK_EVERY_S = 5.0
+PAUSE_S = 0.2
+"""Between two looks: many changes in a row are one."""
+SCHEME = "darkroom://"
+Deliver = Callable[[ServerEvent], None]
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False, slots=True)
+class Stream:
+    """What one client listens to."""
+
+    principal: str
+    uris: tuple[str, ...]
+    deliver: Deliver | None = None
+
+
+_present: ContextVar[Stream | None] = ContextVar("stream", default=None)
+
+
+class Listening:
+    """A `SubscriptionBus` each of whose streams watches the things of its caller, and the middleware that begins it."""
+
+    def __init__(self, program: Callable[[], Program]) -> None:
+        self._program = program
+
+    async def publish(self, event: ServerEvent) -> None:
+        """Do nothing: each stream looks for itself."""
+
+    def subscribe(self, listener: Deliver) -> Callable[[], None]:
+        """Give the present stream its listener."""
+        stream = _present.get()
+
+        def end() -> None:
+            if stream is not None:
+                stream.deliver = None
+
+        if stream is not None:
+            stream.deliver = listener
+        return end
+
+    async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        """Watch beside a request to listen for as long as it is answered."""
+        if ctx.method != LISTEN:
+            return await call_next(ctx)
+        stream = Stream(caller().principal, _wanted(ctx.params or {}))
+        mark, result = _present.set(stream), None
+        try:
+            async with anyio.create_task_group() as tasks:
+                if stream.uris:
+                    await tasks.start(self._watch, stream)
+                result = await call_next(ctx)
+                tasks.cancel_scope.cancel()
+        finally:
+            _present.reset(mark)
+        return result
+
+    async def _watch(
+        self, stream: Stream, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+    ) -> None:
+        program = self._program()
+        with program.changes() as changes:
+            seen = {uri: await self._stamp(uri, stream.principal) for uri in stream.uris}
+            task_status.started()
+            while True:
+                await changes.wait(LOOK_EVERY_S)
+                for uri in stream.uris:
+                    stamp = await self._stamp(uri, stream.principal)
+                    if stamp != seen[uri] and stream.deliver is not None:
+                        stream.deliver(ResourceUpdated(uri=uri))
+                    seen[uri] = stamp
+                await program.clock.sleep(PAUSE_S)
+
+    async def _stamp(self, uri: str, principal: str) -> object:
+        """Return what differs after a change of what lies there; always the same where nothing of the caller's does."""
+        program, path = self._program(), uri.removeprefix(SCHEME)
+        kind, _, name = path.partition("/")
+        try:
+            await program.ready()
+            if path == "jobs":
+                return [(job.id, job.updated_at) for job in await program.jobs.find(principal, limit=20)]
+            if kind == "jobs":
+                [job] = await program.jobs.get([name], principal)
+                return job.state, job.updated_at, job.delivered_at
+            if kind == "runs":
+                run = await program.runs.get(name, principal)
+                return run.state, run.updated_at, run.version
+            if kind == "sessions" and name:
+                return (await program.sessions.get(name, principal)).updated_at
+        except UnknownJob:
+            return None
+        except DarkroomError as exc:  # the next look may find it
+            log.warning("%s cannot be watched: %s", uri, exc.message)
+        return None
+
+
+def _wanted(params: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the addresses that a client wants to hear of; of no use are those that never change."""
+    asked = cast("dict[str, Any]", params.get("notifications") or {})
+    found = asked.get("resourceSubscriptions")
+    uris = [uri for uri in cast("list[Any]", found) if isinstance(uri, str)] if isinstance(found, list) else []
+    return tuple(dict.fromkeys(uri for uri in uris if uri.startswith(SCHEME)))[:MOST]
