@@ -154,6 +154,11 @@ async def elicitation_enums(_: NoArgs, call: ToolCall) -> CallToolResult:
     return await elicited(call, "Choose.", structured(fields))
 
 
+async def reconnection(_: NoArgs, call: ToolCall) -> CallToolResult:
+    await context_of(call).close_sse_stream()
+    return said("The stream was closed, where streams can be resumed.")
+
+
 async def missing_capability(_: NoArgs, call: ToolCall) -> CallToolResult:
     abilities = context_of(call).client_capabilities
     if abilities is None or abilities.sampling is None:
@@ -192,6 +197,7 @@ TOOLS = (
     made("test_elicitation", elicitation, "Asks the client's user.", MessageArgs),
     made("test_elicitation_sep1034_defaults", elicitation_defaults, "Asks with answers filled in."),
     made("test_elicitation_sep1330_enums", elicitation_enums, "Asks for a choice of each kind."),
+    made("test_reconnection", reconnection, "Closes the stream of its answer."),
     made("test_missing_capability", missing_capability, "Needs a client that lends its model."),
     made("test_trigger_tool_change", tools_changed, "Tells listeners that the tools changed."),
     made("test_trigger_prompt_change", prompts_changed, "Tells listeners that the prompts changed."),
