@@ -17,10 +17,10 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test torture lint floors coverage format generated bench pins clean
+.PHONY: help venv demo test conformance torture lint floors coverage format generated bench pins clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' Makefile
 
 venv: $(DEV) ## make .venv with everything that a developer needs
 
@@ -50,6 +50,10 @@ demo: $(RUNTIME) ## set up and run the demonstration: no key, no network needed
 test: lint ## set up, run all gates and all tests
 	@$(BIN)/python -m pytest --numprocesses auto --dist loadgroup --cov --cov-report= --cov-fail-under=95
 	@$(MAKE) --no-print-directory floors
+
+# Node comes as a wheel with the developer's tools; the suites go into .venv too, pinned in tests/conformance.
+conformance: $(DEV) ## run the official MCP suites and the Inspector, and count tokens; needs the npm registry once
+	@$(BIN)/python scripts/conformance.py
 
 torture: $(DEV) ## give the job layer 3,000 kills and pauses and crash it at every point twice; takes about an hour
 	@DARKROOM_TORTURE=3000 DARKROOM_CALL_S=120 $(BIN)/python -m pytest tests/proof tests/e2e/test_linger.py --timeout 7200

@@ -7,6 +7,7 @@ import sqlite3
 import struct
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,13 @@ import anyio.to_thread
 import pytest
 from helpers_server import QuickDraft, call, connected, jobs_of, words
 from mcp import Client
-from mcp_types import CallToolResult
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS, MISSING_REQUIRED_CLIENT_CAPABILITY, CallToolResult
 
 from darkroom.app import App
+from darkroom.server.build import DarkroomServer
+from darkroom.server.context import ToolCall
+from darkroom.server.schema import ToolArgs
 from darkroom.server.tools import TOOLS
 from darkroom.settings import Settings
 
@@ -193,6 +198,33 @@ async def test_a_home_under_a_file_leaves_a_server_that_says_so_until_it_is_mend
             await client.read_resource("darkroom://jobs")
         blocker.unlink()
         assert (await call(client, IMAGE, **FOX))["status"] == "succeeded"
+
+
+async def test_an_unknown_tool_is_an_error_of_the_protocol_and_names_the_nearest(client: Client) -> None:
+    with pytest.raises(MCPError) as caught:
+        await client.call_tool("generate_imagine", FOX)
+    assert caught.value.error.code == INVALID_PARAMS
+    assert caught.value.error.message == "There is no tool 'generate_imagine'. Did you mean 'generate_image'?"
+    with pytest.raises(MCPError) as caught:
+        await client.call_tool(LONG, FOX)
+    assert len(caught.value.error.message) < 200
+
+
+async def test_an_answer_of_the_protocol_is_no_failure_of_a_tool(app: App, era: str) -> None:
+    async def needs(_: ToolArgs, call: ToolCall) -> CallToolResult:
+        data: dict[str, Any] = {"requiredCapabilities": {"sampling": {}}}
+        raise MCPError(MISSING_REQUIRED_CLIENT_CAPABILITY, "The client does not lend its model.", data)
+
+    tool = replace(TOOLS[0], args=ToolArgs, run=needs)
+    server = await anyio.to_thread.run_sync(lambda: DarkroomServer(app.running, [tool]))
+    async with Client(server, mode=era) as client:
+        with pytest.raises(MCPError) as caught:
+            await client.call_tool(tool.name, {})
+    assert (caught.value.error.code, caught.value.error.message) == (
+        MISSING_REQUIRED_CLIENT_CAPABILITY,
+        "The client does not lend its model.",
+    )
+    assert caught.value.error.data == {"requiredCapabilities": {"sampling": {}}}
 
 
 async def test_a_database_of_a_newer_program_is_refused_and_left_alone(quick: QuickDraft, app: App, era: str) -> None:

@@ -5,12 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 import pytest
 from helpers_server import connected
 from mcp import Client
+from mcp.shared.exceptions import MCPError
 
 from darkroom.app import App
 from darkroom.server.build import DarkroomServer
+from darkroom.server.tools import TOOLS
 
 pytestmark = pytest.mark.anyio
 SNAPSHOTS = sorted((Path(__file__).parent / "snapshots").glob("*.json"))
@@ -92,12 +95,14 @@ async def test_resources_and_their_templates_are_listed(client: Client) -> None:
     assert {"darkroom://runs/{run_id}", "darkroom://sessions/{session_id}{?before}"} <= templates
 
 
-async def test_an_unknown_tool_is_answered_with_the_nearest(client: Client) -> None:
-    result = await client.call_tool("generate_picture", {})
-    assert result.is_error
-    assert "Did you mean 'generate_image'?" in str(result.content)
-
-
 def test_a_server_that_does_not_run_has_no_program(app: App) -> None:
     with pytest.raises(RuntimeError, match="not running"):
         _ = DarkroomServer(app.running).program
+
+
+async def test_a_server_has_the_tools_that_it_is_given(app: App, era: str) -> None:
+    server = await anyio.to_thread.run_sync(lambda: DarkroomServer(app.running, TOOLS[:2]))
+    async with Client(server, mode=era) as client:
+        assert [tool["name"] for tool in await listing(client)] == NAMES[:2]
+        with pytest.raises(MCPError, match="There is no tool 'check_job'"):
+            await client.call_tool("check_job", {})

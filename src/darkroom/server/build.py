@@ -1,7 +1,7 @@
 """Builds the MCP server around a running program."""
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -67,8 +67,10 @@ def publish(tool: Tool) -> PublishedTool:
 class DarkroomServer(MCPServer[Program]):
     """An MCP server whose tools are values and whose arguments are checked raw."""
 
-    def __init__(self, run_program: Callable[[], AbstractAsyncContextManager[Program]]) -> None:
-        self._tools_by_name = {tool.name: tool for tool in TOOLS}
+    def __init__(
+        self, run_program: Callable[[], AbstractAsyncContextManager[Program]], tools: Sequence[Tool] = TOOLS
+    ) -> None:
+        self._tools_by_name = {tool.name: tool for tool in tools}
         self._program: Program | None = None
 
         @asynccontextmanager
@@ -117,17 +119,21 @@ class DarkroomServer(MCPServer[Program]):
         return Links(await self.program.secret(PURPOSE), who.base, who.principal, self.program.clock.now())
 
     async def list_tools(self) -> list[PublishedTool]:
-        """Return the tools of the default toolset."""
-        return [publish(tool) for tool in TOOLS]
+        """Return the tools as clients see them."""
+        return [publish(tool) for tool in self._tools_by_name.values()]
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Program, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
-        """Run one tool; whatever goes wrong becomes an answer that a model can act on."""
+        """Run one tool; whatever goes wrong in it becomes an answer that a model can act on.
+
+        Raises:
+            MCPError: If there is no tool of that name, or the client lacks an ability that the tool needs.
+        """
         tool = self._tools_by_name.get(name)
         if tool is None:
             hint = f"There is no tool {name[:80]!r}.{did_you_mean(name, self._tools_by_name)}"
-            return CallToolResult(content=[TextContent(text=hint)], is_error=True)
+            raise MCPError(INVALID_PARAMS, hint)  # what the protocol asks for, while the SDK answers as a tool
         try:
             args = parse(tool.args, arguments)
             await self.program.ready()
@@ -141,6 +147,8 @@ class DarkroomServer(MCPServer[Program]):
             return await self._run(tool, args, call)
         except DarkroomError as exc:
             return error_answer(exc)
+        except MCPError:  # an answer of the protocol itself, such as that the client lacks an ability
+            raise
         except Exception:
             log.exception("tool %s failed", name)
             text = f"{name} failed inside darkroom. Jobs already stored go on; call check_job to see them."
