@@ -44,6 +44,7 @@ from darkroom.server.prompts import prompt, prompts
 from darkroom.server.resources import RESOURCES, TEMPLATES, Reader, UnknownResource
 from darkroom.server.schema import parse, published
 from darkroom.server.sealing import KeptSeal
+from darkroom.server.tasks import Tasks, checked_listening, takes_tasks
 from darkroom.server.tools import TOOLS
 from darkroom.server.views import error_text
 
@@ -85,8 +86,10 @@ class DarkroomServer(MCPServer[Program]):
             log_level="WARNING",
             cache_hints={"tools/list": CacheHint(ttl_ms=60_000, scope="public")},
             request_state_security=RequestStateSecurity(codec=seal),
+            extensions=[Tasks(self._task_call, [tool.name for tool in TOOLS if tool.starts])],
         )
         self.middleware.insert(0, seal)
+        self.middleware.append(checked_listening)
         self.completion()(self._complete)
 
     async def _complete(
@@ -111,6 +114,13 @@ class DarkroomServer(MCPServer[Program]):
             return None
         return Links(await self.program.secret(PURPOSE), who.base, who.principal, self.program.clock.now())
 
+    async def _task_call(self) -> ToolCall:
+        """Return what answers about tasks are built with."""
+        await self.program.ready()
+        return ToolCall(
+            self.program, _reporter(None), principal=caller().principal, links=await self._links(), repeats=True
+        )
+
     async def list_tools(self) -> list[PublishedTool]:
         """Return the tools of the default toolset."""
         return [publish(tool) for tool in TOOLS]
@@ -126,12 +136,14 @@ class DarkroomServer(MCPServer[Program]):
         try:
             args = parse(tool.args, arguments)
             await self.program.ready()
+            as_task = tool.starts and context is not None and takes_tasks(context)
             call = ToolCall(
                 self.program,
-                _reporter(context),
+                _reporter(None if as_task else context),
                 principal=caller().principal,
                 context=context,
                 links=await self._links(),
+                as_task=as_task,
             )
             return await tool.run(args, call)
         except DarkroomError as exc:

@@ -11,7 +11,7 @@ from darkroom.domain.money import parse_usd
 from darkroom.domain.run import Mode, Run
 from darkroom.errors import InvalidRequest
 from darkroom.server import skill_views
-from darkroom.server.answers import GENERATE_WAIT_S, wait_seconds
+from darkroom.server.answers import GENERATE_WAIT_S, patience, wait_seconds
 from darkroom.server.client_model import can_sample
 from darkroom.server.context import LOCAL, Tool, ToolCall
 from darkroom.server.lending import thought, told
@@ -69,7 +69,8 @@ async def run(args: RunAgentArgs, call: ToolCall) -> CallToolResult | InputRequi
         started = await call.program.runs.start(_task(args), _terms(args, call), can_sample=can_sample(call.context))
         found = started.run
         call = call.noting(_note(started))
-    thinks = await thought(found, call, wait_seconds(args.wait, GENERATE_WAIT_S))
+    lent = found.mode is Mode.CLIENT  # which no task can be: its thinking needs calls of its client
+    thinks = await thought(found, call, wait_seconds(args.wait, GENERATE_WAIT_S) if lent else patience(args.wait, call))
     return thinks if isinstance(thinks, InputRequiredResult) else await run_answer(thinks, call)
 
 
@@ -163,4 +164,5 @@ TOOL = Tool(
     output=RUN_SCHEMA,
     annotations=ToolAnnotations(destructive_hint=False),
     run=run,
+    starts=True,
 )
