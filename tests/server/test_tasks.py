@@ -7,7 +7,6 @@ import anyio
 import anyio.to_thread
 import httpx2
 import pytest
-from helpers_extensions import TakesTasks, ask, began, refused, settled, start
 from helpers_server import LIMIT_S, QuickDraft, call, connected, content, words
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
@@ -33,6 +32,7 @@ from darkroom.server.caller import Caller
 from darkroom.server.http import http_app
 from darkroom.server.tasks import UNANSWERED, Name, opened
 from darkroom.settings import Settings
+from helpers_extensions import TakesTasks, ask, began, refused, settled, start
 from helpers_runs import QUESTION, going, saved
 
 pytestmark = pytest.mark.anyio
