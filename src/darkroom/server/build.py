@@ -44,6 +44,7 @@ from darkroom.server.prompts import prompt, prompts
 from darkroom.server.resources import RESOURCES, TEMPLATES, Reader, UnknownResource
 from darkroom.server.schema import parse, published
 from darkroom.server.sealing import KeptSeal
+from darkroom.server.skills_extension import SkillsExtension
 from darkroom.server.tasks import Tasks, checked_listening, takes_tasks
 from darkroom.server.tools import TOOLS
 from darkroom.server.views import error_text
@@ -86,7 +87,10 @@ class DarkroomServer(MCPServer[Program]):
             log_level="WARNING",
             cache_hints={"tools/list": CacheHint(ttl_ms=60_000, scope="public")},
             request_state_security=RequestStateSecurity(codec=seal),
-            extensions=[Tasks(self._task_call, [tool.name for tool in TOOLS if tool.starts])],
+            extensions=[
+                Tasks(self._task_call, [tool.name for tool in TOOLS if tool.starts]),
+                SkillsExtension(lambda: self.program.skills),
+            ],
         )
         self.middleware.insert(0, seal)
         self.middleware.append(checked_listening)
