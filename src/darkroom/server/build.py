@@ -13,6 +13,7 @@ from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 from mcp.server.request_state import RequestStateSecurity
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
+    INTERNAL_ERROR,
     INVALID_PARAMS,
     CallToolResult,
     Completion,
@@ -100,9 +101,13 @@ class DarkroomServer(MCPServer[Program]):
         self,
         ref: PromptReference | ResourceTemplateReference,
         argument: CompletionArgument,
-        _: CompletionContext | None,
+        context: CompletionContext | None,
     ) -> Completion:
-        return await anyio.to_thread.run_sync(complete, self.program, ref, argument.name, argument.value)
+        known = (context and context.arguments) or {}
+        try:
+            return await complete(self.program, caller().principal, ref, argument.name, argument.value, known)
+        except DarkroomError as exc:
+            raise MCPError(code=INTERNAL_ERROR, message=error_text(exc)) from exc
 
     @property
     def program(self) -> Program:
