@@ -354,6 +354,19 @@ async def test_a_question_is_asked_by_the_task_and_answered_there(asker: Client,
     assert done["result"]["structuredContent"]["run_id"] == run.id
 
 
+@pytest.mark.parametrize(
+    ("filled", "text"),
+    [({"answer": 3}, "3"), ({"answer": True}, "true"), ({"input": "blue"}, "blue"), ({"answer": "a", "b": "c"}, "a")],
+)
+async def test_what_a_form_brings_is_taken_as_text(asker: Client, app: App, filled: dict[str, Any], text: str) -> None:
+    task_id, run = await asking(app, asker)
+    said = {"question-1": {"action": "accept", "content": filled}}
+    await ask(asker, "tasks/update", taskId=task_id, inputResponses=said)
+    stored = await app.store.runs.get(run.id)
+    assert stored is not None
+    assert [answer.text for answer in stored.answers] == [text]
+
+
 @pytest.mark.parametrize("action", ["decline", "cancel"])
 async def test_a_user_who_says_nothing_lets_the_run_go_on(asker: Client, app: App, action: str) -> None:
     task_id, run = await asking(app, asker)
@@ -369,8 +382,9 @@ async def test_a_user_who_says_nothing_lets_the_run_go_on(asker: Client, app: Ap
         12345,
         {"action": "perhaps"},
         {"action": "accept"},
-        {"action": "accept", "content": {"colour": "blue"}},
-        {"action": "accept", "content": {"answer": 3}},
+        {"action": "accept", "content": {"colour": "blue", "size": "small"}},
+        {"action": "accept", "content": {"answer": ["blue"]}},
+        {"action": "accept", "content": {"answer": None}},
         {"action": "accept", "content": {"answer": " "}},
         {"action": "accept", "content": {"answer": "x" * 20_001}},
     ],

@@ -6,6 +6,7 @@ process, and any process of the installation knows it.
 
 import base64
 import hmac
+import json
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -303,7 +304,8 @@ def _answer(response: Any) -> str:
         raise InvalidRequest("The response is no answer to a form.", field="inputResponses", hint=hint) from None
     if result.action != "accept":
         return UNANSWERED[result.action]
-    text = (result.content or {}).get(ANSWER)
-    if not isinstance(text, str):
+    said = result.content or {}
+    [value] = [said[ANSWER]] if ANSWER in said else said.values() if len(said) == 1 else [None]  # forms may rename it
+    if value is None or isinstance(value, list):
         raise InvalidRequest(f"The form's field {ANSWER!r} is missing.", field="inputResponses", hint=hint)
-    return text
+    return value if isinstance(value, str) else json.dumps(value)
