@@ -152,7 +152,7 @@ class FixtureServer(DarkroomServer):
         self,
         ref: PromptReference | ResourceTemplateReference,
         argument: CompletionArgument,
-        _: CompletionContext | None,
+        context: CompletionContext | None,
     ) -> Completion:
         if isinstance(ref, PromptReference) and ref.name in PROMPTS:
             return Completion(values=[f"{argument.value}{end}" for end in ("is", "k", "ty")])

@@ -1,13 +1,15 @@
 """Skills: how a piece of work is done well, in the Agent Skills format (agentskills.io), shipped and the user's own."""
 
+import hashlib
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, cast
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
@@ -73,8 +75,34 @@ class Skill:
     folder: Path
     files: tuple[str, ...]
     """Every file of the folder, SKILL.md first, as paths inside it."""
+    front: Mapping[str, JsonValue]
+    """The front matter as it stands."""
     own: bool = False
     """Whether it is the user's."""
+
+
+@dataclass(frozen=True, slots=True)
+class SkillFile:
+    """One file of a skill."""
+
+    name: str
+    """Its path inside the folder."""
+    sha256: str
+    size: int
+    """Bytes."""
+
+
+def manifest(skill: Skill) -> tuple[SkillFile, ...]:
+    """Return every file of a skill as it is now, SKILL.md first; blocks.
+
+    Raises:
+        OSError: If one of them cannot be read any more.
+    """
+    found: list[SkillFile] = []
+    for name in skill.files:
+        data = (skill.folder / name).read_bytes()
+        found.append(SkillFile(name, hashlib.sha256(data).hexdigest(), len(data)))
+    return tuple(found)
 
 
 def read_skill(folder: Path, root: Path, *, own: bool = False) -> Skill:
@@ -112,6 +140,7 @@ def read_skill(folder: Path, root: Path, *, own: bool = False) -> Skill:
         body=document.body,
         folder=folder,
         files=_files(folder),
+        front=cast("dict[str, JsonValue]", _plain(document.front)),
         own=own,
     )
 
@@ -132,6 +161,17 @@ def _description(front: Mapping[str, Any]) -> str:
     if not isinstance(description, str) or not 1 <= len(description.strip()) <= DESCRIPTION_MAX:
         raise DocumentError(f"description must be a text of 1 to {DESCRIPTION_MAX} characters")
     return description.strip()
+
+
+def _plain(value: Any) -> JsonValue:
+    """Return a value of front matter as JSON has it; what JSON has not, such as dates, as text."""
+    if isinstance(value, Mapping):
+        fields = cast("Mapping[Any, Any]", value)
+        return {str(key): _plain(item) for key, item in fields.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in cast("list[Any]", value)]
+    kept = value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
+    return value if kept else str(value)
 
 
 def _metadata(front: Mapping[str, Any]) -> dict[str, str]:
@@ -164,7 +204,7 @@ def _calls(document: Document) -> tuple[CallTemplate, ...]:
 
 def _files(folder: Path) -> tuple[str, ...]:
     """Return the files of a skill; links that lead out of it, and hidden files, are not of it."""
-    inside, found, total = folder.resolve(), [FILE], 0
+    inside, found, total = folder.resolve(), [FILE], (folder / FILE).stat().st_size
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if name == FILE or any(part.startswith(".") for part in name.split("/")) or not path.is_file():

@@ -20,6 +20,8 @@ from darkroom.services.runs import Thing
 
 MAX_WAIT_S = 45.0
 GENERATE_WAIT_S = 25.0
+TASK_WAIT_S = 1.0
+"""What is done so soon is answered without a task, which its client would have to ask about."""
 
 
 async def job_answer(job: Job, call: ToolCall) -> CallToolResult:
@@ -63,15 +65,20 @@ async def things_answer(things: Sequence[Thing], call: ToolCall) -> CallToolResu
     return CallToolResult(content=[_text(words), *blocks], structured_content={"jobs": views}, _meta=meta)
 
 
-async def _shown(job: Job, call: ToolCall, thumbnails: int) -> tuple[dict[str, Any], list[ContentBlock]]:
-    """Return a job's view, its thumbnails (once a job, unless always) and links; remember that it was shown."""
+async def view_of(job: Job, call: ToolCall) -> dict[str, Any]:
+    """Return a job's lean view as the caller may see it."""
     program = call.program
     progress = await program.jobs.progress(job)
     plans = program.plans.plans
     view = job_view(job, now=program.clock.now(), progress=progress, offer=call.offer(job), plans=plans)
-    view = outward(view, call.links)
-    pictures, links = await files_of(job, call, thumbnails, first=job.delivered_at is None)
-    await program.jobs.delivered(job)
+    return outward(view, call.links)
+
+
+async def _shown(job: Job, call: ToolCall, thumbnails: int) -> tuple[dict[str, Any], list[ContentBlock]]:
+    """Return a job's view, its thumbnails (once a job, unless always) and links; remember that it was shown."""
+    view = await view_of(job, call)
+    pictures, links = await files_of(job, call, thumbnails, first=call.repeats or job.delivered_at is None)
+    await call.program.jobs.delivered(job)
     return view, [*pictures, *links]
 
 
@@ -110,6 +117,12 @@ def wait_seconds(value: float | None, default: float) -> float:
     """Return how long to wait: 0 to 45 seconds, whatever was asked."""
     wanted = default if value is None or math.isnan(value) else value
     return min(max(wanted, 0.0), MAX_WAIT_S)
+
+
+def patience(asked: float | None, call: ToolCall) -> float:
+    """Return how long a call waits for what it started: as asked, or a moment where a task goes on in its place."""
+    seconds = wait_seconds(asked, GENERATE_WAIT_S)
+    return min(seconds, TASK_WAIT_S) if call.as_task else seconds
 
 
 def _text(text: str) -> TextContent:

@@ -13,6 +13,7 @@ from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 from mcp.server.request_state import RequestStateSecurity
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
+    INTERNAL_ERROR,
     INVALID_PARAMS,
     CallToolResult,
     Completion,
@@ -46,6 +47,8 @@ from darkroom.server.prompts import prompt, prompts
 from darkroom.server.resources import RESOURCES, TEMPLATES, Reader, UnknownResource
 from darkroom.server.schema import ToolArgs, parse, published
 from darkroom.server.sealing import KeptSeal
+from darkroom.server.skills_extension import SkillsExtension
+from darkroom.server.tasks import Tasks, checked_listening, takes_tasks
 from darkroom.server.tools import TOOLS
 from darkroom.server.views import error_text
 
@@ -91,8 +94,13 @@ class DarkroomServer(MCPServer[Program]):
             cache_hints={"tools/list": CacheHint(ttl_ms=60_000, scope="public")},
             request_state_security=RequestStateSecurity(codec=seal),
             subscriptions=listening,
+            extensions=[
+                Tasks(self._task_call, [tool.name for tool in tools if tool.starts]),
+                SkillsExtension(lambda: self.program.skills),
+            ],
         )
         self.middleware.insert(0, seal)
+        self.middleware.append(checked_listening)
         self.middleware.append(listening)
         self.completion()(self._complete)
 
@@ -100,9 +108,13 @@ class DarkroomServer(MCPServer[Program]):
         self,
         ref: PromptReference | ResourceTemplateReference,
         argument: CompletionArgument,
-        _: CompletionContext | None,
+        context: CompletionContext | None,
     ) -> Completion:
-        return await anyio.to_thread.run_sync(complete, self.program, ref, argument.name, argument.value)
+        known = (context and context.arguments) or {}
+        try:
+            return await complete(self.program, caller().principal, ref, argument.name, argument.value, known)
+        except DarkroomError as exc:
+            raise MCPError(code=INTERNAL_ERROR, message=error_text(exc)) from exc
 
     @property
     def program(self) -> Program:
@@ -117,6 +129,13 @@ class DarkroomServer(MCPServer[Program]):
         if who.principal == LOCAL:
             return None
         return Links(await self.program.secret(PURPOSE), who.base, who.principal, self.program.clock.now())
+
+    async def _task_call(self) -> ToolCall:
+        """Return what answers about tasks are built with."""
+        await self.program.ready()
+        return ToolCall(
+            self.program, _reporter(None), principal=caller().principal, links=await self._links(), repeats=True
+        )
 
     async def list_tools(self) -> list[PublishedTool]:
         """Return the tools as clients see them."""
@@ -137,12 +156,14 @@ class DarkroomServer(MCPServer[Program]):
         try:
             args = parse(tool.args, arguments)
             await self.program.ready()
+            as_task = tool.starts and context is not None and takes_tasks(context)
             call = ToolCall(
                 self.program,
-                _reporter(context),
+                _reporter(None if as_task else context),
                 principal=caller().principal,
                 context=context,
                 links=await self._links(),
+                as_task=as_task,
             )
             return await self._run(tool, args, call)
         except DarkroomError as exc:

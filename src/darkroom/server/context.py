@@ -181,6 +181,11 @@ class ToolCall:
     note: str | None = None
     """What is to be said of the answer, such as that it is an earlier call's."""
 
+    as_task: bool = False
+    """Whether a task goes on in the place of an answer that would take longer."""
+    repeats: bool = False
+    """Whether the same answer is given as often as it is asked for, its thumbnails too."""
+
     def noting(self, note: str | None) -> "ToolCall":
         """Return the call with a note on its answer."""
         return replace(self, note=note)
@@ -203,3 +208,5 @@ class Tool:
     output: dict[str, Any]
     annotations: ToolAnnotations
     run: Callable[[Any, ToolCall], Awaitable[CallToolResult | InputRequiredResult]]
+    starts: bool = False
+    """Whether it starts something that may go on as a task."""

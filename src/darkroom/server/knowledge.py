@@ -4,6 +4,7 @@ import mimetypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote, unquote
 
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp_types import Resource, ResourceTemplate
@@ -66,7 +67,7 @@ class Knowledge:
 
     def skills(self) -> list[Resource]:
         """Return a resource for every skill."""
-        return [_resource(skill) for skill in self.program.skills.select()]
+        return [skill_resource(skill) for skill in self.program.skills.select()]
 
     def handler(self, parts: Sequence[str]) -> Callable[[], dict[str, Any]] | None:
         """Return what makes the content of a `darkroom://` path, or None when it is none of these."""
@@ -134,25 +135,33 @@ class Knowledge:
         """
         name, _, path = uri.removeprefix(SKILL_SCHEME).partition("/")
         skill, path = self.program.skills.get(name), path or FILE
+        path = path if path in skill.files else unquote(path)
         if path not in skill.files:
             near = did_you_mean(path, skill.files)
             raise InvalidRequest(f"The skill {skill.name} has no file {clip(path)!r}.{near}", allowed=list(skill.files))
-        data, kind = (skill.folder / path).read_bytes(), _media_type(path)
+        data, kind = (skill.folder / path).read_bytes(), media_type(path)
         try:
             return ReadResourceContents(content=data.decode(), mime_type=kind)
         except UnicodeDecodeError:
             return ReadResourceContents(content=data, mime_type=kind)
 
 
-def _media_type(path: str) -> str:
+def skill_uri(skill: Skill, path: str) -> str:
+    """Return the URI of a skill's file."""
+    return f"{SKILL_SCHEME}{skill.name}/{quote(path)}"
+
+
+def media_type(path: str) -> str:
+    """Return the media type of a skill's file by its name."""
     return MARKDOWN if path.endswith(".md") else mimetypes.guess_type(path)[0] or "text/plain"
 
 
-def _resource(skill: Skill) -> Resource:
+def skill_resource(skill: Skill) -> Resource:
+    """Return what is said of a skill's main file; its name and description are the skill's own (SEP-2640)."""
     return Resource(
-        uri=f"{SKILL_SCHEME}{skill.name}/{FILE}",
+        uri=skill_uri(skill, FILE),
         name=skill.name,
         title=skill.title,
-        description=clip(skill.description, views.LONG),
+        description=skill.description,
         mime_type=MARKDOWN,
     )

@@ -51,7 +51,11 @@ async def shown_run(
         run = await anyio.to_thread.run_sync(_said_anew, run, jobs[0])
     view = run_view(run, now=program.clock.now(), cost=await program.runs.cost(run), jobs=jobs, listed=listed)
     view = outward(view, call.links)
-    blocks = await _files(result_jobs(run, jobs), call, thumbnails, first=run.delivered_at is None) if run.ended else []
+    blocks = (
+        await _files(result_jobs(run, jobs), call, thumbnails, first=call.repeats or run.delivered_at is None)
+        if run.ended
+        else []
+    )
     if not listed:
         await program.runs.delivered(run)
     return view, blocks

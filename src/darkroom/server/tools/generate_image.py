@@ -6,7 +6,7 @@ from mcp_types import CallToolResult, ToolAnnotations
 from pydantic import Field
 
 from darkroom.domain.request import ImageRequest
-from darkroom.server.answers import GENERATE_WAIT_S, started_answer, wait_seconds
+from darkroom.server.answers import patience, started_answer
 from darkroom.server.context import Tool, ToolCall
 from darkroom.server.schema import ToolArgs
 from darkroom.server.tools.shared import REQUEST, Amount, Options, Strings, build, terms
@@ -48,7 +48,7 @@ async def run(args: GenerateImageArgs, call: ToolCall) -> CallToolResult:
     """Start the job, or return that of an equal call, and wait for it."""
     request = build(ImageRequest, {"prompt": args.prompt, **args.said(*REQUEST, "size", "quality")})
     started = await call.program.generation.start(request, terms(args, call))
-    return await started_answer(started, call, wait_seconds(args.wait, GENERATE_WAIT_S))
+    return await started_answer(started, call, patience(args.wait, call))
 
 
 TOOL = Tool(
@@ -60,4 +60,5 @@ TOOL = Tool(
     output=JOB_SCHEMA,
     annotations=ToolAnnotations(destructive_hint=False),
     run=run,
+    starts=True,
 )

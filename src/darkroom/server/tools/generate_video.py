@@ -6,7 +6,7 @@ from mcp_types import CallToolResult, ToolAnnotations
 from pydantic import Field
 
 from darkroom.domain.request import VideoRequest
-from darkroom.server.answers import GENERATE_WAIT_S, started_answer, wait_seconds
+from darkroom.server.answers import patience, started_answer
 from darkroom.server.context import Tool, ToolCall
 from darkroom.server.schema import ToolArgs
 from darkroom.server.tools.shared import REQUEST, Amount, Objects, Options, Strings, build, terms
@@ -43,7 +43,7 @@ async def run(args: GenerateVideoArgs, call: ToolCall) -> CallToolResult:
     fields = args.said(*REQUEST, "duration", "resolution", "audio", "scenes")
     request = build(VideoRequest, {"prompt": args.prompt, **fields})
     started = await call.program.generation.start(request, terms(args, call))
-    return await started_answer(started, call, wait_seconds(args.wait, GENERATE_WAIT_S))
+    return await started_answer(started, call, patience(args.wait, call))
 
 
 TOOL = Tool(
@@ -54,4 +54,5 @@ TOOL = Tool(
     output=JOB_SCHEMA,
     annotations=ToolAnnotations(destructive_hint=False),
     run=run,
+    starts=True,
 )

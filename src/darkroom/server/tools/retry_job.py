@@ -6,7 +6,7 @@ from mcp_types import CallToolResult, ToolAnnotations
 from pydantic import Field
 
 from darkroom.domain.money import parse_usd
-from darkroom.server.answers import GENERATE_WAIT_S, started_answer, wait_seconds
+from darkroom.server.answers import patience, started_answer
 from darkroom.server.context import LOCAL, Tool, ToolCall
 from darkroom.server.schema import ToolArgs
 from darkroom.server.tools.shared import Amount, Options, checked_key
@@ -33,7 +33,7 @@ async def run(args: RetryJobArgs, call: ToolCall) -> CallToolResult:
         idempotency_key=checked_key(args.idempotency_key),
     )
     started = await call.program.generation.retry(args.job_id.strip(), args.changes or {}, terms)
-    return await started_answer(started, call, wait_seconds(args.wait, GENERATE_WAIT_S))
+    return await started_answer(started, call, patience(args.wait, call))
 
 
 TOOL = Tool(
@@ -44,4 +44,5 @@ TOOL = Tool(
     output=JOB_SCHEMA,
     annotations=ToolAnnotations(destructive_hint=False),
     run=run,
+    starts=True,
 )

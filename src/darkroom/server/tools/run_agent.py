@@ -11,7 +11,7 @@ from darkroom.domain.money import parse_usd
 from darkroom.domain.run import Awaits, Mode, Run
 from darkroom.errors import InvalidRequest
 from darkroom.server import skill_views
-from darkroom.server.answers import GENERATE_WAIT_S, wait_seconds
+from darkroom.server.answers import GENERATE_WAIT_S, patience, wait_seconds
 from darkroom.server.asking_user import Form, heard
 from darkroom.server.client_model import can_sample
 from darkroom.server.context import LOCAL, Tool, ToolCall
@@ -69,7 +69,10 @@ async def run(args: RunAgentArgs, call: ToolCall) -> CallToolResult | InputRequi
         started = await call.program.runs.start(_task(args), _terms(args, call), can_sample=can_sample(call.context))
         found = started.run
         call = call.noting(_note(started))
-    thinks = await _asked(found, call, wait_seconds(args.wait, GENERATE_WAIT_S))
+    if call.as_task and found.mode is not Mode.CLIENT:  # whose thinking would need calls of its client
+        thinks = await thought(found, call, patience(args.wait, call))  # a task asks by itself
+    else:
+        thinks = await _asked(found, call, wait_seconds(args.wait, GENERATE_WAIT_S))
     return thinks if isinstance(thinks, InputRequiredResult) else await run_answer(thinks, call)
 
 
@@ -180,4 +183,5 @@ TOOL = Tool(
     output=RUN_SCHEMA,
     annotations=ToolAnnotations(destructive_hint=False),
     run=run,
+    starts=True,
 )
