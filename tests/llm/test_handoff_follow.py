@@ -110,7 +110,7 @@ def test_a_picture_becomes_a_clip(task: str, prompt: str) -> None:
 
 def test_the_call_refines_and_waits_for_what_is_not_done() -> None:
     (call,) = DRAFTS.brief(None, "make it square and blue", made=[FOX])["next_calls"]
-    assert call["arguments"] == {"prompt": "square and blue", "refine": FOX.id}
+    assert call["arguments"] == {"prompt": "square and blue", "aspect_ratio": "1:1", "refine": FOX.id}
     (square,) = DRAFTS.brief(None, "make it square", made=[FOX])["next_calls"]
     assert square["arguments"] == {"prompt": "square", "aspect_ratio": "1:1", "refine": FOX.id}
     assert "('a red fox'), which stays as it is. Free: a draft" in square["why"]
