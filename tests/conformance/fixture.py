@@ -156,7 +156,7 @@ class FixtureServer(DarkroomServer):
     ) -> Completion:
         if isinstance(ref, PromptReference) and ref.name in PROMPTS:
             return Completion(values=[f"{argument.value}{end}" for end in ("is", "k", "ty")])
-        return await super()._complete(ref, argument, _)
+        return await super()._complete(ref, argument, context)
 
 
 def prompt_blocks(name: str, arguments: dict[str, Any]) -> list[ContentBlock]:

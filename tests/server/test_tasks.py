@@ -156,7 +156,6 @@ async def test_what_is_soon_done_is_answered_without_a_task(taker: Client) -> No
         ("generate_image", {**FOX, "dry_run": True}),
         ("run_agent", {"task": "sell a lamp", "agent": "?"}),
         ("retry_job", {"job_id": "job_nothing"}),
-        ("no_such_tool", {}),
     ],
 )
 async def test_refusals_and_answers_that_start_nothing_are_no_tasks(

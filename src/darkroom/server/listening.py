@@ -45,20 +45,25 @@ class Listening:
 
     def __init__(self, program: Callable[[], Program]) -> None:
         self._program = program
+        self._listeners: dict[Deliver, None] = {}
 
     async def publish(self, event: ServerEvent) -> None:
-        """Do nothing: each stream looks for itself."""
+        """Tell every stream of what concerns all."""
+        for deliver in tuple(self._listeners):
+            deliver(event)
 
     def subscribe(self, listener: Deliver) -> Callable[[], None]:
         """Give the present stream its listener."""
         stream = _present.get()
+        if stream is not None:
+            stream.deliver = listener
+        self._listeners[listener] = None
 
         def end() -> None:
+            self._listeners.pop(listener, None)
             if stream is not None:
                 stream.deliver = None
 
-        if stream is not None:
-            stream.deliver = listener
         return end
 
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:

@@ -16,8 +16,8 @@ from mcp_types import INVALID_PARAMS, PaginatedRequestParams, RequestParams, Res
 
 from darkroom.catalog.skills import FILE, Skill, manifest
 from darkroom.domain.request import clip
+from darkroom.server.asking_user import STATELESS
 from darkroom.server.knowledge import SKILL_SCHEME, media_type, skill_resource, skill_uri
-from darkroom.server.lending import STATELESS
 from darkroom.services.skills import SkillLibrary
 
 IDENTIFIER = "io.modelcontextprotocol/skills"
