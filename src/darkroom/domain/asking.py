@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from darkroom.domain.kinds import Kind
+from darkroom.domain.patterns import compiled
 from darkroom.domain.reading import IMAGE_NOUNS, VIDEO_NOUNS, folded
 
 
@@ -72,7 +73,7 @@ _I_ASK = (
     r"(?:i|we) (?:want to|need to|would like to|'d like to|wonder|am wondering|don't)(?: know| understand| "
     r"see)? (?:wh|how|if)"
 )
-_ASKS = re.compile(
+_ASKS = compiled(
     rf"{_LEAD}(?:(?:i|we) (?:only |just )?(?:want|need|would like|'d like) to (?:know|understand|learn)\b|{_TELL}|"
     rf"{_LOOK_UP}|{_WH}|{_I_ASK}|estimate\b|"
     r"(?:is|are|was|were|am|does|did|has|can|could|would|will|should|shall|may|might|must|isn't|aren't|can't|couldn't|"
@@ -81,10 +82,10 @@ _ASKS = re.compile(
     r"my|our|your)\b"
     r"|do (?:these|those|they)\b)"
 )
-_MARKED = re.compile(
+_MARKED = compiled(
     rf"{_LEAD}(?!(?:{_DO}|how|what|why|let's|let us)\b)(?:(?!\b(?:want|need|make|create|draw|generate)\b)[^?])*\?"
 )
-_WANTS = re.compile(
+_WANTS = compiled(
     rf"{_LEAD}(?:(?!{_TELL}|{_LOOK_UP})(?:{_POLITE} {_SPECIFIC}|{_DO}\b(?! sure\b))|"
     rf"would you mind \w+ing\b|(?:can|could|may) (?:i|we) (?:please )?(?:get|have|see) {_SPECIFIC}\b|"
     r"(?:i|we)(?:'d| would)? (?:only |just )?(?:want|need|like|love)\b(?! (?:to )?(?:know|understand|learn|see "
@@ -92,7 +93,7 @@ _WANTS = re.compile(
     rf"(?:let's|let us) {_DO}\b|why (?:not|don't (?:you|we)) {_DO}\b|(?:how|what) about (?:\w+ing|an?|one|some)\b|"
     r"i(?: was|'m| am) wondering if you)"
 )
-_CONTROL = re.compile(
+_CONTROL = compiled(
     r"(?:please )?(?:(?:stop|cancel|abort|halt|kill|retry|redo|restart|rerun|check(?: on)?)"
     rf"(?: (?:the|my|our|all|that|this|it|everything|every|last|current|running|now|please|generating|making|rendering|"
     rf"work|jobs?|runs?|tasks?|generations?|(?:job|run)_\w+|{_MEDIA}))*(?: of .*)?)"
@@ -106,26 +107,24 @@ _MADE_THEN = (
     r"(?: (?:of|that|which|i|we|you|made|created|generated|before|since|older|from (?:yesterday|today|this|last|"
     r"darkroom|the (?:disk|server|folder)))\b.*)?"
 )
-_DELETE = re.compile(
+_DELETE = compiled(
     r"(?:please )?(?:(?:can|could|would|will) you )?(?:please )?(?:"
     rf"(?:delete|wipe|purge|trash|get rid of|throw away|throw out)(?: {_KEPT})+{_MADE_THEN}|"
     rf"(?:remove|erase|clear)(?= (?:all|every|everything|my|our)\b)(?!.*\blogos?\b)(?: {_KEPT})+)"
 )
 _FALSE = r"(?:fake|false|made[ -]up|fabricated|invented|bogus|phony|sham|untrue)"
 _OPINIONS = r"(?:reviews?|testimonials?|ratings?|endorsements?|customer (?:quotes|stories|voices|opinions))"
-_DECEIVES = re.compile(
+_DECEIVES = compiled(
     r"\b(?:write|make|create|generate|invent|post|give|produce|draft|come up with|fabricate|need|want|fake)\b"
     rf"(?:(?!\b(?:about|against|on|to|how|for|from|policy|not|no|never|without)\b)[^.;!?]){{0,40}}\b{_FALSE}\b[\w\s,-]{{0,30}}\b{_OPINIONS}\b|"
     rf"\b(?:invent|fabricate|make up|fake) (?:me |us |some |a few |\w+ |five-star |positive |good ){{0,3}}{_OPINIONS}\b"
 )
 """Opinions of people whom there are not, which are to be written; only what says so itself."""
-_HARMLESS = re.compile(
-    r"\b(?:don't|do not|never|not|no|without|spot|detect|report|reply|answer|remove|against|about)\b"
-)
-_CLAUSES = re.compile(
+_HARMLESS = compiled(r"\b(?:don't|do not|never|not|no|without|spot|detect|report|reply|answer|remove|against|about)\b")
+_CLAUSES = compiled(
     r"[.!;:]+\s+|(?<=\?)\s*|,\s*|\s+-\s+|\s+(?:and then|then|but)\s+|\s+and\s+(?=(?:please )?(?:then )?[a-z]+ )"
 )
-_NEGATED = re.compile(
+_NEGATED = compiled(
     r"(?<!why )\b(?:(?:i|we) )?(?:don't|do not|dont|never|(?:there is |there's )?no need (?:to|for)|(?:can|could|"
     r"would) you not|"
     r"(?:must|should|may) not|mustn't|shouldn't|avoid|stop(?= \w+ing\b)|without|instead of|rather than|"
@@ -139,21 +138,21 @@ _SMALL = (
 )
 _KNOWN = r"(?:the|this|that|these|those|my|our|your|its|how|what|why|where|which|in|of|on|for|with|from|to)\b"
 """What leads to a thing that there is: `I don't like the picture` refuses none."""
-_NOT_MADE = re.compile(
+_NOT_MADE = compiled(
     rf"\s*{_SMALL}(?:{_PRODUCE})\b(?P<what>.*?)(?=\b(?:of|showing|about|for|with|in)\b|$)|"
     rf"\s*{_SMALL}(?:(?!{_KNOWN})[\w-]+ ){{0,2}}?(?P<nouns>(?:{_MEDIA})(?: (?:or|and|nor) (?:{_MEDIA}))*)\b"
 )
-_NOTHING = re.compile(
+_NOTHING = compiled(
     r"\s*(?:(?:me|us|any|a|single)\s+)*(?:(?:anything|something|nothing|stuff|media|thing)\b(?! else| more| "
     r"other)|yet\b|now\b|$).*"
 )
 
 
-_TOLD = re.compile(
+_TOLD = compiled(
     rf"{_LEAD}(?:describe|explain|tell|say|write|draft|plan|list|outline|summari[sz]e|discuss|review|talk)\b"
 )
 """How a clause begins that names media without wanting any made."""
-_LEFT = re.compile(r"^(?:[\s,.;:!-]|\b(?:please|but|just)\b)+|(?:[\s,;:-]|\b(?:but|and)\b)+$", re.IGNORECASE)
+_LEFT = compiled(r"^(?:[\s,.;:!-]|\b(?:please|but|just)\b)+|(?:[\s,;:-]|\b(?:but|and)\b)+$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import re
 
+from darkroom.domain.patterns import compiled
 from darkroom.domain.reading import Found
 from darkroom.domain.task_facts import opening
 
@@ -25,7 +26,7 @@ _ONE = (
     r"(?!\s+(?:tea|wine|chocolate|rice|bread|friday)\b))"
 )
 _LIST = rf"{_ONE}(?:(?:\s*,\s*(?:and\s+)?|\s+and\s+|\s*&\s*|\s*/\s*|\s+with\s+){_ONE})*"
-_SAID = re.compile(
+_SAID = compiled(
     rf"\b(?:colou?rs?|palette)\s*(?::|are|is|of)?\s*(?P<label>{_LIST})"
     rf"|\b(?:in|use|using)\s+(?:only\s+)?(?P<used>{_LIST})(?=\s*(?:[.,;!?)\n]|$)|\s+(?:only|as|colou?rs?|for)\b)"
     rf"|(?P<before>{_LIST})\s+(?:palette|colou?rs?\b(?! of)|colou?r scheme|branding)"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from darkroom.domain.kinds import Kind
+from darkroom.domain.patterns import compiled
 from darkroom.domain.request import RESOLUTIONS, parse_size
 from darkroom.errors import InvalidRequest
 
@@ -24,19 +25,17 @@ _WORDS = {
 _SPELLED = "|".join(sorted(_WORDS, key=len, reverse=True))
 _UNITS = "s|secs?|seconds?|mins?|minutes?|hours?|days?|weeks?|months?|years?|dollars?|euros?|percent|px|pixels"
 NUMBER = rf"(?:\d{{1,4}}(?:[.,]\d{{1,2}})?|{_SPELLED})"
-_SECONDS = re.compile(
+_SECONDS = compiled(
     rf"(?<![\w.:$-])(?P<number>{NUMBER})(?P<gap>[\s-]?)(?P<unit>seconds?|secs?|s|minutes?|mins?)(?![\w'-])"
     rf"(?:(?:\s*,)?\s+(?:and\s+)?(?P<rest>\d{{1,2}})[\s-]?(?:seconds?|secs?|s)\b)?(?P<long>[\s-]long\b)?"
 )
-_CLOCK = re.compile(r"(?<![\w.:])(?P<minutes>\d{1,2}):(?P<seconds>[0-5]\d)\s?(?:min(?:utes?)?|m)(?:\s+long)?\b")
-_HALF = re.compile(r"\bhalf(?:[\s-]a[\s-]|[\s-])minute(?:[\s-]long)?\b")
-_A_MINUTE = re.compile(rf"(?<!half )\b(?:one|an?)[\s-]minute(?:[\s-]long\b|[\s-](?=(?:{_MEDIA})\b))")
-_NO_LENGTH = re.compile(
-    r"\b(?:every|first|last|after|within|before|per|each|the|early|mid|late|at|to|or|than)[\s-]$|-$"
-)
-_SPAN = re.compile(r"^\s?(?:to|or|-)\s?\d")
+_CLOCK = compiled(r"(?<![\w.:])(?P<minutes>\d{1,2}):(?P<seconds>[0-5]\d)\s?(?:min(?:utes?)?|m)(?:\s+long)?\b")
+_HALF = compiled(r"\bhalf(?:[\s-]a[\s-]|[\s-])minute(?:[\s-]long)?\b")
+_A_MINUTE = compiled(rf"(?<!half )\b(?:one|an?)[\s-]minute(?:[\s-]long\b|[\s-](?=(?:{_MEDIA})\b))")
+_NO_LENGTH = compiled(r"\b(?:every|first|last|after|within|before|per|each|the|early|mid|late|at|to|or|than)[\s-]$|-$")
+_SPAN = compiled(r"^\s?(?:to|or|-)\s?\d")
 _DECADES = range(20, 100, 10)
-_EXPLICIT = re.compile(
+_EXPLICIT = compiled(
     r"(?<![\d:.])(1:1|16:9|9:16|4:3|3:4|3:2|2:3|4:5|5:4|21:9|9:21|2:1|1:2|16x9|9x16|4x5|1x1|16/9|9/16|"
     r"16 by 9|9 by 16)(?![\d:])"
 )
@@ -50,7 +49,7 @@ _RATIOS = {
     "vertical": "9:16", "upright": "9:16", "square": "1:1", "horizontal": "16:9", "widescreen": "16:9",
     "portrait": "9:16", "landscape": "16:9",
 }  # fmt: skip
-_SHAPE = re.compile(
+_SHAPE = compiled(
     rf"\b(?P<shape>{'|'.join(_SHAPES)})[\s-](?P<noun>format|orientation|mode|ratio|aspect(?:[\s-]ratio)?|crop|"
     rf"{_MEDIA})\b"
     rf"|\b(?P<free>vertical|square|horizontal|widescreen)"
@@ -60,15 +59,15 @@ _SHAPE = re.compile(
     r"(?=\s*(?:[,.;!?)]|$|please\b|for\b|and\b))"
     r"|^(?P<first>vertical|square|horizontal|widescreen)(?=\s*[,:;])"
 )
-_GENRES = re.compile(rf"(?:{IMAGE_NOUNS}|post|story|stories)$")
-_PLATFORM = re.compile(
+_GENRES = compiled(rf"(?:{IMAGE_NOUNS}|post|story|stories)$")
+_PLATFORM = compiled(
     r"\b(?P<high>(?:for|on|as an?|as) (?:our |my |the )?(?:tiktok|instagram|insta|ig|youtube|yt|facebook|snapchat)?\s?"
     r"(?:tiktok|reels?|stories|story|shorts|snapchat)|(?:instagram|insta|ig|facebook) (?:reels?|story|stories)|"
     r"tiktok (?:videos?|clips?|ads?)|youtube shorts?)\b"
 )
-_PIXELS = re.compile(r"(?<![\w.])\d{3,4}\s?x\s?\d{3,4}(?![\w.])")
+_PIXELS = compiled(r"(?<![\w.])\d{3,4}\s?x\s?\d{3,4}(?![\w.])")
 _CLASS = r"4k|uhd|ultra[ -]?hd|full[ -]?hd|fhd|qhd|2k|hd"
-_HEIGHT = re.compile(
+_HEIGHT = compiled(
     rf"(?<![\w.-])(?:(?P<lines>\d{{3,4}}p)|(?:(?<=\bin )|(?<=\bat )|(?<=\bas )|(?<=, )|(?<=\()|"
     rf"(?<=^))(?P<said>{_CLASS})|"
     rf"(?P<named>{_CLASS})(?=\s+(?:[\w-]+\s+){{0,3}}?(?:resolution|quality|{_MEDIA})\b))(?!\w)"
@@ -78,7 +77,7 @@ _CALLED = {
     "2160p": "4k", "uhd": "4k", "ultrahd": "4k", "fullhd": "1080p", "fhd": "1080p", "qhd": "1440p", "2k": "1440p",
     "hd": "720p",
 }  # fmt: skip
-_MONEY = re.compile(
+_MONEY = compiled(
     r"(?<![\w.])(?:\$\s?(?P<before>\d{1,6}(?:,\d{3})*(?:\.\d{1,2})?)|"
     rf"(?P<after>\d{{1,6}}(?:,\d{{3}})*(?:\.\d{{1,2}})?|{_SPELLED})\s?(?:dollars?|bucks?|usd|us\$|\$)|"
     r"(?<=max_cost=)(?P<named>\d{1,6}(?:\.\d{1,2})?)|"
@@ -178,7 +177,7 @@ def find_ratios(text: str) -> list[Found[str]]:
     return sorted(found, key=lambda one: one.start)
 
 
-_ANY = re.compile(
+_ANY = compiled(
     r"(?<![\d:.])(?P<framed>(?<=, )|(?<=\()|(?<=\bin )|(?<=\bratio )|(?<=\bformat ))?"
     r"(?P<ratio>\d{1,2}(?:\.\d{1,2})?:\d{1,2})(?![\d:])"
     rf"(?:(?=,?\s+(?:{FACT},?\s+)*(?:{_MEDIA}|ratio|format|aspect)\b)|"

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection
 
+from darkroom.domain.patterns import compiled
 from darkroom.domain.reading import NUMBER, Found, find_money, folded, number
 
 _LEAST = (
@@ -18,7 +19,7 @@ _WORK = (
 )
 _COST = r"(?:costs?|costing|be|stays?|remains?|is)"
 _NOT_OURS = r"(?<!who )(?<!people )(?<!customers )(?<!buyers )(?<!that )(?<!they )"
-_BEFORE = re.compile(
+_BEFORE = compiled(
     "(?:"
     + "|".join(
         (
@@ -52,20 +53,20 @@ _BEFORE = re.compile(
     )
     + ")$"
 )
-_BOUND = re.compile(rf"\b{_LEAST}$")
-_OTHER = re.compile(
+_BOUND = compiled(rf"\b{_LEAST}$")
+_OTHER = compiled(
     r"(?<![\w.])(?:[\u20ac\u00a3]\s?\d+(?:[.,]\d+)?|\d+(?:[.,]\d+)?\s?(?:euros?|eur|pounds?|gbp|\u20ac|\u00a3))(?!\w)"
 )
 _MARKS = " .,;:!?(\n-"
-_BEHIND = re.compile(rf"\s*(?:{_MOST}\b|(?:budget|cap|limit)\b)")
-_PRICED = re.compile(
+_BEHIND = compiled(rf"\s*(?:{_MOST}\b|(?:budget|cap|limit)\b)")
+_PRICED = compiled(
     r"\b(?:pric\w+|sell\w*|sold|retail\w*|tickets?|worth|saves?|saving|offers?|buys?|bought|buying|orders?|plans|"
     r"starting|starts|available|yours|off|(?:ad|ads|media|marketing|campaign|advertising|launch|wedding|travel|"
     r"monthly|daily|weekly)(?= budget)|on (?:a|an|the)(?: tight| small)?"
     r"(?= budget|$))\b[^.,;:!?\n]*:?$"
 )
 """What makes an amount that of the thing, or of something that is bought elsewhere."""
-_RATE = re.compile(
+_RATE = compiled(
     r"\s*(?:off|discount|cheaper|each|apiece|a piece|per|/|(?:a|an|every) (?:day|week|month|year|head|person|piece|cup|"
     r"night|meal|seat|visit|order)|monthly|yearly|orders?|chairs?|price)\b"
 )

@@ -2,6 +2,7 @@
 
 import re
 
+from darkroom.domain.patterns import compiled
 from darkroom.domain.reading import Found
 from darkroom.domain.spending import find_caps, find_unsure
 from darkroom.domain.task_facts import PLATFORMS, QUOTED, find_dates, find_offers, opening
@@ -11,19 +12,19 @@ _AMOUNT = (
     r"(?:eur|euros?|usd|dollars?|gbp|pounds|\u20ac))(?![\w%])(?!\s*(?:off|discount|cheaper)\b)"
     r"(?:\s?(?:/|per|a|an|each)\s?(?:month|year|week|day|night|person|piece|kg|cup|bag|bottle|seat|hour)?\b)?)"
 )
-_PRICE = re.compile(
+_PRICE = compiled(
     r"(?:,?\s*\b(?:which |that |it )?(?:costs?|costing|sells? (?:for|at)|priced at|price(?: is|:)?|"
     rf"available (?:for|at)|from|for|at)\s+(?:only |just )?)?(?P<price>{_AMOUNT})",
     re.I,
 )
-_NO_PLACE = re.compile(
+_NO_PLACE = compiled(
     r"(?:january|february|march|april|may|june|july|august|september|october|november|december|"
     r"(?:mon|tues|wednes|thurs|fri|satur|sun)day|spring|summer|autumn|winter|english|german|french|spanish|italian|"
     rf"dutch|full|hd|q[1-4]|black|christmas|easter|halloween|{'|'.join(PLATFORMS)})\b",
     re.I,
 )
 _WORD = r"[A-Z\u00c0-\u00de][\w'\u2019-]+"
-_PLACE = re.compile(
+_PLACE = compiled(
     rf"\b(?P<where>(?:in|near|across)\s+(?:the\s+)?|at\s+the\s+)(?P<name>{_WORD}(?:\s+(?:(?:upon|am|de|la)\s+)?{_WORD}){{0,2}})"
 )
 CHANNELS = ("Instagram", "TikTok", "LinkedIn", "X", "Email")
@@ -34,16 +35,16 @@ _CALLED = {
 }  # fmt: skip
 _CHANNEL = rf"(?:{'|'.join(sorted((re.escape(name) for name in _CALLED), key=len, reverse=True))})"
 _LIST = rf"(?P<list>{_CHANNEL}(?:(?:\s*,\s*(?:and\s+)?|\s+and\s+(?:by\s+|on\s+|via\s+)?|\s*&\s*|\s*/\s*){_CHANNEL})*)"
-_ON = re.compile(
+_ON = compiled(
     r"\b(?:only\s+)?(?:(?:posts|texts|ads|adverts|campaign|content)\s+(?:for|on)|on|via|by|channels?\s*(?::|are|is))\s+"
     rf"(?:only\s+)?{_LIST}\b(?:\s+only)?(?!\s+(?:account|followers|shop|users?|tool|app|management|growth)\b)",
     re.I,
 )
-_ONLY = re.compile(rf"\b(?:only\s+(?:for\s+|on\s+)?{_LIST}|{_LIST.replace('list', 'more')}\s+only)\b", re.I)
-_NOT_ON = re.compile(
+_ONLY = compiled(rf"\b(?:only\s+(?:for\s+|on\s+)?{_LIST}|{_LIST.replace('list', 'more')}\s+only)\b", re.I)
+_NOT_ON = compiled(
     rf"\b(?:no|not on|not for|without|except|but not|never on)\s+{_LIST}(?=\s*(?:[.,;!?)]|$|please\b|posts?\b))", re.I
 )
-_RULE = re.compile(
+_RULE = compiled(
     r"(?:^|[.,;!?(\n]\s*|\s-\s|\b(?:and|but)\s+)(?:please\s+|you\s+)?"
     r"(?P<rule>(?:no|never|don't|don\u2019t|do not|avoid|must not|without any|without(?= \w+ing\b))\s+"
     r"(?!more than|less than|matter|longer than|problem)[^.,;!?()\n]{2,80}?)"

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, cast
 
+from darkroom.domain.patterns import compiled
 from darkroom.domain.reading import Found
 
 MOST = 2_000
@@ -22,8 +23,8 @@ PLATFORMS = {
     "pinterest": "Pinterest",
     "snapchat": "Snapchat",
 }
-_PLATFORM = re.compile(rf"\b({'|'.join(PLATFORMS)})\b", re.I)
-QUOTED = re.compile(
+_PLATFORM = compiled(rf"\b({'|'.join(PLATFORMS)})\b", re.I)
+QUOTED = compiled(
     r"""(?:(?<!\w)'|["\u201c\u201e\u2018\u00ab])([^"'\u201d\u201c\u2019\u00bb]{1,60})(?:["\u201d\u201c\u2019\u00bb]|'(?!\w))"""
 )
 
@@ -49,13 +50,13 @@ _DAY = (
     rf"q[1-4]\s+{_YEAR}\b|(?:next|this)\s+(?:week|month|spring|summer|autumn|fall|winter|year|{_WEEKDAYS})\b|"
     r"tomorrow|black friday|cyber monday)"
 )
-_DATE = re.compile(
+_DATE = compiled(
     rf"(?P<before>\b(?:until|till|to|by|before|since|through|ends?|ending|after|valid)\s+(?:on\s+)?)?"
     rf"(?P<on>\b(?:on|from|in|for|as of|starting)\s+(?:the\s+)?)?(?<![\w-])(?P<day>{_DAY}|(?<=in ){_MONTHS}\b|"
     rf"(?<=on ){_WEEKDAYS}\b)(?![\w-])",
     re.I,
 )
-_LAUNCHED = re.compile(
+_LAUNCHED = compiled(
     r"\b(?:launch\w*|released?|releasing|releases|opens?|opening|available|out|starts?|starting|drops?)\b[^.!?]*$", re.I
 )
 
@@ -83,7 +84,7 @@ _AMOUNT = (
     r"(?:\d{1,3}(?:[.,]\d+)?\s?(?:%|percent|per cent)|[$\u20ac\u00a3]\s?\d+(?:[.,]\d\d)?|"
     r"\d+\s?(?:eur|euros?|usd|dollars|gbp|pounds)\b)"
 )
-_OFFER = re.compile(
+_OFFER = compiled(
     rf"(?:{_AMOUNT}\s+(?:off|discount|cheaper|less|reduction)"
     r"(?:\s+(?:(?:on\s+)?(?:all|every|selected)\s+[a-z][\w-]*|everything))?|"
     rf"(?:an?\s+)?discount\s+of\s+{_AMOUNT}|half[- ]price|"
@@ -95,7 +96,7 @@ _OFFER = re.compile(
     r"launch|opening|new|early|members?|students?)[^.,;!?()\n]*|until\s+[^.,;!?()\n]+))?",
     re.I,
 )
-_SAID_OFFER = re.compile(r"\b(?:offer|launch offer|opening offer|deal)\s*(?:is\b|:)\s*(?P<said>[^.;\n]{3,120})", re.I)
+_SAID_OFFER = compiled(r"\b(?:offer|launch offer|opening offer|deal)\s*(?:is\b|:)\s*(?P<said>[^.;\n]{3,120})", re.I)
 
 
 def find_offers(text: str) -> list[Found[str]]:
@@ -127,7 +128,7 @@ _TO_DO = (
     r"ask|pre-?order|reserve|save|meet|go|make|feel|stay|let|bring|take|give|follow|read|watch|say|do)\b"
 )
 _QUOTES = "\"'\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb"
-_CLOSING = re.compile(
+_CLOSING = compiled(
     rf"[,;]?\s*\b(?:and\s+|with\s+(?:the\s+|an?\s+)?)?(?:{_ENDING}|(?P<label>{_LABEL}))"
     rf"(?:[\"\u201c\u201e\u2018\u00ab'](?P<quoted>[^{_QUOTES}\n]{{1,60}}(?:['\u2019](?=\w)[^{_QUOTES}\n]{{0,40}})?)[{_QUOTES}]|"
     rf"(?P<plain>[^.,;\n{_QUOTES}]{{2,60}}?)(?=\s*(?:[.,;\n]|$)|\s+(?:for|on)\s+(?:{'|'.join(PLATFORMS)}|tv)\b))",
@@ -168,11 +169,11 @@ def read_platform(text: str) -> str | None:
 
 # ---------------------------------------------------------------------- language
 
-_ENGLISH = re.compile(
+_ENGLISH = compiled(
     r"the|a|an|of|for|to|and|with|our|my|your|is|it|that|this|we|i|make|create|please|launch|about|by|from|are|"
     r"you|named|called|who|on"
 )
-_OTHER = re.compile(
+_OTHER = compiled(
     r"ein|eine|einen|einem|einer|eines|für|und|mit|der|das|dem|den|zum|zur|"
     r"ist|wir|unser|"  # codespell:ignore ist,unser
     r"unsere|unseren|"
@@ -184,7 +185,7 @@ _OTHER = re.compile(
     r"imagefilm|werbespot|kampagne|marke|markenauftritt|vidéo|vídeo|película|campagne|campaña|campagna|"
     r"lancement|lanzamiento|lancio|ett|och|för|till|med|vår|og|til|vores"
 )
-_FOREIGN_SCRIPT = re.compile(r"[\u0370-\u1fff\u3040-\u9fff\uac00-\ud7af]")
+_FOREIGN_SCRIPT = compiled(r"[\u0370-\u1fff\u3040-\u9fff\uac00-\ud7af]")
 
 
 def is_english(text: str) -> bool:

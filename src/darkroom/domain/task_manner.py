@@ -2,6 +2,7 @@
 
 import re
 
+from darkroom.domain.patterns import compiled
 from darkroom.domain.reading import FACT, VIDEO_NOUNS, Found
 from darkroom.domain.task_facts import opening
 
@@ -20,9 +21,9 @@ _MOODS = (
 _WORD = rf"(?:(?:very|slightly|quite|a bit|rather|really) )?(?:{_LOOKS}|{_MOODS})"
 _WORDS = rf"{_WORD}(?:(?:\s*,\s*|\s+)(?:(?:and|but|yet)\s+)?{_WORD})*"
 _FILM = rf"(?:{VIDEO_NOUNS}|ads?|adverts?|campaigns?|pictures?|visuals?)"
-_LABEL = re.compile(r"\b(?:style|look|mood)\s*:\s*([^\n.;]{2,80})", re.I)
-_IN = re.compile(r"\b(?:in|with) an? ([^\n.;]{2,50}?) (?:style|look|mood|feel|atmosphere)\b", re.I)
-_LOOSE = re.compile(
+_LABEL = compiled(r"\b(?:style|look|mood)\s*:\s*([^\n.;]{2,80})", re.I)
+_IN = compiled(r"\b(?:in|with) an? ([^\n.;]{2,50}?) (?:style|look|mood|feel|atmosphere)\b", re.I)
+_LOOSE = compiled(
     rf"(?:^|[,;.(]|\bmake it|\bkeep it|\b(?:be|feels?|looks?)(?=\s))\s*(?:all )?(?:in )?(?P<alone>{_WORDS})"
     rf"(?=\s*(?:[,;.!?)\n]|$|please\b|(?:and\s+)?ending\b|for\b|on\b))"
     rf"|\b(?P<before>{_WORDS})(?=,?\s+(?:{FACT},?\s+)*{_FILM}\b)"
@@ -30,7 +31,7 @@ _LOOSE = re.compile(
     r"pastel colou?rs|muted colou?rs)\b",
     re.I,
 )
-_TONE = re.compile(
+_TONE = compiled(
     r"\b(?:tone(?: of voice)?|voice)\s*(?::|is\b|should be\b)\s*([^\n.;:]{2,80}?)(?=[.;\n]|$|,\s*[\w ]+:)"
     r"|\b(?:in|with) an? ([^\n.;:]{2,50}?) (?:tone of voice|tone|voice)\b"
     r"|\b(?:sounds?|speaks?) ([^\n.,;:]{2,40})(?=[.,;\n]|$)",

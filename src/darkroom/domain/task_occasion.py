@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from darkroom.domain.patterns import compiled
 from darkroom.domain.task_facts import opening
 
 
@@ -33,12 +34,12 @@ _END = (
     r"(?=\s*(?:[.,;:!?\n()]|\s-\s|$)|\s+(?:on|in|at|near|from|by|to|this|next|tomorrow|today|with|where|which|that|"
     r"who)\b)"
 )
-_NEWS = re.compile(
+_NEWS = compiled(
     rf"(?P<thing>\b(?:[\w-]+\s+)??(?:merger|acquisition|partnership|collaboration|rebrand(?:ing)?|takeover|anniversary|"
     rf"appointment|relocation)(?:\s+(?:of|with|between|by)\s+[^.,;:!?\n()]{{2,80}}?)?){_END}",
     re.I,
 )
-_NEWS_LEAD = re.compile(
+_NEWS_LEAD = compiled(
     rf"(?:^|[.!?\n]\s*|\b(?:announc\w+|launch\w*|tell|about|campaign for|for|of|celebrat\w+|mark\w*)\s+)(?:that\s+)?"
     rf"(?:{_ARTICLE}\s+)?(?:[\w-]+\s+)?$",
     re.I,
@@ -47,27 +48,27 @@ _EVENTS = (
     r"(?:event|concert|festival|conference|workshop|webinar|meet-?up|exhibition|fair|gala|open day|open house|tasting|"
     r"party|fundraiser|hackathon|retreat|flea market|night market|vernissage|summit|jam session|jazz night|quiz night)"
 )
-_EVENT = re.compile(
+_EVENT = compiled(
     rf"(?:^|[.!?\n]\s*|\b(?:of|for|about|announc\w+|launch|launching|promote|promoting|host\w*|hold\w*|{_ARTICLE})\s+)"
     rf"(?:{_ARTICLE}\s+)?(?P<thing>(?:(?!{_ARTICLE}\b|(?:for|of|to|launch(?! (?:event|party))|promote|announce)\b)"
     r"[\w'-]+\s+){0,3}?"
     rf"{_EVENTS}(?:\s+(?:for|of|about|on)\s+(?:{_ARTICLE}\s+)?[a-z][^.,;:!?\n()\d]{{2,60}}?)?){_END}",
     re.I,
 )
-_SALE = re.compile(
+_SALE = compiled(
     r"\b(?:(?:black friday|cyber monday|christmas|easter|summer|winter|spring|autumn|fall|january|flash|clearance|"
     r"end[- ]of[- ](?:season|year)|mid[- ]season|big|annual|closing[- ]down|anniversary|garage|"
     rf"(?<!for )(?<!on )(?<!point of )(?:{_ARTICLE}))\s+)+(?:sale|clearance)\b(?!s)(?:\s+(?:of|on|at|for|in))?",
     re.I,
 )
-_OPENING = re.compile(
+_OPENING = compiled(
     r"\b(?:(?:(?:launch|announce|celebrate|plan|for|of|about)\s+)?(?:(?:the|our|a)\s+)?(?:grand\s+)?(?:re-?)?opening"
     r"\s+of\s+|"
     rf"(?<!that )(?<!which )(?<!who )(?:(?:we|i)(?:['\u2019](?:re|m)|\s+are|\s+am|\s+will)?\s+)?(?:re-?)?"
     rf"open(?:ing)?\s+(?={_ARTICLE}\s))",
     re.I,
 )
-_OPENS = re.compile(
+_OPENS = compiled(
     r"\bgrand (?:re-?)?opening\b|(?<!that )(?<!which )(?<!who )\b(?:re-?)?opens (?=on |in |this |next |tomorrow)", re.I
 )
 

@@ -2,6 +2,7 @@
 
 import re
 
+from darkroom.domain.patterns import compiled
 from darkroom.domain.task_facts import PLATFORMS
 
 MEDIA = (
@@ -15,7 +16,7 @@ KINDS = (
 )
 """What kind of video, campaign or kit it may be."""
 SOCIAL = "|".join(PLATFORMS)
-NO_THING = re.compile(
+NO_THING = compiled(
     rf"^(?:(?:our|my|the|a|an|your)\s+)?(?:(?:{SOCIAL}|reels?|shorts|stories|social media|website|web|"
     rf"tv|us|me|you|it|them|this|that|free|now|today|tomorrow|example|sale|for|of|about|in|on|christmas|easter|"
     rf"halloween|sure|instance|\d[\w:.-]*)\b|(?:(?:{KINDS})\s+)*(?:{MEDIA})\b)",
@@ -51,15 +52,15 @@ STOP = (
     r"when|where|while|into)\b)"
 )
 PHRASE = rf"\s+([^\n.,;:!?()]{{2,120}}?){STOP}"
-ARTICLES = re.compile(rf"^(?:(?:{ARTICLE}|brand[- ]new|new|upcoming|latest|pairs? of|small|little|local)\s+)+", re.I)
-LENGTH = re.compile(r"\b\d+(?:[.,]\d+)?\s*-?\s*(?:s|sec|secs|seconds?|min|mins|minutes?)\b|\b\d+\s*:\s*\d+\b", re.I)
-FILLING = re.compile(
+ARTICLES = compiled(rf"^(?:(?:{ARTICLE}|brand[- ]new|new|upcoming|latest|pairs? of|small|little|local)\s+)+", re.I)
+LENGTH = compiled(r"\b\d+(?:[.,]\d+)?\s*-?\s*(?:s|sec|secs|seconds?|min|mins|minutes?)\b|\b\d+\s*:\s*\d+\b", re.I)
+FILLING = compiled(
     rf"\b(?:please|can|could|you|i|we|need|want|would|like|make|create|produce|plan|draft|write|design|build|generate|do|"
     rf"prepare|and|a|an|the|our|my|us|me|new|for|of|to|in|on|with|short|quick|product|promo|promotional|vertical|square|"
     rf"portrait|landscape|horizontal|full|complete|social|marketing|launch|{MEDIA}|{SOCIAL})\b",
     re.I,
 )
-VAGUE = re.compile(
+VAGUE = compiled(
     r"\b(?:it|its|this|that|something|anything|everything|nice|cool|good|great|best|better|pretty|beautiful|awesome|"
     r"amazing|fun|stuff|things?|one|surprise|whatever|hello|hi|test|go|ahead|help|try|hurry|up|same|again|how|what|why|"
     r"when|who|which|is|are|be|was|let|have|has|will|should|must|they|he|she|them|him|her|not|no|yes|ok|okay|thanks?|"
@@ -67,7 +68,7 @@ VAGUE = re.compile(
     re.I,
 )
 """Words in whose company a few words without a verb are no thing."""
-EMPTY = re.compile(r"\b(?:name|business|company|products?|services?|start-?up|project|client|shop|store)\b", re.I)
+EMPTY = compiled(r"\b(?:name|business|company|products?|services?|start-?up|project|client|shop|store)\b", re.I)
 """Words that alone say of no thing what it is."""
 WORD = r"(?<!\w)[A-Z\u00c0-\u00de0-9](?:[\w&'\u2019.-]{0,40}\w)?(?!\w)"
 PROPER = rf"(?:{WORD})(?:\s+(?:(?:&|\+|and|of|the|de|la|du|von|van)\s+){{0,2}}(?:{WORD})){{0,3}}"
@@ -76,7 +77,7 @@ CALLED = r"\b(?:called|named|(?<!my )(?<!My )(?:brand )?name\s*(?:is|:)|(?:is|ar
 _APPOSED = r"(?=\s*(?:,|\(|\s[-\u2013\u2014]|:)\s*(?i:an?|the|our|my)\s+\w)"
 _BEFORE = r"(?i:\b(?:for|launch|launching|about|of|identity|kit|film|video)\s+)"
 NAMES = tuple(
-    re.compile(pattern)
+    compiled(pattern)
     for pattern in (
         rf"(?i:{CALLED})(?P<name>{PROPER})",
         rf"(?i:{CALLED})(?P<name>[a-z][\w&'-]*(?:\s+(?:&\s+)?[a-z][\w&'-]*){{0,3}}?)(?i:{STOP})",
@@ -87,18 +88,18 @@ NAMES = tuple(
         rf"{_BEFORE}(?P<name>(?!{ARTICLE}\b)[a-z][\w&'-]*)(?=,\s*(?:an?|our|my)\s+\w)",
     )
 )
-TITLE = re.compile(
+TITLE = compiled(
     r"(?:A|An|Our|My|We|I|It|This|Launch|Launching|Make|Create|Plan|Please|Brand|Video|Film|Draft|Write|Introducing|Meet|"
     r"Promote|Promoting|Presenting|Announcing|Show|New|For|About)$"
 )
 MARK = "\ue000"
 """What stands for the name while the rest is read."""
-AUDIENCE = re.compile(
+AUDIENCE = compiled(
     rf"\b(?:aimed at|targeting|targeted at|made for|(?:target )?audience\s*(?:is\b|are\b|:)|target group\s*(?:is\b|:))"
     rf"\s*([^\n.,;:!?()]{{2,120}}?){STOP}",
     re.I,
 )
-PEOPLE = re.compile(
+PEOPLE = compiled(
     r"\b(?!(?:flow|slipp|pap|comput|print|numb|dinn|post|burg|cracke?|jump|sweat|speak|cov|memb|ord|off|plant|contain|"
     r"scoot|pati|ev|compon|monum|mom|parl|restaur|appartm|docum|instrum|cont|cent|garm|treatm|ingredi|pre\w+)"
     r"(?:ers|ents|ants|ors)\b)(?:people|women|men|children|kids|teens|folk|everyone|everybody|anyone|those|public|"
@@ -110,7 +111,7 @@ PEOPLE = re.compile(
     r"citizens|pros|addicts|enthusiasts|cyclists|households|commuters|cats|dogs|pets|agencies|clinics|shops))\b",
     re.I,
 )
-CLOSER = re.compile(
+CLOSER = compiled(
     r"\s+(?:who\b[^.,;:!?()\n]{2,60}?(?=\s*(?:[.,;:!?()\n]|$)|\s+(?:launch|on|by|starting)\b)|"
     r"(?:at|in|with|over|under|between)\s+(?:(?:small|large|big|mid-sized|growing|young|sensitive|dry|busy|little|their|"
     r"own|a|the|no|\d+)\s+)*(?:companies|firms|businesses|start-?ups|offices|agencies|teams|schools|towns|cities|families|"
@@ -118,7 +119,7 @@ CLOSER = re.compile(
     re.I,
 )
 """What says more closely which people."""
-NO_PEOPLE = re.compile(
+NO_PEOPLE = compiled(
     r"^(?:\w+\s+)*(?:launch|christmas|easter|summer|winter|spring|autumn|halloween|sale|use|day|week|month|year|price)\b",
     re.I,
 )

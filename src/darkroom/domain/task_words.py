@@ -8,6 +8,7 @@ from functools import lru_cache
 from pydantic import JsonValue
 
 from darkroom.domain.colours import find_colours, read_colours
+from darkroom.domain.patterns import compiled
 from darkroom.domain.reading import read_duration, read_film_ratio, read_resolution
 from darkroom.domain.spending import find_caps, find_unsure
 from darkroom.domain.task_details import (
@@ -137,7 +138,7 @@ def _named(text: str) -> tuple[str | None, str]:
     for pattern in NAMES if quoted is None else ():
         for match in pattern.finditer(text):
             words = match["name"].split()
-            while words and (TITLE.match(words[0]) or (words[0] != "The" and re.fullmatch(FILLING, words[0]))):
+            while words and (TITLE.match(words[0]) or (words[0] != "The" and FILLING.fullmatch(words[0]))):
                 words.pop(0)
             if words and not NO_THING.match(" ".join(words)):
                 name = " ".join(words).rstrip(".")
@@ -206,7 +207,7 @@ def _left_over(text: str) -> str | None:
     return None if VAGUE.search(words) or _only_vague(words) or len(words.split()) > 5 else words
 
 
-_PLATFORM_WORDS = re.compile(rf"\b(?:{SOCIAL})\b", re.I)
+_PLATFORM_WORDS = compiled(rf"\b(?:{SOCIAL})\b", re.I)
 
 
 def _audience(rest: str) -> str | None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from darkroom.domain.colours import find_colours
+from darkroom.domain.patterns import compiled
 from darkroom.domain.reading import IMAGE_NOUNS, VIDEO_NOUNS, Found, find_durations, find_ratios, find_resolutions
 from darkroom.domain.request import clip
 from darkroom.domain.spending import find_caps, find_unsure
@@ -44,7 +45,7 @@ _FINDERS: Mapping[str, Callable[[str], Sequence[Found[Any]]]] = {
     "style": find_styles,
     "tone": find_tones,
 }
-_SMALL = re.compile(
+_SMALL = compiled(
     rf"(?:{IMAGE_NOUNS}|{VIDEO_NOUNS}|"
     r"am|as|at|be|been|but|by|call(?:ed)?|celebrat\w+|announc\w+|promot\w+|show\w*|introduc\w+|present\w*|advertised?|advertising|"
     r"all|about|aimed|audience|based|brand\w*|business|company|cost\w*|day|features?|featuring|firm|from|give|have|has|hello|help|"

@@ -8,17 +8,18 @@ from typing import Any
 from darkroom.domain.asking import NOUNS
 from darkroom.domain.job import Job
 from darkroom.domain.kinds import Kind
+from darkroom.domain.patterns import compiled
 from darkroom.domain.reading import find_counts, folded, read_count, read_duration, read_resolution, read_size
 from darkroom.llm.handoff_media import LONGEST_CLIP, mentions
 from darkroom.services.ranking import tokens
 
-SPENT = re.compile(
+SPENT = compiled(
     r"\b(?:(?:i|we|been|you|already|money|credits?)\b.{0,20}\bspen[dt]|spent|spending so far|have (?:we|i) "
     r"(?:used|paid)|"
     r"did (?:it|we|i|this|that|my|the) .{0,30}cost|usage|invoice|overrun)\b"
 )
-_PLAN = re.compile(r"\b(?:a|per|each|every) month\b|\bmonthly\b|\bplans?\b")
-_JOB = re.compile(
+_PLAN = compiled(r"\b(?:a|per|each|every) month\b|\bmonthly\b|\bplans?\b")
+_JOB = compiled(
     r"\b(?:jobs?|runs?|status|progress|queue)\b|\b(?:my|our|the|that|this|last|it|they)\b.*\b(?:ready|done|finish\w*|"
     r"fail\w*|wrong|saved?|stored?|kept|deleted?|gone|lost|stuck|cancel\w*|stop\w*|download\w*|result|take)\b|"
     r"\bwhere (?:is|are|do|does|did|can)\b.*\b(?:files?|pictures?|images?|videos?|clips?|outputs?)\b"
@@ -27,18 +28,18 @@ _MINE = (
     r"(?:my|our|(?:my |our |the |that )last|(?:the|that|those|this)(?= .*\b(?:i|we|you) (?:have |had |just |already |"
     r"once )*(?:made|created|generated|started|ordered|asked|began|begun)\b))"
 )
-_FATE = re.compile(
+_FATE = compiled(
     rf"(?:why|when|where|what|how|is|are|was|were|did|has|have|does)\b.*?\b{_MINE} (?:[\w-]+ ){{0,2}}?"
     rf"(?:{NOUNS[Kind.IMAGE]}|{NOUNS[Kind.VIDEO]}|jobs?|runs?|drafts?)\b.*\b(?:fail\w*|ready|done|finish\w*|stuck|saved?|stored?|"
     r"lost|gone|cancel\w*|go wrong|went wrong|status|take so long|taking)\b"
 )
 """A question about what became of something that was made here, whatever it shows."""
-_FAILED = re.compile(r"\b(?:fail\w*|go wrong|went wrong|broke)\b")
-_MADE = re.compile(r"\b(?:have|did) (?:i|we) (?:already |ever )?(?:made?|created?|generated?|started?)\b")
-_STOP = re.compile(r"\b(?:stop|cancel|abort|halt|kill)\w*\b")
-_AGAIN = re.compile(r"\b(?:retry|redo|restart|rerun|again)\b")
-_ID = re.compile(r"\b(?:job|run)_\w+")
-_HELP = re.compile(
+_FAILED = compiled(r"\b(?:fail\w*|go wrong|went wrong|broke)\b")
+_MADE = compiled(r"\b(?:have|did) (?:i|we) (?:already |ever )?(?:made?|created?|generated?|started?)\b")
+_STOP = compiled(r"\b(?:stop|cancel|abort|halt|kill)\w*\b")
+_AGAIN = compiled(r"\b(?:retry|redo|restart|rerun|again)\b")
+_ID = compiled(r"\b(?:job|run)_\w+")
+_HELP = compiled(
     r"(?:please )?(?:(?:show|tell) (?:me|us) what you (?:can )?do|help(?: me)?|(?:who|what)(?: are| is|'s|'re) "
     r"(?:you|darkroom|this)\b.*|what (?:(?:else )?can|"
     r"do) (?:you|i|we|darkroom|this)\b"
@@ -54,15 +55,15 @@ _OTHERS = {
     "transcription": r"transcri\w+",
     "slides": r"slides?|decks?|presentations?",
 }
-_SEEN = re.compile(
+_SEEN = compiled(
     rf"\b(?:{NOUNS[Kind.IMAGE]}|{NOUNS[Kind.VIDEO]}) (?:of|showing) .*?(?=\b(?:costs?|prices?|take|be)\b|[.?!]|$)"
 )
-_FACTS = re.compile(
+_FACTS = compiled(
     r"\b(?:models?|providers?|costs?|prices?|pricing|cheap\w*|expensive|free|how (?:long|much|many|big|large|fast)|"
     r"sizes?|formats?|resolutions?|limits?|max\w*|support\w*|possible|able|best|better|faster|"
     r"keys?|account|can (?:you|it|darkroom)(?! (?:explain|tell|say|show|help|list)))\b"
 )
-_OF_ONE = re.compile(r"\b(?:costs?|price|charge|estimate|how (?:much|long)|possible|can (?:you|i|we|it|darkroom))\b")
+_OF_ONE = compiled(r"\b(?:costs?|price|charge|estimate|how (?:much|long)|possible|can (?:you|i|we|it|darkroom))\b")
 """Where what a picture is to show says nothing of what is asked."""
 _OWN = (
     "image picture pic photo photograph illustration drawing painting sketch render poster icon portrait "

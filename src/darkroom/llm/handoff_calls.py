@@ -1,6 +1,5 @@
 """The next calls of a brief: real ones, with whatever is known filled in, and with their price."""
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,6 +14,7 @@ from darkroom.domain.asking import Aim
 from darkroom.domain.job import Job
 from darkroom.domain.kinds import Kind
 from darkroom.domain.money import MicroUsd, json_usd
+from darkroom.domain.patterns import compiled
 from darkroom.domain.reading import folded, read_duration, read_money
 from darkroom.domain.request import clip
 from darkroom.llm.handoff_answers import SPENT, answers, control, listings, month, wants_facts
@@ -50,8 +50,8 @@ _FORMS: Mapping[str, tuple[Kind, str]] = {
 """The agents who draw for what the task is about: what they make, and how they word it."""
 _SETUP = "instance_onboarding"
 _TRIAL = {"prompt": "a lighthouse on a cliff above a calm sea at dusk", "provider": DRAFT}
-_POINTS = re.compile(r"(?:it|them|him|her|this|that|these|those)\b")
-_COSTS = re.compile(r"\b(?:cost|price|prices|quote|charge|budget|a month|monthly|cheap\w*|how much|credits?|plan)\b")
+_POINTS = compiled(r"(?:it|them|him|her|this|that|these|those)\b")
+_COSTS = compiled(r"\b(?:cost|price|prices|quote|charge|budget|a month|monthly|cheap\w*|how much|credits?|plan)\b")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import re
 
 from darkroom.domain.asking import NOUNS
 from darkroom.domain.kinds import Kind
+from darkroom.domain.patterns import compiled
 from darkroom.domain.reading import (
     IMAGE_NOUNS,
     VIDEO_NOUNS,
@@ -22,8 +23,8 @@ ABOVE = "<output id of the picture above>"
 """Stands for a picture that an earlier call of the same brief makes."""
 MOST = 3
 """Pictures that are asked for at once."""
-POLITE = re.compile(r"^(?:please\s+|kindly\s+|(?:can|could|would|will) you\s+|(?:i|we) (?:want|need) you to\s+)+", re.I)
-_SOURCE = re.compile(
+POLITE = compiled(r"^(?:please\s+|kindly\s+|(?:can|could|would|will) you\s+|(?:i|we) (?:want|need) you to\s+)+", re.I)
+_SOURCE = compiled(
     r"(?:[a-z_]{3,12}=)?(?:out_[0-9a-z_]{3,60}|https?://[^\s,;\"')]+|[\w./~-]{0,200}[\w-]\.(?:png|jpe?g|webp|gif|"
     r"avif))(?![\w])",
     re.IGNORECASE,
@@ -46,21 +47,21 @@ _ENDS = (
 _OBJECT = rf"(?:{_WHOSE} (?:[\w'-]+ ){{0,3}}?{_ONE}{_ENDS}(?:{_OF})?|the (?:[\w'-]+ )?{_ONE}{_OF})"
 """A picture that somebody has, in the words in which one speaks of it; one, for several are no plain change."""
 _CLIP = rf"an? (?:[\w-]+ ){{0,3}}?(?:{NOUNS[Kind.VIDEO]})"
-_ANIMATED = re.compile(
+_ANIMATED = compiled(
     rf"(?:animate {_OBJECT}|bring {_OBJECT} to life|(?:turn|make|convert|transform) {_OBJECT} (?:in)?to {_CLIP}|"
     rf"make {_OBJECT} (?:move|come alive|come to life)|"
     rf"(?:make|create|generate|produce|render) (?:me )?{_CLIP} (?:out of|from|using|based on) {_OBJECT})"
     r"(?P<more>.*)".replace("(?P<who>", "(?:"),
     re.DOTALL,
 )
-_EDITED = re.compile(
+_EDITED = compiled(
     r"(?:remove|erase|replace|swap|retouch|crop|brighten|darken|lighten|upscale|enlarge|enhance|sharpen|restore|repair|"
     r"fix|colou?ri[sz]e|recolou?r|edit|blur|cut|clean|improve|straighten|flip|rotate|mirror|change|add|put|place|paint|"
     r"print|mock up|convert|transform|turn|make)\b(?! (?:me )?an? )"
     rf".*?\b{_OBJECT}".replace("(?P<who>", "(?:"),
     re.DOTALL,
 )
-_DRAWN = re.compile(
+_DRAWN = compiled(
     rf"(?:make|create|generate|produce|render|draw|paint|design) (?:me )?an? (?:[\w-]+ ){{0,3}}?(?:{NOUNS[Kind.IMAGE]})"
     rf"\b.*?\b(?:with|using|from|out of|based on) {_OBJECT}".replace("(?P<who>", "(?:"),
     re.DOTALL,
@@ -71,7 +72,7 @@ _VERBS = (
     "ride|clap|bark|wag|flap|melt|zoom|shine|sparkle|ripple|steam"
 )
 """What may be seen to happen; a closed list, for any other word may be a name or a colour."""
-_CHANGES = re.compile(
+_CHANGES = compiled(
     r"\b(?:remove|retouch|replace|swap|mock up|fill in|colou?r this|repair|extend|recolou?r|crop|brighten|upscale|"
     r"restore|edit|change (?:only )?the|"
     rf"animate(?! (?:an?|some|two|three) (?!(?:[\w-]+ ){{0,2}}?{_THING}\b))|"
@@ -80,36 +81,36 @@ _CHANGES = re.compile(
     r"from the first frame)\b"
     rf"|\bturn (?:the|this|my|our)\b(?!(?:(?!\b{_THING}\b).)*\binto {_CLIP}\b)"
 )
-_HAS = re.compile(
+_HAS = compiled(
     r"\b(?:this|these|my|attached|uploaded|existing|(?:we|i) (?:only )?(?:have|own) \w+|sent|from the) (?:\w+ ){0,2}"
     r"(?:picture|photo|photograph|image|still|drawing|painting|portrait|snapshot|sketch|frame)s?\b"
     r"|\b(?:with|using|put|place|add|print) (?:our|my|the company'?s?) (?:\w+ )?logo\b"
 )
-_NEW = re.compile(
+_NEW = compiled(
     rf"(?:please )?(?:(?:make|create|generate|render|produce|draw|paint|sketch) )?(?:me )?(?:an?|one|two|three|\d+) "
     rf"(?:[\w-]+ ){{0,3}}?(?:{IMAGE_NOUNS}|{VIDEO_NOUNS}) (?:of|showing) (?!(?:this|that|it)\b)"
 )
 """How a task begins that says what a new picture shows, whatever verbs follow."""
-_CLIP_CHANGED = re.compile(
+_CLIP_CHANGED = compiled(
     r"(?:extend|lengthen|shorten|trim|cut|crop|upscale|edit|change|stabili[sz]e|reverse|speed up|slow down|"
     r"colou?r grade|remove|replace|add|put|make|turn|blur|enhance|sharpen|brighten|darken|subtitle|loop|convert)\b"
     r"(?! (?:me )?an? )"
     rf".*?\b(?:my|our|his|her|their|(?:this|that)(?! is)|(?:the )?(?:attached|uploaded)) (?:[\w'-]+ ){{0,2}}?"
     rf"(?:{NOUNS[Kind.VIDEO]}|recording)(?! (?:plan|campaign|brief|channel|script|storyboard|editor|budget|about)\w*)\b"
 )
-_MOVED = re.compile(
+_MOVED = compiled(
     r"\b(?:make|let|have) (?P<who>(?:the|my|our|his|her|this|that|these|those) (?:[\w'-]+ ){0,2}?[\w'-]+|"
     rf"him|her|it|them)(?: (?:in|on) (?:the|my|our|this|that) (?:[\w'-]+ )?{_ONE})? "
     rf"(?P<verb>{_VERBS})\b(?P<tail>[^.;!?]*)"
 )
-_SAID = re.compile(
+_SAID = compiled(
     r"\s*(?:(?:,|:|;|-)\s*|\b(?:so that|so|where|in which|with|showing|while|as|of)\s+)+(?P<said>\S.*)", re.DOTALL
 )
-_NOT_SEEN = re.compile(
+_NOT_SEEN = compiled(
     r"(?:(?:the|this) picture$|for|to|on|at|by|using|please|thanks|thank you|i|we|you|it is|it's|"
     r"then|and|or|sound|audio|music|no|what|how)\b"
 )
-_AS_CLIP = re.compile(rf",? (?:as|in) {_CLIP}$", re.I)
+_AS_CLIP = compiled(rf",? (?:as|in) {_CLIP}$", re.I)
 QUIET = "Gentle, natural motion of {what}; the camera stays still"
 
 

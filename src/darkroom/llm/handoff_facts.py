@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from darkroom.catalog.agents import Agent
 from darkroom.domain.kinds import Kind
 from darkroom.domain.names import plain
+from darkroom.domain.patterns import compiled
 from darkroom.domain.reading import find_counts, folded, read_duration, read_ratio
 from darkroom.domain.request import clip
 from darkroom.net.redact import MASK, redact
@@ -20,38 +21,38 @@ VALUE, ALL, KEY = 600, 3_000, 60
 """Letters that are shown of one known value, of all, and of a key."""
 TOLD, PASTED, QUOTED = 4, 600, 25
 """Words from which a task says what is wanted; letters from which it holds material; letters of a quotation."""
-_SECRET = re.compile(r"(?:apikey|token|secret|password|credential|accesskey|authorization)s?$")
-_AMOUNT = re.compile(
+_SECRET = compiled(r"(?:apikey|token|secret|password|credential|accesskey|authorization)s?$")
+_AMOUNT = compiled(
     r"[$€£]\s?\d[\d.,]*\s?(?:k|m)?\b|\b\d[\d.,]*\s?k?\s?(?:dollars|euros?|eur|usd|gbp|pounds|credits|cents)\b"
 )
-_DAY = re.compile(
+_DAY = compiled(
     r"\b(?:(?:by |before |until |on |in |this |next |last )*(?:today|tonight|tomorrow|noon|(?:mon|tues|wednes|"
     r"thurs|fri|satur|sun)day|january|february|april|june|july|august|september|october|november|december|christmas|"
     r"easter|black friday|new year|(?:this|next|last) (?:week|month|quarter|year|spring|summer|autumn|winter)|20\d\d)|"
     r"(?:on |by |in )(?:march|may)|\d{1,2}(?:st|nd|rd|th)?(?: of)? (?:march|may)|q[1-4]|the \d{1,2}(?:st|nd|rd|th)|"
     r"(?:in|within|closes in) (?:\d+|[a-z]+) (?:days|weeks|months)|first \d+ days)\b(?: \d{1,2}\b| 20\d\d\b)*"
 )
-_PLACE = re.compile(
+_PLACE = compiled(
     r"\b(?:instagram|facebook|tiktok|linkedin|youtube|pinterest|snapchat|whatsapp|slack|sms|email|newsletter|homepage|"
     r"web ?site|web ?shop|shop|landing page|blog|header|banner|billboard|poster|flyer|leaflet|brochure|book cover|"
     r"cover|thumbnail|packaging|story|stories|reels?|shop window|radio|tv|cinema|wallpaper|app|loading screen)\b"
 )
-_TONGUE = re.compile(
+_TONGUE = compiled(
     r"\b(?:english|german|french|spanish|italian|portuguese|dutch|polish|ukrainian|turkish|arabic|hebrew|hindi|japanese|"
     r"korean|chinese|swedish|danish|norwegian|finnish|greek|czech|romanian|russian|vietnamese|thai|british|american|"
     r"germany|france|spain|italy|portugal|mexico|brazil|canada|japan|china|india|austria|switzerland|poland|"
     r"england|scotland|ireland|netherlands|belgium|sweden|denmark|norway|finland|australia|saudi arabia|"
     r"united states|united kingdom|california|european union)\b"
 )
-_PEOPLE = re.compile(
+_PEOPLE = compiled(
     r"\b(?:aimed at|targeting|target(?:ed)? (?:group|audience)(?: is|:)?|audience(?: is|:)|written for|meant for) "
     r"(?P<said>[^.,;:!?]{3,60})|\bfor (?P<who>(?:[\w'-]+ ){0,2}(?:people|women|men|parents|mothers|"
     r"fathers|children|kids|students|pupils|teenagers|seniors|investors|visitors|guests|dentists|doctors|patients|teachers|nurses|farmers|"
     r"runners|cyclists|hikers|founders|developers|lawyers|buyers|shoppers|tourists|families|teams|staff|owners)\b)"
 )
-_QUOTE = re.compile(rf'"[^"]{{{QUOTED},}}"|(?<!\w)\'[^\']{{{QUOTED},}}\'(?!\w)')
-_LABEL = re.compile(r"(?:^|[\n;,.]\s*|[-*]\s+)(?P<key>[A-Za-z][A-Za-z _]{1,30})\s*:\s*(?P<value>[^\n;]{2,400})")
-_ELSEWHERE = re.compile(
+_QUOTE = compiled(rf'"[^"]{{{QUOTED},}}"|(?<!\w)\'[^\']{{{QUOTED},}}\'(?!\w)')
+_LABEL = compiled(r"(?:^|[\n;,.]\s*|[-*]\s+)(?P<key>[A-Za-z][A-Za-z _]{1,30})\s*:\s*(?P<value>[^\n;]{2,400})")
+_ELSEWHERE = compiled(
     r"\b(?:the|our|my|this|that|these|all|each|every|per|accepted|finished|agreed|approved) (?:[\w-]+ ){0,2}"
     r"(?:storyboards?|scripts?|shots?|shot list|scenes?|takes?|clips?|footage)\b|^(?:shots? |.{0,40}\btakes per)"
 )

@@ -8,6 +8,7 @@ from typing import Any
 from darkroom.domain.asking import NOUNS
 from darkroom.domain.job import Job, State
 from darkroom.domain.kinds import Kind
+from darkroom.domain.patterns import compiled
 from darkroom.domain.reading import find_durations, folded, read_duration, read_ratio, read_resolution, without
 from darkroom.domain.request import clip
 from darkroom.llm.handoff_change import motion
@@ -19,39 +20,39 @@ FEW = 6
 """Words behind `make it` that may be a change where nothing is known to have been made."""
 ANY = "<job or output id of what is meant>"
 """Stands for what was made before, where nothing is known of it."""
-_LEAD = re.compile(
+_LEAD = compiled(
     r"(?:(?:ok|okay|now|and|but|great|nice|cool|good|perfect|thanks|thank you|hmm|well|actually|please|then|also|so|"
     r"just|can you|could you|would you|will you|let's|i want (?:you )?to|i'd like (?:you )?to|we need to)\b[,.!:]*\s*)+"
 )
-_TAIL = re.compile(r"[\s,]*\b(?:please|thanks|thank you|now|instead)$")
+_TAIL = compiled(r"[\s,]*\b(?:please|thanks|thank you|now|instead)$")
 _MEDIA = rf"(?:{NOUNS[Kind.IMAGE]}|{NOUNS[Kind.VIDEO]})"
 _IT = (
     rf"(?:it|him|her|them|(?:the|this|that|these|those) (?:last |same |previous )?(?:ones?|{_MEDIA})|(?:this|that)"
     r"(?= (?:look|more|less|in|at|on|with|without|into|a bit|all|\w{2,}er)\b|$))"
 )
-_SAME = re.compile(
+_SAME = compiled(
     rf"(?:(?:do |make )?(?:exactly )?the |do |make )?same(?: again| thing| one| {_MEDIA})?"
     r"(?:(?:\s*[,:-]\s*(?:but )?|\s(?:but|except)\s|\s(?=(?:only|just|in|at|as|on|with|without)\b))(?:only |just )?"
     r"(?P<how>.+))?"
 )
-_MAKE = re.compile(
+_MAKE = compiled(
     rf"(?P<verb>make|turn|render|paint|draw|redo|do) (?P<it>{_IT})(?: all| look| a bit| into)? "
     r"(?P<how>(?!(?:of|that|which|who|from|i|we)\b).+)"
 )
-_DO = re.compile(
+_DO = compiled(
     rf"(?P<verb>crop|rotate|flip|mirror|zoom (?:in|out)(?: on)?|brighten|darken|lighten|blur|sharpen|colou?r|recolou?r|"
     rf"enlarge|upscale|put|place|move|set|show|change|give) (?P<it>{_IT})\b(?P<how>.*)"
 )
-_ANIMATE = re.compile(
+_ANIMATE = compiled(
     rf"(?:animate {_IT}|bring {_IT} to life|make {_IT} (?:move|come alive)|(?:turn|make|convert) {_IT} (?:in)?to an? "
     rf"(?:[\w-]+ ){{0,3}}?(?:{NOUNS[Kind.VIDEO]})|make an? (?:[\w-]+ ){{0,3}}?(?:{NOUNS[Kind.VIDEO]}) "
     rf"(?:of|from|out of) {_IT})(?P<more>.*)"
 )
-_ANOTHER = re.compile(
+_ANOTHER = compiled(
     r"(?:(?:make |give me |try |show me )?(?:another|one more|a different)(?: one| version| variant| variation| try|"
     r" take)?|more like (?:it|this|that)|(?:do |make |try |draw )?(?:it )?(?:once more|again))"
 )
-_CHANGE = re.compile(
+_CHANGE = compiled(
     r"(?:add|remove|lose|erase|replace|swap|change|increase|decrease|reduce|tone down|zoom|use|more|less|fewer)\b .+|"
     r"(?:in|at|as|on|only|with|without|no) (?:[\w'-]+ ?){1,5}|"
     r"(?:(?:a (?:bit|little|lot)|much|slightly|even) )?(?:bigger|larger|smaller|brighter|darker|lighter|warmer|colder|"
@@ -60,14 +61,14 @@ _CHANGE = re.compile(
     r"vertical|square|upright|horizontal|widescreen|black and white"
 )
 """What is plainly a change only where something was just made."""
-_NEW = re.compile(rf"\b(?:an?|another|one|two|three|four|some|\d+) (?:[\w-]+ ){{0,3}}?{_MEDIA}\b(?: of\b|$)")
-_WORDS = re.compile(
+_NEW = compiled(rf"\b(?:an?|another|one|two|three|four|some|\d+) (?:[\w-]+ ){{0,3}}?{_MEDIA}\b(?: of\b|$)")
+_WORDS = compiled(
     r"\b(?:captions?|music|voice\w*|sounds?|subtitles?|hashtags?|e-?mails?|posts?|texts?|slogans?|headlines?|titles?|prices?|"
     r"costs?|budget|cheap\w*|words|sentences|paragraphs?|tone|polite|formal|friendly|campaigns?|plans?|scripts?|story|"
     r"articles?|blog|poems?|lists?|tables?|decks?|slides|presentations?|newsletters?)\b"
 )
 """What no picture is changed by."""
-_LENGTH = re.compile(r"\b(?:shorter|longer)\b")
+_LENGTH = compiled(r"\b(?:shorter|longer)\b")
 _GONE = frozenset({State.FAILED, State.CANCELLED})
 _PICTURE: dict[str, Any] = {"images": ["picture"]}
 _KEPT = ("aspect_ratio", "duration", "resolution", "audio")

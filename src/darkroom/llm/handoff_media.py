@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from darkroom.domain.kinds import Kind
+from darkroom.domain.patterns import compiled
 from darkroom.domain.reading import (
     IMAGE_NOUNS,
     VIDEO_NOUNS,
@@ -33,7 +34,7 @@ PROMPT, LONGEST_CLIP = 600, 15
 CLIP = "<job or output id of the clip, made here>"
 """Stands for a clip that is to be changed."""
 _NOUNS = {Kind.IMAGE: IMAGE_NOUNS, Kind.VIDEO: VIDEO_NOUNS}
-_ASKING = re.compile(
+_ASKING = compiled(
     r"^(?:(?:hi|hello|hey|ok|okay|and|now|then|also)\b[,.!]?\s*)?"
     r"(?:please\s+|kindly\s+|can you\s+|could you\s+|would you\s+|i need\s+|"
     r"we need\s+|i want\s+|i'd like\s+|i would like\s+|you to\s+|just\s+|to\s+(?=make|create|generate))*"
@@ -41,33 +42,33 @@ _ASKING = re.compile(
     r"(?:an?\s+|the\s+(?=\w+\s+(?:of|for)\b)|some\s+)?"
 )
 _ITS = r"\b(?:my|our|the|this|that)\s+(?:picture|photo|photograph|image|file|still|frame)"
-_PLAIN = re.compile(
+_PLAIN = compiled(
     r"^(?:(?:short|new|nice|simple|quick)\s+)*(?:images?|pictures?|pics?|videos?|clips?)\s+(?:of|showing)\s+"
 )
-_AMOUNT = re.compile(
+_AMOUNT = compiled(
     r",?\s*(?:\b(?:inside|within|for|under|below|at most|up to|max(?:imum)?|less than)\s+)*"
     r"(?:\$\s?\d[\d.,]*|\b\d[\d.,]*\s(?:dollars|usd|cents))(?!\w)"
 )
-_LOOSE = re.compile(
+_LOOSE = compiled(
     r"\?|;|^(?:nobody|we|i|our|my|the|all|now|only|let)\b(?! need| want|'d| would).{0,80}\b(?:is|are|was|were|has|have|"
     r"took|lacks?|own|owns|exists?|looks?|sent|came|made|got|only|create|make)\b"
     r"|\b(?:tell me|how|(?<!in )which|again|redo|regenerate|them|versions? of the|from every side)\b"
     r"|\b(?:for|of|about|from) (?:it|this|that)\b(?! \w)"
 )
 """Signs that a task tells a story, asks or points elsewhere rather than saying what is to be seen."""
-_BARE = re.compile(
+_BARE = compiled(
     rf"(?:(?:new|short|nice|cool|good|great|quick|product|promo\w*|profile|stock|marketing|social|media|ai|hero|"
     rf"few|some) )*"
     rf"(?:{IMAGE_NOUNS}|{VIDEO_NOUNS})"
 )
 """What names a medium and nothing to be seen in it."""
-_NEXT = re.compile(
+_NEXT = compiled(
     rf",? (?:and|or|plus) (?:an?|the|two|three|some|\d+) (?:[\w-]+ ){{0,4}}(?:{IMAGE_NOUNS}|{VIDEO_NOUNS})\b"
     r"|,? and (?:answer|write|post|send|tell|make|give)\b"
 )
 _STOP = r"(?:so|before|after|and|i|we|you|to|from|with|without|because|which|that|when|can|in|as)\b"
-_FOR = re.compile(rf"\b(?:for|of) (?P<what>(?:an?|our) (?!brand\b|client\b)(?:(?!{_STOP})[\w'-]+ ?){{1,6}})")
-_FOR_FILM = re.compile(
+_FOR = compiled(rf"\b(?:for|of) (?P<what>(?:an?|our) (?!brand\b|client\b)(?:(?!{_STOP})[\w'-]+ ?){{1,6}})")
+_FOR_FILM = compiled(
     rf"\b(?:for|of|film|about) (?P<what>(?:an?|our|the) (?:(?!{_STOP})[\w'-]+ ){{1,4}}?"
     rf"(?:{VIDEO_NOUNS}|adverts?|ads?|scenes?|tales?)\b(?: (?:about|of) (?:(?!{_STOP})[\w'-]+ ?){{1,5}})?)"
 )

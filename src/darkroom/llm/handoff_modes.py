@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from darkroom.catalog.agents import Agent
 from darkroom.domain.asking import NOUNS, Aim, Refused, aim, deceives, refused
 from darkroom.domain.kinds import Kind
+from darkroom.domain.patterns import compiled
 from darkroom.domain.reading import folded
 from darkroom.llm.handoff_answers import about_server, asks_help
 from darkroom.llm.handoff_follow import Follow, shown
@@ -40,28 +41,28 @@ _UNREAD = (
     "Answer in the user's language.",
 )
 _CALLED = {Kind.IMAGE: "picture", Kind.VIDEO: "clip"}
-_MAKES = re.compile(
+_MAKES = compiled(
     r"(?:please )?(?:(?:can|could|would|will) you )?(?:please )?(?:make|create|generate|draw|render|produce|paint) "
     rf"(?:(?:me|us) )?(?:an?|the|one|two|three|four|\d+) (?:[\w-]+ ){{0,3}}?(?P<noun>{NOUNS[Kind.IMAGE]}|"
     rf"{NOUNS[Kind.VIDEO]})"
     r"(?= (?:of|for|with|showing|about|in|from|that|to)\b|[.,!?;]|$)"
 )
-_WORK_TOO = re.compile(
+_WORK_TOO = compiled(
     r"\b(?:guidelines?|guide|strateg\w+|plans?|campaigns?|kits?|systems?|briefs?|scripts?|storyboards?|concepts?|"
     r"ideas?|copy|captions?|headlines?|slogans?|posts?|reports?|presentations?|names?|translat\w+|variants? for|pack|"
     r"series|scenes?|shots?|legal|rights|licen[cs]e\w*|budget)\b|[.;?!]\s+\S|"
     r",? and (?:write|plan|find|check|tell|give|send|explain)\b"
 )
 """Words of work beside a picture or clip."""
-_BECOMES = re.compile(
+_BECOMES = compiled(
     r"(?:please )?(?:(?:can|could|would|will) you )?(?:please )?(?:turn|make|convert|transform|combine|join|cut|edit) "
     rf"[^.;!?]* (?:in)?to (?:an?|one) (?:[\w-]+ ){{0,3}}?(?P<noun>{NOUNS[Kind.IMAGE]}|{NOUNS[Kind.VIDEO]})"
     r"(?= (?:of|for|with|showing|about|in|from|that|to)\b|[.,!?;]|$)"
 )
-_ENGLISH = re.compile(
+_ENGLISH = compiled(
     r"\b(?:the|of|and|to|with|is|are|what|which|how|for|an|our|my|it|that|this|you|we|i|make|write|create|by|from)\b"
 )
-_FOREIGN = re.compile(
+_FOREIGN = compiled(
     r"\b(?:ein|eine|einen|einem|einer|der|das|dem|und|mit|von|f\u00fcr|auf|nicht|kein|keine|wie|kannst|mir|ich|"
     r"un|une|des|les|le|la|du|dans|avec|pour|est|pas|et|sur|"
     r"el|los|las|una|con|para|por|de|que|sin|del|y|"

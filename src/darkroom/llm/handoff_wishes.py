@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from darkroom.domain.asking import NOUNS, Aim, aim, refused
 from darkroom.domain.kinds import Kind
+from darkroom.domain.patterns import compiled
 from darkroom.domain.reading import find_resolutions, folded, without
 from darkroom.domain.request import RESOLUTIONS
 from darkroom.llm.handoff_change import ABOVE, changes_a_clip, changes_a_picture, moves, pictures, plain_change
@@ -16,7 +17,7 @@ from darkroom.services.intents import read
 _CLIPS = NOUNS[Kind.VIDEO]
 _NOUNS = rf"{NOUNS[Kind.IMAGE]}|{_CLIPS}"
 _NUMBERS = r"an?|one|two|three|four|five|\d{1,2}"
-_JOINT = re.compile(
+_JOINT = compiled(
     r"(?:\s*[,;]|[.!?]+(?=\s)|\s+(?=(?:and|then|plus|as well as|together with|along with)\b))\s*"
     r"(?:(?:and|then|also|plus|as well as|together with|along with|afterwards|after that,?|please|just)\s+)*"
     r"(?=(?:(?:make|create|generate|render|produce|draw|paint|sketch|write|draft|post|send|share|publish|animate|"
@@ -26,27 +27,27 @@ _JOINT = re.compile(
     r"|(?:or )?(?:how (?:much|long|many)|what (?:is|does|do|would|will)|(?:is|does|do|will|can|would) (?:it|that|"
     r"this|you|i))\b)"
 )
-_ANIMATE = re.compile(
+_ANIMATE = compiled(
     r"(?:animate|bring|turn|make) (?:it|them|this|that|the (?:picture|image|photo|drawing|painting|result))\b"
     rf"(?: to life| move| into an? (?:[\w-]+ )?(?:{_CLIPS}))?"
     rf"|(?:make|create|generate|render) an? (?:[\w-]+ )?(?:{_CLIPS}) (?:of|from|out of|with) (?:it|them|this|that)"
 )
-_LATER = re.compile(
+_LATER = compiled(
     rf"(?:make|create|generate|draw|paint|sketch|render) (?:me )?an? (?:[\w-]+ ){{0,2}}?(?P<noun>{_NOUNS}) "
     r"(?:of|for|to|with|showing)(?: go with)? (?:it|them|this|that)"
 )
-_MOVING = re.compile(r"^(?:please )?animate (?=(?:an?|some|the) )", re.I)
-_UNLIKE = re.compile(r",? (?:and |but )?(?:not an?|don't|do not|never) [^,;.]+$")
+_MOVING = compiled(r"^(?:please )?animate (?=(?:an?|some|the) )", re.I)
+_UNLIKE = compiled(r",? (?:and |but )?(?:not an?|don't|do not|never) [^,;.]+$")
 _BAR = rf"(?:and |or |but )?(?:no|without(?: any)?) (?:(?!(?:{_NOUNS})\b)[\w'-]+ ?){{1,4}}"
-_BARS = re.compile(
+_BARS = compiled(
     rf"(?:please )?(?P<bars>{_BAR}(?:, ?{_BAR})*)(?:,? please)?[,:;.-]\s*(?:please )?(?!(?:no|without)\b)", re.I
 )
-_GREETING = re.compile(r"good (?:morning|evening|afternoon|day)\b[,.!]*\s*")
-_TITLED = re.compile(
+_GREETING = compiled(r"good (?:morning|evening|afternoon|day)\b[,.!]*\s*")
+_TITLED = compiled(
     rf"((?:please )?(?:make|create|generate|draw|render|paint) (?:me )?an? (?:{_NOUNS}))[.!] (?=\S)", re.I
 )
 """What is to be seen stands in a sentence of its own."""
-_SOFT = re.compile(
+_SOFT = compiled(
     r"(?:(?:would you mind|how about|what about)(?: (?:making|creating|generating|drawing|painting|having))?|"
     r"let's|let us|"
     r"why (?:not|don't (?:you|we))|i(?: was|'m| am) (?:just )?wondering if you (?:can|could|would)|"

@@ -12,6 +12,7 @@ from darkroom.catalog.routing import DRAFT
 from darkroom.domain.asking import Aim, aim
 from darkroom.domain.job import Job, State
 from darkroom.domain.kinds import Kind
+from darkroom.domain.patterns import compiled
 from darkroom.domain.reading import (
     find_counts,
     find_durations,
@@ -35,8 +36,8 @@ _IMAGE = (
     r"images?|pictures?|pics?|photos?|photographs?|illustrations?|drawings?|paintings?|sketch(?:es)?|renders?|"
     r"renderings?|posters?|wallpapers?|icons?|portraits?|watercolou?rs?|collages?|artworks?"
 )
-_NEUTRAL = re.compile(r"(?:image|picture|pic|video|clip|reel|film)s?")
-_PLAIN = re.compile(r"\b(?:short|quick|little|nice|cool|simple|new|single|small|ai|great|good|beautiful)\b,?\s*")
+_NEUTRAL = compiled(r"(?:image|picture|pic|video|clip|reel|film)s?")
+_PLAIN = compiled(r"\b(?:short|quick|little|nice|cool|simple|new|single|small|ai|great|good|beautiful)\b,?\s*")
 _NUMBERS = r"two|three|four|five|six|seven|eight|nine|ten|\d{1,2}|a couple of"
 _ASKING = (
     r"(?:(?:hi|hello|hey|ok|okay|so|now|great|thanks|thank you)(?: there| darkroom)?[,.!]?\s)?(?:please,?\s)?"
@@ -49,21 +50,21 @@ _VERB = (
     r"(?P<verb>(?:make|create|generate|render|produce|design|do|give|get|show|have|see|draw|paint|sketch) "
     r"(?:(?:me|us) )?)?"
 )
-_HEAD = re.compile(
+_HEAD = compiled(
     rf"{_ASKING}{_VERB}(?:(?P<one>an?|one|just one) |(?P<several>{_NUMBERS}) )"
     rf"(?P<looks>(?:[\w:'-]+,? ){{0,6}}?)(?P<noun>{_VIDEO}|{_IMAGE})"
     r"(?:\s*:|,? (?:of|showing|that shows|which shows|depicting|featuring|in which|where)) (?P<subject>.+)"
 )
-_DRAWN = re.compile(
+_DRAWN = compiled(
     rf"{_ASKING}(?P<verb>(?P<art>draw|paint|sketch) (?:(?:me|us) )?)(?=(?:an?|{_NUMBERS}) )(?P<subject>.+)"
 )
 _ART = {"draw": "drawing", "paint": "painting", "sketch": "sketch"}
-_NOT_DRAWN = re.compile(
+_NOT_DRAWN = compiled(
     r"\w+ (?:[\w-]+ ){0,2}(?:conclusions?|comparisons?|distinctions?|parallels?|lines?|blanks?|diagrams?|charts?|"
     r"graphs?|tables?|maps?|flow\w*|timelines?|cards?|names?|numbers?|lots?|breath|lesson|winners?|rooms?|walls?|"
     r"fences?)\b"
 )
-_DOUBTS = re.compile(
+_DOUBTS = compiled(
     # conditions, order, negation, further work
     r"\b(?:don't|do not|dont|never mind|not yet|not an?|hold off|instead|if|unless|until|whether|before|afterwards|"
     r"after that|then|followed by|first,|next,|finally|also|as well as|plus|either|versus|vs|or maybe|or an?|not "
@@ -84,30 +85,28 @@ _DOUBTS = re.compile(
     r"edit|send|suggest|describe|explain|say|share|translate|list|show|name|draft|plan|upload|email|rate|compare|"
     r"recommend|invent|answer|build|record)\b"
 )
-_ELSEWHERE = re.compile(
+_ELSEWHERE = compiled(
     r"\b(?:my|our|your|me|us|mine|ours|this|these|those|attached|uploaded|above|below|previous|earlier|"
     r"last (?:one|time|week|month|year)|same|the (?:client|customer|brand|product|logo|company|team|user)s?|based on|"
     r"from (?:an?|the) (?:photo|picture|image|file|video|clip))\b|(?:^|\s)[/~]\w"
 )
-_NOTHING = re.compile(
+_NOTHING = compiled(
     r"(?:something|anything|stuff|things?|some|any|whatever|everything|nothing|it|them|that|him|her|you|someone|"
     r"how|what|"
     r"why|who|which)\b"
 )
-_EACH = re.compile(r"(?:,|\band) (?:one|another|the (?:other|first|second|third|last)s?) \w")
+_EACH = compiled(r"(?:,|\band) (?:one|another|the (?:other|first|second|third|last)s?) \w")
 """Where several are not alike."""
-_FURTHER = re.compile(
+_FURTHER = compiled(
     r"\b(?:make|create|generate|write|give|find|check|turn|animate|edit|i|we|you|what|how|why|who)\b|\?"
 )
-_THANKS = re.compile(
-    r"[,.!?\s]+(?:please|thanks|thank you|thx)(?: (?:so much|a lot|very much))?[.!]*\s*$", re.IGNORECASE
-)
-COUNTED = re.compile(
+_THANKS = compiled(r"[,.!?\s]+(?:please|thanks|thank you|thx)(?: (?:so much|a lot|very much))?[.!]*\s*$", re.IGNORECASE)
+COUNTED = compiled(
     rf"[,.;]?\s*\b(?P<count>{_NUMBERS})\s+(?:different )?"
     r"(?:variants|variations|versions|options|alternatives|takes)\b(?: each\b)?"
 )
-_SILENT = re.compile(r"[,.]?\s*\b(?:(?:without|no)\s+(?:any\s+)?(?:sound|audio)\b|silent$)")
-_REST = re.compile(
+_SILENT = compiled(r"[,.]?\s*\b(?:(?:without|no)\s+(?:any\s+)?(?:sound|audio)\b|silent$)")
+_REST = compiled(
     r"[,.;]?\s*\b(?:it|the \w+) (?:should|must|has to|needs to) (?:be|last|have)\s*(?=$|[,.;])", re.IGNORECASE
 )
 
