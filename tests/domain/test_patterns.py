@@ -4,7 +4,6 @@ import re
 
 import pytest
 
-from darkroom.domain import patterns
 from darkroom.domain.patterns import compiled
 
 
@@ -16,7 +15,7 @@ def test_a_pattern_is_compiled_at_its_first_use_and_once(monkeypatch: pytest.Mon
         made.append((text, flags))
         return really(text, flags)
 
-    monkeypatch.setattr(patterns.re, "compile", note)
+    monkeypatch.setattr(re, "compile", note)
     word = compiled(r"(fox|hare)", re.I)
     assert made == []
     assert [match[1] for match in word.finditer("Fox and hare")] == ["Fox", "hare"]
