@@ -163,6 +163,18 @@ async def test_a_token_that_may_only_look_starts_nothing(app: App, face: Face, a
         assert (await face.post({**ASKING, "method": method, "params": {"taskId": "x"}}, looking)).status_code == 403
 
 
+async def test_a_plain_client_with_a_token_makes_a_picture_in_one_request(face: Face, ann: str) -> None:
+    params = {"name": "generate_image", "arguments": PICTURE}
+    answer = await face.post({**ASKING, "params": params}, ann)
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    [data] = [line.removeprefix("data: ") for line in answer.text.splitlines() if line.startswith("data: {")]
+    told = json.loads(data)
+    assert (told["id"], told["result"]["structuredContent"]["status"]) == (7, "succeeded")
+    async with face.plain() as plain:
+        opened = await plain.get(told["result"]["structuredContent"]["outputs"][0]["url"])
+    assert opened.headers["content-type"] == "image/png"
+
+
 # ---------------------------------------------------------------------- principals
 
 

@@ -74,6 +74,7 @@ class DarkroomServer(MCPServer[Program]):
         self, run_program: Callable[[], AbstractAsyncContextManager[Program]], tools: Sequence[Tool] = TOOLS
     ) -> None:
         self._tools_by_name = {tool.name: tool for tool in tools}
+        self._published: list[PublishedTool] = []
         self._program: Program | None = None
 
         @asynccontextmanager
@@ -139,7 +140,9 @@ class DarkroomServer(MCPServer[Program]):
 
     async def list_tools(self) -> list[PublishedTool]:
         """Return the tools as clients see them."""
-        return [publish(tool) for tool in self._tools_by_name.values()]
+        if not self._published:  # once, and not before somebody asks
+            self._published = [publish(tool) for tool in self._tools_by_name.values()]
+        return self._published
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Program, Any] | None = None
