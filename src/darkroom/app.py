@@ -5,11 +5,11 @@ import hmac
 import logging
 import os
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 import anyio.abc
@@ -33,9 +33,6 @@ from darkroom.domain.run import Awaits, Mode, Run, RunState
 from darkroom.domain.sampling import Sampler
 from darkroom.errors import StorageError, StorageUnwritable
 from darkroom.events import Bus, Watch
-from darkroom.llm.hand_over import HandOver
-from darkroom.llm.handoff import HandOff, text
-from darkroom.llm.handoff_text import Shown, as_call
 from darkroom.llm.kit import LoopKit
 from darkroom.llm.loop import Loop
 from darkroom.net.client import ShardedClient
@@ -49,7 +46,7 @@ from darkroom.runtime.health import Health
 from darkroom.runtime.kit import Kit
 from darkroom.runtime.linger import Linger, lingered, start_worker
 from darkroom.runtime.liveness import Presence
-from darkroom.runtime.runs import RunScheduler, Thinker
+from darkroom.runtime.runs import Later, RunScheduler, Thinker
 from darkroom.runtime.step import Stepper
 from darkroom.runtime.unknown import Operator
 from darkroom.runtime.workflow import Workflows as WorkflowRuns
@@ -74,7 +71,12 @@ from darkroom.store.run_base import RunChange
 from darkroom.store.sqlite import SqliteStore
 from darkroom.store.sqlite.pace import SqlitePace
 
+if TYPE_CHECKING:
+    from darkroom.llm.handoff import HandOff
+
 log = logging.getLogger(__name__)
+OPEN_AFTER_S = 0.5
+"""When a program that nobody asks anything opens its store: its host is told first what tools there are."""
 
 
 class App:
@@ -184,8 +186,10 @@ class App:
             skills=self.skills,
         )
 
-    def hand_off(self) -> HandOff:
+    def hand_off(self) -> "HandOff":
         """Return who assembles briefs; reads files."""
+        from darkroom.llm.handoff import HandOff  # with its readers, which only a brief needs
+
         names = workflow_names()
         return HandOff(
             agents=self.agents,
@@ -235,6 +239,7 @@ class App:
 
     async def _open_quietly(self) -> None:
         try:
+            await self.clock.sleep(OPEN_AFTER_S)
             await self.ready()
         except StorageError as exc:
             log.error("%s", exc.message)  # noqa: TRY400 because the trace says nothing more
@@ -306,8 +311,10 @@ class App:
             embed_metadata=self.settings.embed_metadata,
         )
 
-    def _scheduler(self, owner: str) -> RunScheduler:
-        handing = HandOver(
+    def _handing(self) -> Thinker:
+        from darkroom.llm.hand_over import HandOver
+
+        return HandOver(
             store=self.store.runs,
             jobs=self.store,
             agents=self.agents,
@@ -315,9 +322,11 @@ class App:
             starter=self.starts,
             clock=self.clock,
         )
+
+    def _scheduler(self, owner: str) -> RunScheduler:
         steps = WorkflowRuns(runs=self.store.runs, jobs=self.store, starts=self.starts, clock=self.clock)
         thinkers: dict[Mode, Thinker] = {
-            Mode.HAND_OFF: handing,
+            Mode.HAND_OFF: Later(self._handing),
             Mode.STEPS: steps,
             Mode.LOOP: self.loop,
             Mode.CLIENT: self.loop,  # which puts it by until its client calls
@@ -362,9 +371,11 @@ class App:
         key = await anyio.to_thread.run_sync(_account_key, self.settings.home)
         return hmac.digest(key, purpose.encode(), "sha256")
 
-    def brief_text(self, brief: dict[str, Any], shown: Shown = as_call) -> str:
+    def brief_text(self, brief: dict[str, Any], shown: Callable[[Mapping[str, Any]], str] | None = None) -> str:
         """Return a brief in words; `shown` writes its calls."""
-        return text(brief, shown)
+        from darkroom.llm.handoff_text import as_call, text
+
+        return text(brief, shown or as_call)
 
     def changes(self) -> contextlib.AbstractContextManager[Watch]:
         """Watch whatever moves, in this process or another, until the block ends."""

@@ -19,9 +19,10 @@ from darkroom.runtime import embedded as embedded_module
 from darkroom.runtime import runs as module
 from darkroom.runtime.embedded import Embedded
 from darkroom.runtime.liveness import Presence
-from darkroom.runtime.runs import MOST, PAUSE_S, TRIES, RunScheduler
+from darkroom.runtime.runs import MOST, PAUSE_S, TRIES, Later, RunScheduler
 from darkroom.store.run_base import RunChange
 from factories import make_worker
+from helpers_runs import make_run
 
 OWNER = "worker-1"
 FULL = StorageFull("The disk is full.")
@@ -466,3 +467,21 @@ async def test_a_conversation_that_is_broken_off_calls_for_another_process(
         async with living(rig, stuck([]), linger=linger):
             await in_state(rig, run, RunState.RUNNING)
     assert (linger.left, linger.settled) == (times, 1)
+
+
+async def test_a_thinker_that_takes_a_moment_to_load_is_made_at_the_first_thought_and_once() -> None:
+    made: list[str] = []
+
+    class Slow:
+        async def think(self, run: Run, owner: str) -> Run | None:
+            return run.model_copy(update={"output": owner})
+
+    def make() -> Slow:
+        made.append("slow")
+        return Slow()
+
+    later = Later(make)
+    assert made == []
+    thought = [await later.think(make_run(), owner) for owner in ("a", "b")]
+    assert [run and run.output for run in thought] == ["a", "b"]
+    assert made == ["slow"]

@@ -1,11 +1,12 @@
 """Moves runs forward inside the process that moves the jobs, under its lease."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import anyio
 import anyio.abc
+import anyio.to_thread
 
 from darkroom.clock import Clock
 from darkroom.domain.run import Mode, Run, RunState
@@ -36,6 +37,19 @@ class Thinker(Protocol):
             StorageError: If something cannot be stored; what was stored before stays.
         """
         ...
+
+
+class Later:
+    """A thinker that is made when there is first something to think about: some take a moment to load."""
+
+    def __init__(self, make: Callable[[], Thinker]) -> None:
+        self._make = make
+        self._thinker: Thinker | None = None
+
+    async def think(self, run: Run, owner: str) -> Run | None:
+        """Advance a claimed run; see the protocol."""
+        self._thinker = self._thinker or await anyio.to_thread.run_sync(self._make)
+        return await self._thinker.think(run, owner)
 
 
 class RunScheduler:
