@@ -94,9 +94,9 @@ class DurableModel(WrapperModel):
     async def _may_go_on(self, talk: Sequence[ModelMessage]) -> None:
         """Look at everything that ends a run before the model is asked again."""
         book, run = self._book, self._book.run
-        await book.look()
         answers = self._answers(talk)
         book.said = last_words(answers) or book.said
+        await book.look()
         if len(answers) >= TURNS:
             await book.fail(
                 UnexpectedAnswer(f"The model came to no end in {TURNS} turns and was stopped.", hint=SMALLER)
@@ -163,6 +163,8 @@ class DurableModel(WrapperModel):
             left = MicroUsd(left + (price.most if price else 0) - (cost or 0))
         work = {"messages": as_json(_joined(talk, answer)), "asking": False, "left": left}
         await book.save(work=work | {"broken": 0, "refused": 0, "pending": None}, **counted)
+        book.said = last_words([answer]) or book.said
+        await book.look()
 
     async def _unanswered(self, error: DarkroomError, price: CallPrice | None) -> NoReturn:
         """Book a call that brought no answer, and give the run back or end it."""

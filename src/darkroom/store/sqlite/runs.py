@@ -168,7 +168,7 @@ def save(db: sqlite3.Connection, run: Run, owner: str, change: RunChange) -> Run
     present = load_run(db, run.id)
     if present is None or present.version != run.version or present.owner != owner:
         return None
-    target = change.target or present.state
+    target = _target(present, change)
     if target is not present.state and target not in MOVES[present.state]:
         raise ValueError(f"no move from {present.state} to {target}")
     if target is RunState.WAITING and change.awaits is None:
@@ -192,6 +192,13 @@ def save(db: sqlite3.Connection, run: Run, owner: str, change: RunChange) -> Run
     if target in ENDED:
         finish(db, run.id, change.at)
     return _present(db, run.id)
+
+
+def _target(run: Run, change: RunChange) -> RunState:
+    """Return the state after a change: a stop that was noted meanwhile turns a success into a cancelled run."""
+    if change.target is RunState.SUCCEEDED and run.cancel_requested_at is not None:
+        return RunState.CANCELLED
+    return change.target or run.state
 
 
 def _grown(run: Run, change: RunChange) -> dict[str, Any]:
