@@ -82,7 +82,7 @@ class _Stretch:
         await book.recover()
         await book.look()
         if book.run.deadline_at is not None and book.now() >= book.run.deadline_at:
-            await book.fail(TimedOut("The run's time is over."))
+            await book.fail(_late(book.run))
         if self._sampler is None and book.run.mode is Mode.CLIENT:
             await book.wait(Awaits.CLIENT, waiting_for=book.run.waiting_for)
         try:
@@ -257,6 +257,16 @@ class _Stretch:
         ended = await self._kit.runs.ended(wanted) if wanted else frozenset[str]()
         jobs = await self._kit.jobs.get([job for job in dict.fromkeys(wanted) if job not in ended], book.run.principal)
         return tuple(job.id for job in jobs if not at_rest(job))
+
+
+def _late(run: Run) -> TimedOut:
+    """Return what is said of a run whose time is over."""
+    if run.mode is Mode.CLIENT:
+        return TimedOut(
+            "The client that lends its model to this run did not answer in time, or its user refused.",
+            hint="The model of a client costs nothing here.",
+        )
+    return TimedOut("The run's time is over.")
 
 
 def _form(returns: dict[str, Any]) -> Any:

@@ -25,7 +25,7 @@ from darkroom.store.sqlite.run_rows import (
 SAME = ("task", "agent", "workflow", "session_id", "context")
 """What of a request is told apart when one key stands for two."""
 FREE = """owner IS NULL
-    AND (state IN ('queued', 'running') OR awaits = 'work'
+    AND (state IN ('queued', 'running') OR awaits IN ('work', 'client')
          OR (state = 'waiting' AND cancel_requested_at IS NOT NULL))"""
 """What nobody advances and what may go on without its caller; the words of the index `runs_free`."""
 UNENDED = f"""(SELECT 1 FROM jobs WHERE id = {{0}} AND outcome IS NULL
@@ -33,8 +33,9 @@ UNENDED = f"""(SELECT 1 FROM jobs WHERE id = {{0}} AND outcome IS NULL
 """The job or run of an id, where it goes on."""
 READY = f"""{FREE} AND (cancel_requested_at IS NOT NULL
     OR (state <> 'waiting' AND due_at <= ?1)
-    OR (state = 'waiting' AND due_at BETWEEN 1 AND ?1)
-    OR (state = 'waiting' AND (waiting_for = '[]' OR EXISTS (
+    OR (awaits = 'client' AND deadline_at <= ?1)
+    OR (awaits = 'work' AND due_at BETWEEN 1 AND ?1)
+    OR (awaits = 'work' AND (waiting_for = '[]' OR EXISTS (
         SELECT 1 FROM json_each(runs.waiting_for) AS one WHERE NOT EXISTS {UNENDED.format("one.value")}))))"""  # noqa: S608 because the conditions are ours
 """What can go on by now."""
 
