@@ -149,6 +149,15 @@ async def test_without_tools_they_are_told_in_words(app: App, era: str, quick: Q
     assert len(quick.sent) == 1
 
 
+async def test_a_lent_model_that_calls_a_tool_wrongly_is_stopped_as_soon_in_both_eras(app: App, era: str) -> None:
+    model = TheirModel([calls("estimate", number, operation=f"nothing {number}") for number in range(8)])
+    async with connected(app, era, **lent(model)) as client:
+        run = content(await client.call_tool(TOOL, TASK))
+        assert (run["status"], run["error"]["code"]) == ("failed", "unexpected_answer")
+        assert "'estimate' wrongly 3 times" in run["error"]["message"]
+    assert len(model.asked) == 3
+
+
 async def test_a_question_of_a_lent_model_is_asked_and_answered(app: App, era: str) -> None:
     model = TheirModel([calls("ask_user", 1, question="Which colour?"), said("Blue it is.")])
     async with connected(app, era, **lent(model)) as client:

@@ -33,7 +33,7 @@ from darkroom.errors import (
     UnexpectedAnswer,
 )
 from darkroom.llm.book import Book, Lost, Saved, Stopped
-from darkroom.llm.durable import DurableModel, as_json, from_json
+from darkroom.llm.durable import DurableModel, as_json, from_json, wrongly
 from darkroom.llm.kit import LoopKit
 from darkroom.llm.limits import ANSWER_TOKENS, LOOK_S, RETRIES
 from darkroom.llm.prompts import opening
@@ -307,11 +307,7 @@ def _explained(exc: UnexpectedModelBehavior) -> DarkroomError:
             hint="Make the task smaller, or name another model.",
         )
     if "tool" in exc.message.lower().partition("exceeded")[0]:
-        what = exc.message.partition(" exceeded")[0].removeprefix("Tool ")
-        return UnexpectedAnswer(
-            f"The model called the tool {what} wrongly {RETRIES + 1} times.",
-            hint="Name another model, or say the task in other words.",
-        )
+        return wrongly(exc.message.partition(" exceeded")[0].removeprefix("Tool "))
     return UnexpectedAnswer(
         "The model gave no usable answer, also when it was asked again.",
         hint="Name another model, or say the task in other words.",
