@@ -180,6 +180,13 @@ def test_a_stop_that_is_still_to_be_confirmed_says_so(run: Cli) -> None:
     assert "The stop is noted; darkroom check run_asks --wait 60" in run("check", "run_asks").stderr
 
 
+def test_a_run_of_a_lent_model_says_how_it_goes_on_and_stops(run: Cli) -> None:
+    stored(asking(awaits=Awaits.CLIENT, question=None))
+    told = run("check", "run_asks").stderr
+    assert "run_agent(run_id='run_asks')" in told
+    assert "darkroom cancel run_asks stops it" in told
+
+
 def test_breaking_off_names_the_run_and_how_to_go_on() -> None:
     text = running.broken_off("run_1")
     assert text.startswith("Interrupted. run_1 is kept")

@@ -323,6 +323,23 @@ async def test_a_run_that_is_to_be_cancelled_starts_nothing(app: App, words: str
     assert await jobs(app) == []
 
 
+async def test_a_job_that_is_started_while_the_run_is_cancelled_is_stopped(app: App) -> None:
+    class Late:
+        async def job(self, run: Run, *parts: Any) -> str:
+            name = await app.starts.job(run, *parts)
+            await app.store.runs.request_cancel(run.id, "local", 1)
+            return name
+
+        async def cancel(self, run: Run, ids: Any) -> None:
+            await app.starts.cancel(run, ids)
+
+    await begun(app, task(WISH))
+    run = await handing(app, starter=Late()).think(await claimed(app), OWNER)
+    assert run is not None
+    [job] = await jobs(app)
+    assert (run.state, run.actions[0].job_id, job.state) == (RunState.CANCELLED, job.id, State.CANCELLED)
+
+
 async def test_a_job_that_was_started_before_the_cancel_is_stopped_and_told(app: App) -> None:
     await begun(app, task(WISH))
     held = await claimed(app)

@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 
 from darkroom.domain.asking import Aim
+from darkroom.domain.kinds import Kind
 from darkroom.llm.handoff import text
 from darkroom.llm.handoff_answers import about_server, answers, control
 from darkroom.llm.handoff_modes import reading_of
+from factories import make_job
 from helpers_handoff import LIVE, Desk, calls
 
 DESK, PAID = Desk(), Desk(LIVE)
@@ -33,6 +35,13 @@ def test_prices_are_looked_up_with_what_the_question_names(task: str, found: lis
     assert {call["tool"] for call in said} == {"estimate_credits"}
     for call in said:
         DESK.check(call)
+
+
+def test_a_price_of_that_is_one_of_what_was_made_last() -> None:
+    task, clip = "and the price of that with a real provider?", make_job(kind=Kind.VIDEO)
+    brief = DESK.brief(None, task, made=[clip, make_job()])
+    assert [call["arguments"] for call in brief["next_calls"]] == [{"operation": "video"}]
+    assert [call["arguments"]["operation"] for call in DESK.brief(None, task)["next_calls"]] == ["image", "video"]
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,20 @@ def test_a_wish_that_needs_a_reader_is_handed_over_with_its_call_first(words: st
         assert (first["tool"], first["arguments"].get("prompt", "")) == (tool, prompt)
 
 
+@pytest.mark.parametrize(("words", "agent", "prompt"), TABLE["orders"])
+def test_an_order_goes_to_who_makes_it_whatever_trade_it_speaks_of(words: str, agent: str, prompt: str) -> None:
+    for desk in (DRAFTS, PAID):
+        made = [call for call in called(words, desk) if call["tool"] in ("generate_image", "generate_video")]
+        assert (desk.brief(None, words)["agent"], made[0]["arguments"]["prompt"]) == (agent, prompt)
+
+
+@pytest.mark.parametrize(("words", "agent"), TABLE["trades"])
+def test_a_picture_that_is_only_spoken_of_is_no_order(words: str, agent: str) -> None:
+    brief = DRAFTS.brief(None, words)
+    assert brief["agent"] == agent
+    assert brief["next_calls"][0]["tool"] == "invoke_skill"
+
+
 @pytest.mark.parametrize(("words", "tool"), MAKES_NOTHING)
 def test_a_question_or_a_refusal_makes_nothing(words: str, tool: str) -> None:
     assert read(words) is None

@@ -1,9 +1,11 @@
 """A run waits for jobs and for people, and goes on with what came of it."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from helpers_llm import OWNER, World, calls, results, says
+from pydantic_ai.messages import TextPart
 
 from darkroom.domain.job import State
 from darkroom.domain.run import Awaits, Run, RunState
@@ -174,10 +176,26 @@ async def test_a_wish_to_cancel_stops_between_turns_with_the_last_words(free: Wo
     def said(messages: Any, params: Any) -> Any:
         del messages, params
         cancelled(free, run)
-        return calls(("estimate", {"operation": "image"}))
+        answer = calls(("estimate", {"operation": "image"}))
+        return replace(answer, parts=[TextPart("First the price."), *answer.parts])
 
     free.says(said)
-    assert (await free.think(run)).state is RunState.CANCELLED
+    ended = await free.think(run)
+    assert (ended.state, ended.output) == (RunState.CANCELLED, "First the price.")
+
+
+async def test_a_wish_to_cancel_during_the_last_turn_keeps_its_words_and_books_it(free: World) -> None:
+    run = free.start()
+
+    def said(messages: Any, params: Any) -> Any:
+        del messages, params
+        cancelled(free, run)
+        return says("Salt water.")
+
+    free.says(said)
+    ended = await free.think(run)
+    assert (ended.state, ended.output, ended.output_tokens) == (RunState.CANCELLED, "Salt water.", 10)
+    assert [row[1] for row in free.runs.kinds(run.id)] == ["reserved", "settled"]
 
 
 async def test_a_run_that_is_taken_while_it_is_cancelled_is_left_alone(

@@ -90,5 +90,6 @@ async def test_a_refused_key_is_told_and_shown_nowhere(
         server.replies(Reply(401, body=json.dumps(error).encode()))
         run = await found.think(found.start())
         assert (run.error or {})["code"] == "auth_failed"
+        assert (run.error or {})["message"].endswith("; it is set as OPENAI_API_KEY.")
         assert KEY not in json.dumps(run.model_dump(mode="json")) + caplog.text
         assert [row[1] for row in found.runs.kinds(run.id)] == ["reserved", "released"]

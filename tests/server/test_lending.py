@@ -76,10 +76,18 @@ def lent(model: TheirModel, *, tools: bool = True) -> dict[str, Any]:
     return {"sampling_callback": model, "sampling_capabilities": TOOLS if tools else None}
 
 
+def goes_on(run: Any) -> str:
+    return (
+        f"Continue with run_agent(run_id='{run['run_id']}') from a client that lends its model (sampling), and allow "
+        f"its request. Waiting costs nothing; cancel_job('{run['run_id']}') stops it."
+    )
+
+
 def rows(app: App, sql: str) -> list[Any]:
     db = sqlite3.connect(app.settings.database)
     try:
-        return db.execute(sql).fetchall()
+        with db:
+            return db.execute(sql).fetchall()
     finally:
         db.close()
 
@@ -141,6 +149,15 @@ async def test_without_tools_they_are_told_in_words(app: App, era: str, quick: Q
     assert len(quick.sent) == 1
 
 
+async def test_a_lent_model_that_calls_a_tool_wrongly_is_stopped_as_soon_in_both_eras(app: App, era: str) -> None:
+    model = TheirModel([calls("estimate", number, operation=f"nothing {number}") for number in range(8)])
+    async with connected(app, era, **lent(model)) as client:
+        run = content(await client.call_tool(TOOL, TASK))
+        assert (run["status"], run["error"]["code"]) == ("failed", "unexpected_answer")
+        assert "'estimate' wrongly 3 times" in run["error"]["message"]
+    assert len(model.asked) == 3
+
+
 async def test_a_question_of_a_lent_model_is_asked_and_answered(app: App, era: str) -> None:
     model = TheirModel([calls("ask_user", 1, question="Which colour?"), said("Blue it is.")])
     async with connected(app, era, **lent(model)) as client:
@@ -160,7 +177,7 @@ async def test_after_ten_questions_the_call_ends_and_the_next_one_goes_on(app: A
     async with connected(app, era, **lent(model)) as client:
         run = await call(client, TOOL, task="Find skills for mails")
         assert run["status"] == "waiting"
-        assert run["next"] == f"Continue with run_agent(run_id='{run['run_id']}')."
+        assert run["next"] == goes_on(run)
         assert len(model.asked) == 10
         (listed,) = await jobs_of(client)
         assert listed["next"] == run["next"]
@@ -186,7 +203,7 @@ async def test_a_client_without_an_answer_in_time_is_asked_again_by_the_next_cal
     model = TheirModel([ErrorData(code=REQUEST_TIMEOUT, message="timed out"), said("Foxes are quick.")])
     async with connected(app, era, **lent(model)) as client:
         run = await call(client, TOOL, **TASK)
-        assert (run["status"], run["next"]) == ("waiting", f"Continue with run_agent(run_id='{run['run_id']}').")
+        assert (run["status"], run["next"]) == ("waiting", goes_on(run))
         monkeypatch.setattr(lending, "ASKING_S", 0)
         assert (await call(client, TOOL, run_id=run["run_id"]))["status"] == "waiting", "a long call asks no more"
         assert len(model.asked) == 1
@@ -211,7 +228,7 @@ async def test_a_call_that_is_broken_off_leaves_a_run_that_goes_on_without_a_sec
         with anyio.fail_after(LIMIT_S):
             while run["status"] != "waiting":
                 (run,) = await jobs_of(client, job_id=run["run_id"], wait=0.2)
-        assert run["next"] == f"Continue with run_agent(run_id='{run['run_id']}')."
+        assert run["next"] == goes_on(run)
         held.set()
         done = await call(client, TOOL, run_id=run["run_id"], wait=40)
         assert (done["status"], done["output"]) == ("succeeded", "Done.")
@@ -261,7 +278,7 @@ async def test_a_client_that_never_comes_back_leaves_the_run_waiting_for_it(app:
         await asking(client, **TASK)
         (run,) = await jobs_of(client)
         assert run["status"] == "waiting"
-        assert run["next"] == f"Continue with run_agent(run_id='{run['run_id']}')."
+        assert run["next"] == goes_on(run)
         assert model.asked == []
         done = await call(client, TOOL, run_id=run["run_id"])
         assert (done["status"], done["output"]) == ("succeeded", "Foxes are quick.")
@@ -274,7 +291,18 @@ async def test_a_refusal_is_the_clients_and_the_run_waits(app: App, era: str) ->
         with pytest.raises(MCPError, match="the user said no"):
             await client.call_tool(TOOL, TASK)
         (run,) = await jobs_of(client)
-        assert run["status"] == "waiting"
+        assert (run["status"], run["next"]) == ("waiting", goes_on(run))
+        update = f"UPDATE runs SET deadline_at = 1 WHERE id = '{run['run_id']}'"
+        await anyio.to_thread.run_sync(rows, app, update)
+        ended = run
+        for _ in range(100):
+            await anyio.sleep(0.1)
+            (ended,) = await jobs_of(client, job_id=run["run_id"])
+            if ended["status"] != "waiting":
+                break
+        assert (ended["status"], ended["error"]["code"]) == ("failed", "timed_out")
+        assert "its user refused" in ended["error"]["message"]
+        assert "costs nothing here. No job was started in it. Start again with run_agent." in ended["next"]
 
 
 @pytest.mark.parametrize("era", [STATELESS], indirect=True)

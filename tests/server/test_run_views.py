@@ -22,7 +22,11 @@ COST = RunCost(MicroUsd(200_000), MicroUsd(120_000), MicroUsd(40_000), certain=F
         (RunState.RUNNING, {}, "goes on by itself"),
         (RunState.WAITING, {"awaits": Awaits.WORK, "waiting_for": ("job_1",)}, "goes on by itself"),
         (RunState.WAITING, {"awaits": Awaits.ANSWER}, "run_agent(run_id='run_0000000000000001', answer=...)"),
-        (RunState.WAITING, {"awaits": Awaits.CLIENT}, "Continue with run_agent(run_id='run_0000000000000001')."),
+        (
+            RunState.WAITING,
+            {"awaits": Awaits.CLIENT},
+            "from a client that lends its model (sampling), and allow its request. Waiting costs nothing; ",
+        ),
         (RunState.SUCCEEDED, {"output": "Done."}, "Show the output"),
         (RunState.SUCCEEDED, {"output": "Done.", "session_id": "ses_1"}, "run_agent(session_id='ses_1', task=...)"),
         (RunState.SUCCEEDED, {"brief": {"task": "x"}, "mode": Mode.HAND_OFF}, "Carry out the brief yourself"),

@@ -244,6 +244,8 @@ async def test_jobs_are_listed_newest_first_several_by_id_and_by_state_and_label
     assert [job["job_id"] for job in await jobs_of(client, job_id=f"{ids[0]}, {ids[2]}", wait=45)] == [ids[0], ids[2]]
     assert [job["job_id"] for job in await jobs_of(client, job_id=[ids[1], ids[1]])] == [ids[1]]
     assert await jobs_of(client, status="active") == []
+    none = words(await client.call_tool("check_job", {"status": "active", "label": "l1"}))
+    assert none.startswith("No job is active and has the label 'l1'; 3 are there: check_job without arguments")
     assert len(await jobs_of(client, status="Succeeded")) == 3
     assert [job["job_id"] for job in await jobs_of(client, label="l1")] == [ids[1]]
     wrong = await client.call_tool("check_job", {"status": "suceeded"})  # codespell:ignore suceeded

@@ -146,6 +146,14 @@ def test_an_unknown_name_tells_the_nearest() -> None:
         models().choose("standard", "acme/acme-lareg")
 
 
+def test_a_slip_in_the_provider_tells_the_whole_name_that_is_meant() -> None:
+    with pytest.raises(UnknownModel, match="Did you mean 'openai_compatible/stub'") as caught:
+        models().choose("standard", "openai_compatble/stub")
+    assert caught.value.allowed == ["openai_compatible/stub"]
+    with pytest.raises(UnknownModel, match="no language model 'elsewhere/stub'"):
+        models().choose("standard", "elsewhere/stub")
+
+
 def test_models_of_what_is_configured_are_proposed_first() -> None:
     zed = models(keys={"ZED_KEY": "z"})
     with pytest.raises(UnknownModel) as near:

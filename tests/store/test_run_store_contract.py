@@ -295,6 +295,18 @@ async def test_a_run_that_waits_for_somebody_is_claimed_only_to_be_cancelled(run
     assert (claimed.id, claimed.cancel_requested_at, claimed.question) == (RUN_ID, NOW + 1, None)
 
 
+@pytest.mark.parametrize(
+    ("awaits", "now", "claimed"),
+    [(Awaits.CLIENT, NOW + 9, False), (Awaits.CLIENT, NOW + 10, True), (Awaits.ANSWER, NOW + 10, False)],
+)
+async def test_a_run_whose_client_never_came_back_is_claimed_at_its_deadline(
+    runs: RunStore, awaits: Awaits, now: int, claimed: bool
+) -> None:
+    question = QUESTION if awaits is Awaits.ANSWER else None
+    await runs.add(make_run(state=RunState.WAITING, awaits=awaits, question=question, deadline_at=NOW + 10))
+    assert [run.id for run in await claim(runs, now=now)] == [RUN_ID] * claimed
+
+
 async def test_a_claim_that_finds_nothing_writes_nothing(runs: RunStore, open_another: Any) -> None:
     other: Stores = await open_another()
     await waiting(runs, Awaits.ANSWER)

@@ -252,6 +252,20 @@ async def test_a_run_that_is_advanced_gets_a_flag_and_its_owner_still_saves(runs
     assert (after.state, after.cancel_requested_at) == (RunState.CANCELLED, NOW + 1)
 
 
+@pytest.mark.parametrize(
+    ("target", "after"),
+    [(RunState.SUCCEEDED, RunState.CANCELLED), (RunState.FAILED, RunState.FAILED), (None, RunState.RUNNING)],
+)
+async def test_a_success_after_the_flag_is_a_cancelled_run_that_keeps_what_it_said(
+    runs: RunStore, target: RunState | None, after: RunState
+) -> None:
+    run = await going(runs)
+    await runs.request_cancel(RUN_ID, "local", NOW + 1)
+    ended = await saved(runs, run, target, output="Salt water.")
+    assert (ended.state, ended.output, ended.finished_at is not None) == (after, "Salt water.", after in ENDED)
+    assert (await moves_of(runs))[-1] == (("running", after) if target else ("queued", "running"))
+
+
 async def test_a_run_that_is_to_be_cancelled_asks_nothing(runs: RunStore) -> None:
     run = await going(runs)
     await runs.request_cancel(RUN_ID, "local", NOW + 1)
@@ -276,7 +290,9 @@ async def test_of_a_cancel_and_an_end_at_once_one_is_first(runs: RunStore, open_
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(runs.save, run, OWNER, make_change(RunState.SUCCEEDED))
             tasks.start_soon(other.runs.request_cancel, run.id, "local", NOW + 1)
-        assert (await get(runs, number)).state is RunState.SUCCEEDED
+        after = await get(runs, number)
+        stopped = after.cancel_requested_at is not None
+        assert after.state is (RunState.CANCELLED if stopped else RunState.SUCCEEDED)
         assert len(await runs.history(run.id)) == 3
 
 

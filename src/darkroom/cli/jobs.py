@@ -54,8 +54,10 @@ def jobs(
     found = run(work)
     if as_json:
         out.print_json(data=[view for _, view in found])
+    elif not found and (status or label):
+        err.print("There is no such job; darkroom jobs lists your newest ones.")
     elif not found:
-        err.print("There is no such job yet. Make one with: darkroom generate image 'a lighthouse at dusk'")
+        err.print("There is no job yet. Make one with: darkroom generate image 'a lighthouse at dusk'")
     else:
         out.print(_table(found))
 

@@ -173,7 +173,10 @@ def way(seen: Seen) -> str:
     if seen.asks is not None:
         return _how_to_answer(seen.asks)
     if done.awaits is Awaits.CLIENT:
-        return "It waits for the program that started it."
+        return (
+            f"Its next turn is up to the model of the program that started it: there, allow the request or have "
+            f"run_agent(run_id='{done.id}') called. Waiting costs nothing; darkroom cancel {done.id} stops it."
+        )
     match done.state:
         case RunState.SUCCEEDED if done.brief is not None:
             return f"This brief is for you or your assistant: no language model of darkroom did the work.{more}"

@@ -4,7 +4,15 @@ import json
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, ModelResponse, TextPart, ToolCallPart
+from pydantic_ai.messages import (
+    ModelMessage,
+    ModelMessagesTypeAdapter,
+    ModelRequest,
+    ModelResponse,
+    TextPart,
+    ToolCallPart,
+    ToolReturnPart,
+)
 from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
@@ -14,6 +22,7 @@ from darkroom.domain.request import clip
 from darkroom.domain.run import Awaits
 from darkroom.domain.sampling import Suspended
 from darkroom.errors import (
+    AuthFailed,
     ContentBlocked,
     DarkroomError,
     StorageError,
@@ -24,6 +33,7 @@ from darkroom.llm.book import Book, CallPrice
 from darkroom.llm.limits import (
     ANSWER_TOKENS,
     REFUSALS,
+    RETRIES,
     SAME_CALLS,
     TOKENS,
     TURNS,
@@ -94,9 +104,9 @@ class DurableModel(WrapperModel):
     async def _may_go_on(self, talk: Sequence[ModelMessage]) -> None:
         """Look at everything that ends a run before the model is asked again."""
         book, run = self._book, self._book.run
-        await book.look()
         answers = self._answers(talk)
         book.said = last_words(answers) or book.said
+        await book.look()
         if len(answers) >= TURNS:
             await book.fail(
                 UnexpectedAnswer(f"The model came to no end in {TURNS} turns and was stopped.", hint=SMALLER)
@@ -107,6 +117,8 @@ class DurableModel(WrapperModel):
             )
         if run.deadline_at is not None and book.now() >= run.deadline_at:
             await book.fail(TimedOut("The run's time is over."))
+        if (tool := _wrong_again(talk)) is not None:  # the library counts within one call of a lending client only
+            await book.fail(wrongly(repr(tool)))
         if (same := _in_circles(answers)) is not None:
             await book.fail(
                 UnexpectedAnswer(
@@ -163,6 +175,8 @@ class DurableModel(WrapperModel):
             left = MicroUsd(left + (price.most if price else 0) - (cost or 0))
         work = {"messages": as_json(_joined(talk, answer)), "asking": False, "left": left}
         await book.save(work=work | {"broken": 0, "refused": 0, "pending": None}, **counted)
+        book.said = last_words([answer]) or book.said
+        await book.look()
 
     async def _unanswered(self, error: DarkroomError, price: CallPrice | None) -> NoReturn:
         """Book a call that brought no answer, and give the run back or end it."""
@@ -171,12 +185,26 @@ class DurableModel(WrapperModel):
             await book.fail(error)
         verdict = verdict_of(error)
         if verdict is Verdict.FINAL:
-            await book.fail(error, ledger=book.released())
+            await book.fail(self._with_key(error), ledger=book.released())
         if verdict is Verdict.REFUSED:
             await self._come_back(error)
         told: dict[str, Any] = {"provider_code": error.provider_code, "provider_message": error.provider_message}
         await book.fail(
             type(error)(error.message, hint=LOST, **told), ledger=book.settled(price and price.guess, certain=False)
+        )
+
+    def _with_key(self, error: DarkroomError) -> DarkroomError:
+        """Return an error that names the variable whose key was not accepted, where that is the trouble."""
+        if not isinstance(error, AuthFailed) or self._choice is None:
+            return error
+        provider = self._choice.provider
+        names = self._book.kit.accounts().credential(provider) or next(iter(provider.credentials), ())
+        told = f"{error.message.rstrip('.')}; it is set as {' and '.join(names)}." if names else error.message
+        return AuthFailed(
+            told,
+            hint="Set the right key and start darkroom again, or name another model.",
+            provider_code=error.provider_code,
+            provider_message=error.provider_message,
         )
 
     async def _come_back(self, error: DarkroomError) -> NoReturn:
@@ -216,6 +244,28 @@ def last_words(answers: Sequence[ModelResponse]) -> str | None:
 def call_of(part: ToolCallPart) -> str:
     """Return a tool call as it is compared: its tool and arguments, whatever their order."""
     return f"{part.tool_name} {json.dumps(part.args_as_dict(), sort_keys=True)}"
+
+
+def _wrong_again(talk: Sequence[ModelMessage]) -> str | None:
+    """Return the tool that the newest answers all called wrongly, once too often; None where they did not."""
+    tools: list[frozenset[str]] = []
+    for message in reversed(talk):
+        if isinstance(message, ModelRequest):
+            parts = (part for part in message.parts if isinstance(part, ToolReturnPart))
+            tools.append(frozenset(part.tool_name for part in parts if part.outcome == "retried"))
+        if len(tools) > RETRIES:
+            break
+    if len(tools) <= RETRIES:
+        return None
+    return min(tools[0].intersection(*tools[1:]), default=None)
+
+
+def wrongly(tool: str) -> UnexpectedAnswer:
+    """Return what is said of a tool, named in quotes, that the model called wrongly as often as it may."""
+    return UnexpectedAnswer(
+        f"The model called the tool {tool} wrongly {RETRIES + 1} times.",
+        hint="Name another model, or say the task in other words.",
+    )
 
 
 def _in_circles(answers: Sequence[ModelResponse]) -> str | None:

@@ -70,7 +70,10 @@ class HandOver:
             change = await self._stopped(run, intent)
         else:
             change = await self._made(run, intent) if intent else await self._briefed(run)
-        return await self._store.save(run, owner, change)
+        saved = await self._store.save(run, owner, change)
+        if saved is not None and saved.state is RunState.CANCELLED and change.target is not saved.state:
+            await self._starter.cancel(run, [action.job_id for action in change.actions if action.job_id])
+        return saved
 
     async def _stopped(self, run: Run, intent: MediaIntent | None) -> RunChange:
         """End a run that is to be cancelled, and a job that was started before its process ended."""

@@ -156,6 +156,11 @@ class HandOff:
         found = self._agents.recommend(words, limit=MANY) if agent is None and words else []
         fit = [one for one in found if reading.allows(one.agent)]
         maker = next((one for one in fit if MAKERS.get(one.agent.id) is reading.makes), None)
+        if (
+            agent is None and maker is None and words and reading.ordered
+        ):  # the trade's words hide who makes what is ordered
+            name = next(name for name, kind in MAKERS.items() if kind is reading.makes)
+            maker = Recommendation(self._agents.find(name), SURE, "Makes what the task orders.")
         near = maker is not None and (reading.ordered or fit[0].confidence - maker.confidence < NEAR)
         if maker is not None and reading.makes is not None and near:
             fit = [maker, *(one for one in fit if one is not maker)]

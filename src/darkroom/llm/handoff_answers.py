@@ -81,10 +81,13 @@ _OWN = (
     "limit maximum max minimum most least support able possible available allow way ai "
     "status ready done finish fail failed error wrong stop cancel retry redo delete remove save saved store stored "
     "keep kept lost stuck progress wait private public may might come get list show tell give name explain "
-    "exist best good better quality right need "
+    "exist best good better quality right need real "
     "music song speech voice narration effect transcription slides deck presentation"
 )
 """The words in which one speaks of this server itself."""
+
+
+_THAT = compiled(r"\b(?:that|this|it|one)\b")
 
 
 def asks_help(task: str) -> bool:
@@ -133,8 +136,13 @@ def control(task: str, made: Sequence[Job] = ()) -> list[dict[str, Any]]:
     return [listed, _call(tool, f"{what[tool]} Take the id from check_job.", {}, ("job_id",))]
 
 
-def answers(task: str) -> list[dict[str, Any]]:
-    """Return the calls whose results answer a question about this server; none starts anything."""
+def answers(task: str, made: Sequence[Job] = ()) -> list[dict[str, Any]]:
+    """Return the calls whose results answer a question about this server; none starts anything.
+
+    Args:
+        task: The question.
+        made: The jobs of its conversation, newest first: `what does that cost?` is about the newest.
+    """
     line = folded(task)
     if SPENT.search(line):
         return [
@@ -148,6 +156,8 @@ def answers(task: str) -> list[dict[str, Any]]:
     ):
         return [call for call in control(line) if call["tool"] == "check_job"] or control(_ID.findall(line)[0])
     nothing = not wants_facts(task) and not _kinds(task)
+    if made and not nothing and not _kinds(task) and _THAT.search(line):
+        return [_listing(made[0].kind.value, {})]
     if asks_help(task) or nothing:
         return [
             _call("run_agent", "Lists the agents: who does what here. Starts nothing.", {"task": "", "agent": "?"}),

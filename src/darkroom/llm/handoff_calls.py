@@ -92,7 +92,7 @@ def next_calls(case: Case, prices: Prices) -> list[dict[str, Any]]:
     if case.agent is None and case.reading.nothing:
         return []
     if case.reading.server:
-        return [*answers(case.task), *([] if case.agent is None else [*_trial(case), *_skills(case)])]
+        return [*answers(case.task, case.made), *([] if case.agent is None else [*_trial(case), *_skills(case)])]
     calls = [*_media(case, prices), *_skills(case), *_money(case)]
     if case.agent is not None and case.agent.id not in MAKERS:
         calls.sort(

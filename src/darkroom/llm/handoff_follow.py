@@ -30,11 +30,11 @@ _IT = (
     rf"(?:it|him|her|them|(?:the|this|that|these|those) (?:last |same |previous )?(?:ones?|{_MEDIA})|(?:this|that)"
     r"(?= (?:look|more|less|in|at|on|with|without|into|a bit|all|\w{2,}er)\b|$))"
 )
-_SAME = compiled(
-    rf"(?:(?:do |make )?(?:exactly )?the |do |make )?same(?: again| thing| one| {_MEDIA})?"
+_HOW = (
     r"(?:(?:\s*[,:-]\s*(?:but )?|\s(?:but|except)\s|\s(?=(?:only|just|in|at|as|on|with|without)\b))(?:only |just )?"
     r"(?P<how>.+))?"
 )
+_SAME = compiled(rf"(?:(?:do |make )?(?:exactly )?the |do |make )?same(?: again| thing| one| {_MEDIA})?{_HOW}")
 _MAKE = compiled(
     rf"(?P<verb>make|turn|render|paint|draw|redo|do) (?P<it>{_IT})(?: all| look| a bit| into)? "
     r"(?P<how>(?!(?:of|that|which|who|from|i|we)\b).+)"
@@ -50,7 +50,7 @@ _ANIMATE = compiled(
 )
 _ANOTHER = compiled(
     r"(?:(?:make |give me |try |show me )?(?:another|one more|a different)(?: one| version| variant| variation| try|"
-    r" take)?|more like (?:it|this|that)|(?:do |make |try |draw )?(?:it )?(?:once more|again))"
+    rf" take)?|more like (?:it|this|that)|(?:do |make |try |draw )?(?:it )?(?:once more|again)){_HOW}"
 )
 _CHANGE = compiled(
     r"(?:add|remove|lose|erase|replace|swap|change|increase|decrease|reduce|tone down|zoom|use|more|less|fewer)\b .+|"
@@ -120,8 +120,8 @@ def follow_up(task: str, made: Sequence[Job] = ()) -> Follow | None:
 
 def _how(text: str, line: str, *, near: bool) -> str | None:
     """Return the change that a message asks for, in its words; empty for none, None where it asks for none."""
-    if _ANOTHER.fullmatch(line):
-        return "" if near else None
+    if (match := _ANOTHER.fullmatch(line)) and near:
+        return text[match.start("how") :] if match["how"] else ""
     if match := _SAME.fullmatch(line):
         return text[match.start("how") :] if match["how"] else ""
     match = _MAKE.fullmatch(line)

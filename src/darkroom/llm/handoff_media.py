@@ -45,10 +45,13 @@ _ITS = r"\b(?:my|our|the|this|that)\s+(?:picture|photo|photograph|image|file|sti
 _PLAIN = compiled(
     r"^(?:(?:short|new|nice|simple|quick)\s+)*(?:images?|pictures?|pics?|videos?|clips?)\s+(?:of|showing)\s+"
 )
-_AMOUNT = compiled(
-    r",?\s*(?:\b(?:inside|within|for|under|below|at most|up to|max(?:imum)?|less than)\s+)*"
-    r"(?:\$\s?\d[\d.,]*|\b\d[\d.,]*\s(?:dollars|usd|cents))(?!\w)"
+AMOUNT = compiled(
+    r"[\s,;.]*(?:\b(?:inside|within|for|under|below|at most|up to|max(?:imum)?|no more than|less than|"
+    r"(?:(?:with|on|in|and) )?(?:(?:an?|my|our|the|total|max(?:imum)?) )*budget(?: of| is|:)?)\s+)*"
+    r"(?:\$\s?\d(?:[\d.,]*\d)?|\b\d[\d.,]*\s(?:dollars|usd|cents))"
+    r"(?:\s+(?:in total|in all|altogether|all together|at most|max(?:imum)?))?(?!\w)"
 )
+"""An amount of money, with the words that make a limit of it."""
 _LOOSE = compiled(
     r"\?|;|^(?:nobody|we|i|our|my|the|all|now|only|let)\b(?! need| want|'d| would).{0,80}\b(?:is|are|was|were|has|have|"
     r"took|lacks?|own|owns|exists?|looks?|sent|came|made|got|only|create|make)\b"
@@ -98,7 +101,7 @@ def mentions(task: str, kind: Kind) -> bool:
 def subject(task: str, kind: Kind) -> str:
     """Return what is to be seen, in the task's words: without the asking, the number, length and shape."""
     text = re.sub(r"\s+", " ", task).strip()
-    for part in (COUNTED, _AMOUNT):
+    for part in (COUNTED, AMOUNT):
         match = part.search(folded(text))
         text = text[: match.start()] + text[match.end() :] if match else text
     found: list[Any] = [*find_ratios(text), *find_sizes(text), *find_counts(text, kind)[:1]]
@@ -110,6 +113,7 @@ def subject(task: str, kind: Kind) -> str:
         match = asking.match(folded(text))
         text = text[match.end() if match else 0 :]
     if several:
+        text = re.sub(r",? each(?= ?(?:[.,;]|$))", "", text)
         text = re.sub(rf"^((?:[\w-]+ ){{0,3}}?)({_NOUNS[kind]})\b", _singular, text, count=1, flags=re.IGNORECASE)
     return clip(text.strip(" .,:;?!"), PROMPT)
 
@@ -122,7 +126,7 @@ def pictured(task: str, kind: Kind) -> str | None:
         return None
     seen = text[match.start("seen") : match.end("seen")]
     part = _NEXT.search(folded(seen))
-    seen = _AMOUNT.sub("", seen[: part.start()] if part else seen)
+    seen = AMOUNT.sub("", seen[: part.start()] if part else seen)
     return without(seen, [*find_durations(seen), *find_ratios(seen)])
 
 

@@ -11,7 +11,7 @@ from darkroom.domain.patterns import compiled
 from darkroom.domain.reading import folded
 from darkroom.llm.handoff_answers import about_server, asks_help
 from darkroom.llm.handoff_follow import Follow, shown
-from darkroom.llm.handoff_media import TOOLS
+from darkroom.llm.handoff_media import AMOUNT, TOOLS
 from darkroom.llm.handoff_wishes import Wishes, barred, wishes
 from darkroom.services.ranking import words_of
 
@@ -41,12 +41,30 @@ _UNREAD = (
     "Answer in the user's language.",
 )
 _CALLED = {Kind.IMAGE: "picture", Kind.VIDEO: "clip"}
-_MAKES = compiled(
-    r"(?:please )?(?:(?:can|could|would|will) you )?(?:please )?(?:make|create|generate|draw|render|produce|paint) "
-    rf"(?:(?:me|us) )?(?:an?|the|one|two|three|four|\d+) (?:[\w-]+ ){{0,3}}?(?P<noun>{NOUNS[Kind.IMAGE]}|"
-    rf"{NOUNS[Kind.VIDEO]})"
+_PRINTED = (
+    r"banners?|flyers?|leaflets?|stickers?|badges?|emblems?|mascots?|thumbnails?|postcards?|billboards?|infographics?|"
+    r"(?:book|album|magazine) covers?|backgrounds?|favicons?|invitations?"
+)
+_THINGS = {Kind.IMAGE: rf"{NOUNS[Kind.IMAGE]}|{_PRINTED}", Kind.VIDEO: NOUNS[Kind.VIDEO]}
+"""What an order may be of: also what is a picture where nothing but it is asked for."""
+_NOUN = (
+    rf"(?P<noun>{_THINGS[Kind.IMAGE]}|{_THINGS[Kind.VIDEO]})"
     r"(?= (?:of|for|with|showing|about|in|from|that|to)\b|[.,!?;]|$)"
 )
+_MAKES = compiled(
+    r"(?:please )?(?:(?:can|could|would|will) you )?(?:please )?(?:make|create|generate|draw|render|produce|paint) "
+    rf"(?:(?:me|us) )?(?:an?|the|one|two|three|four|\d+) (?:[\w-]+ ){{0,3}}?{_NOUN}"
+)
+_BARE = compiled(
+    r"(?:(?:i|we) (?:need|want|would like|'d like)|i'd like|we'd like|give (?:me|us))?\s*"
+    rf"(?:an?|one|two|three|four|five|six|\d{{1,2}}) (?:[\w:.-]+ ){{0,4}}?{_NOUN}(?P<rest>.*)"
+)
+"""An order without a verb: `a poster for our summer party`."""
+_SAYS = compiled(
+    r"[?]|\b(?:is|are|was|were|has|have|had|does|did|do|will|can|should|must|went|got|looks?|check|review|write|fix|post|"
+    r"find|tell|explain|plan|translate)\b"
+)
+"""Signs that words behind a picture say or want something of it."""
 _WORK_TOO = compiled(
     r"\b(?:guidelines?|guide|strateg\w+|plans?|campaigns?|kits?|systems?|briefs?|scripts?|storyboards?|concepts?|"
     r"ideas?|copy|captions?|headlines?|slogans?|posts?|reports?|presentations?|names?|translat\w+|variants? for|pack|"
@@ -56,8 +74,7 @@ _WORK_TOO = compiled(
 """Words of work beside a picture or clip."""
 _BECOMES = compiled(
     r"(?:please )?(?:(?:can|could|would|will) you )?(?:please )?(?:turn|make|convert|transform|combine|join|cut|edit) "
-    rf"[^.;!?]* (?:in)?to (?:an?|one) (?:[\w-]+ ){{0,3}}?(?P<noun>{NOUNS[Kind.IMAGE]}|{NOUNS[Kind.VIDEO]})"
-    r"(?= (?:of|for|with|showing|about|in|from|that|to)\b|[.,!?;]|$)"
+    rf"[^.;!?]* (?:in)?to (?:an?|one) (?:[\w-]+ ){{0,3}}?{_NOUN}"
 )
 _ENGLISH = compiled(
     r"\b(?:the|of|and|to|with|is|are|what|which|how|for|an|our|my|it|that|this|you|we|i|make|write|create|by|from)\b"
@@ -129,11 +146,20 @@ def reading_of(task: str) -> Reading:
     bars, rest = barred(task)
     no = refused(rest if bars else task)
     server = what is Aim.QUESTION and about_server(no.rest)
-    head = _MAKES.match(folded(no.rest))
-    head = head or _BECOMES.match(folded(no.rest))
-    makes = None if head is None else next(kind for kind, noun in NOUNS.items() if re.fullmatch(noun, head["noun"]))
-    ordered = makes is not None and _WORK_TOO.search(folded(no.rest)) is None
+    makes, ordered = _order(no.rest)
     return Reading(what, no, wishes(task), server, _is_foreign(task), makes, ordered, bars, deceives(task))
+
+
+def _order(task: str) -> tuple[Kind | None, bool]:
+    """Return what a task orders to be made, and whether that is all the work there is."""
+    line = AMOUNT.sub("", folded(task))
+    head = _MAKES.match(line) or _BECOMES.match(line)
+    if head is None and (bare := _BARE.match(line)) and not _SAYS.search(bare["rest"]) and not _WORK_TOO.search(line):
+        head = bare
+    if head is None:
+        return None, False
+    makes = next(kind for kind, noun in _THINGS.items() if re.fullmatch(noun, head["noun"]))
+    return makes, _WORK_TOO.search(line) is None
 
 
 def _is_foreign(task: str) -> bool:

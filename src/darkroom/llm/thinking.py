@@ -33,7 +33,7 @@ from darkroom.errors import (
     UnexpectedAnswer,
 )
 from darkroom.llm.book import Book, Lost, Saved, Stopped
-from darkroom.llm.durable import DurableModel, as_json, from_json
+from darkroom.llm.durable import DurableModel, as_json, from_json, wrongly
 from darkroom.llm.kit import LoopKit
 from darkroom.llm.limits import ANSWER_TOKENS, LOOK_S, RETRIES
 from darkroom.llm.prompts import opening
@@ -82,7 +82,7 @@ class _Stretch:
         await book.recover()
         await book.look()
         if book.run.deadline_at is not None and book.now() >= book.run.deadline_at:
-            await book.fail(TimedOut("The run's time is over."))
+            await book.fail(_late(book.run))
         if self._sampler is None and book.run.mode is Mode.CLIENT:
             await book.wait(Awaits.CLIENT, waiting_for=book.run.waiting_for)
         try:
@@ -259,6 +259,16 @@ class _Stretch:
         return tuple(job.id for job in jobs if not at_rest(job))
 
 
+def _late(run: Run) -> TimedOut:
+    """Return what is said of a run whose time is over."""
+    if run.mode is Mode.CLIENT:
+        return TimedOut(
+            "The client that lends its model to this run did not answer in time, or its user refused.",
+            hint="The model of a client costs nothing here.",
+        )
+    return TimedOut("The run's time is over.")
+
+
 def _form(returns: dict[str, Any]) -> Any:
     """Return the type of a result as data.
 
@@ -297,11 +307,7 @@ def _explained(exc: UnexpectedModelBehavior) -> DarkroomError:
             hint="Make the task smaller, or name another model.",
         )
     if "tool" in exc.message.lower().partition("exceeded")[0]:
-        what = exc.message.partition(" exceeded")[0].removeprefix("Tool ")
-        return UnexpectedAnswer(
-            f"The model called the tool {what} wrongly {RETRIES + 1} times.",
-            hint="Name another model, or say the task in other words.",
-        )
+        return wrongly(exc.message.partition(" exceeded")[0].removeprefix("Tool "))
     return UnexpectedAnswer(
         "The model gave no usable answer, also when it was asked again.",
         hint="Name another model, or say the task in other words.",

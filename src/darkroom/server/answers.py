@@ -42,8 +42,11 @@ def _cost_meta(view: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-async def things_answer(things: Sequence[Thing], call: ToolCall) -> CallToolResult:
-    """Answer with several jobs and runs; thumbnails are shared among them, newest first."""
+NONE_YET = "There is no such job yet. Start one with generate_image."
+
+
+async def things_answer(things: Sequence[Thing], call: ToolCall, *, none: str = NONE_YET) -> CallToolResult:
+    """Answer with several jobs and runs, or in words that there is `none`; thumbnails are shared, newest first."""
     views: list[dict[str, Any]] = []
     blocks: list[ContentBlock] = []
     texts: list[str] = []
@@ -60,7 +63,7 @@ async def things_answer(things: Sequence[Thing], call: ToolCall) -> CallToolResu
             costs.append({"run_id": thing.id, **run_meta(view)})
         views.append(view)
         blocks += extras
-    words = "\n".join(texts) or "There is no such job yet. Start one with generate_image."
+    words = "\n".join(texts) or none
     meta = {"cost": costs[0] if len(costs) == 1 else costs} if costs else None
     return CallToolResult(content=[_text(words), *blocks], structured_content={"jobs": views}, _meta=meta)
 

@@ -199,7 +199,10 @@ def next_step(run: Run, jobs: Sequence[Job] = ()) -> str:
         case RunState.WAITING if run.awaits is Awaits.ANSWER:
             return f"Ask the user, then call run_agent(run_id='{run.id}', answer=...)."
         case RunState.WAITING if run.awaits is Awaits.CLIENT:
-            return f"Continue with run_agent(run_id='{run.id}')."
+            return (
+                f"Continue with run_agent(run_id='{run.id}') from a client that lends its model (sampling), and allow "
+                f"its request. Waiting costs nothing; cancel_job('{run.id}') stops it."
+            )
         case _:
             return f"Call check_job(job_id='{run.id}', wait=25) to wait for it; it goes on by itself."
 

@@ -172,6 +172,8 @@ class ChatModels:
             return self._ready(provider, next(iter(provider.offers)), chat, rest, field)
         hits = self._offers(theirs, rest) or self._offers(everyone, text)
         if not hits:
+            if not theirs:
+                self._refuse_provider(text, field)
             raise self._unknown(text, rest if theirs else text, field, [provider for provider, _ in theirs or everyone])
         alive = [hit for hit in hits if not gone(hit[1], self._today())]
         if not alive:
@@ -245,6 +247,24 @@ class ChatModels:
             allowed=near or sorted(ready)[:10],
             hint=f"{NOTHING} For a model of your own server write {OPEN}/<its name>.",
         )
+
+    def _refuse_provider(self, text: str, field: str) -> None:
+        """Refuse a name whose provider is a slip for one that there is.
+
+        Raises:
+            UnknownModel: If so; it names the whole name that is meant.
+        """
+        before, _, rest = text.partition("/")
+        ids = {provider.id for provider, _ in self._speaking()}
+        near = slips(before, ids) if rest else []
+        if near:
+            meant = f"{near[0]}/{rest}"
+            raise UnknownModel(
+                f"There is no provider {clip(before)!r} of language models. Did you mean {clip(meant)!r}?",
+                field=field,
+                allowed=[clip(meant)],
+                hint=NOTHING,
+            )
 
     def _names(self, among: Iterable[Provider]) -> set[str]:
         """Return by what names the language models of providers can be called."""

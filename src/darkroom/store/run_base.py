@@ -139,7 +139,8 @@ class RunStore(Protocol):
         """Compare-and-swap (id, version, owner) and write everything in `change` in one transaction.
 
         Returns the run in its new version, or None, with nothing changed, when version or owner differ.
-        Ending also makes its callback due. A cancel flag changes no version.
+        Ending also makes its callback due. A cancel flag changes no version; with one, a run that would succeed ends
+        cancelled instead, and everything else in the change is kept.
 
         Raises:
             ValueError: If the table of moves has no such move, or a run waits for nothing that `awaits` names.

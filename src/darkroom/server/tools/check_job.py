@@ -6,9 +6,10 @@ from typing import Annotated, Any
 from mcp_types import CallToolResult, ToolAnnotations
 from pydantic import Field, WithJsonSchema
 
+from darkroom.domain.request import clip
 from darkroom.domain.run import RunState
 from darkroom.errors import InvalidRequest
-from darkroom.server.answers import things_answer, wait_seconds
+from darkroom.server.answers import NONE_YET, things_answer, wait_seconds
 from darkroom.server.context import Tool, ToolCall
 from darkroom.server.schema import ToolArgs
 from darkroom.server.telling import Teller
@@ -40,9 +41,22 @@ async def run(args: CheckJobArgs, call: ToolCall) -> CallToolResult:
     """Return the jobs, after waiting for their end if asked."""
     ids = _ids(args.job_id) or await _newest(args, call)
     if not ids:
-        return await things_answer([], call)
+        return await things_answer([], call, none=await _none(args, call))
     wait = wait_seconds(args.wait, 0.0)
     return await things_answer(await call.program.runs.wait(ids, call.principal, wait, Teller(call).tell), call)
+
+
+async def _none(args: CheckJobArgs, call: ToolCall) -> str:
+    """Say that none is as it was asked for, and whether there are others."""
+    others = len(await _newest(CheckJobArgs(), call))
+    if not others:
+        return NONE_YET
+    asked = [
+        f"is {args.status.strip()}" if args.status else "",
+        f"has the label {clip(args.label)!r}" if args.label else "",
+    ]
+    there = f"{NEWEST} or more are" if others >= NEWEST else "1 is" if others == 1 else f"{others} are"
+    return f"No job {' and '.join(filter(None, asked))}; {there} there: check_job without arguments lists the newest."
 
 
 async def _newest(args: CheckJobArgs, call: ToolCall) -> list[str]:

@@ -25,7 +25,7 @@ from darkroom.store.sqlite.run_rows import (
 SAME = ("task", "agent", "workflow", "session_id", "context")
 """What of a request is told apart when one key stands for two."""
 FREE = """owner IS NULL
-    AND (state IN ('queued', 'running') OR awaits = 'work'
+    AND (state IN ('queued', 'running') OR awaits IN ('work', 'client')
          OR (state = 'waiting' AND cancel_requested_at IS NOT NULL))"""
 """What nobody advances and what may go on without its caller; the words of the index `runs_free`."""
 UNENDED = f"""(SELECT 1 FROM jobs WHERE id = {{0}} AND outcome IS NULL
@@ -33,8 +33,9 @@ UNENDED = f"""(SELECT 1 FROM jobs WHERE id = {{0}} AND outcome IS NULL
 """The job or run of an id, where it goes on."""
 READY = f"""{FREE} AND (cancel_requested_at IS NOT NULL
     OR (state <> 'waiting' AND due_at <= ?1)
-    OR (state = 'waiting' AND due_at BETWEEN 1 AND ?1)
-    OR (state = 'waiting' AND (waiting_for = '[]' OR EXISTS (
+    OR (awaits = 'client' AND deadline_at <= ?1)
+    OR (awaits = 'work' AND due_at BETWEEN 1 AND ?1)
+    OR (awaits = 'work' AND (waiting_for = '[]' OR EXISTS (
         SELECT 1 FROM json_each(runs.waiting_for) AS one WHERE NOT EXISTS {UNENDED.format("one.value")}))))"""  # noqa: S608 because the conditions are ours
 """What can go on by now."""
 
@@ -168,7 +169,7 @@ def save(db: sqlite3.Connection, run: Run, owner: str, change: RunChange) -> Run
     present = load_run(db, run.id)
     if present is None or present.version != run.version or present.owner != owner:
         return None
-    target = change.target or present.state
+    target = _target(present, change)
     if target is not present.state and target not in MOVES[present.state]:
         raise ValueError(f"no move from {present.state} to {target}")
     if target is RunState.WAITING and change.awaits is None:
@@ -192,6 +193,13 @@ def save(db: sqlite3.Connection, run: Run, owner: str, change: RunChange) -> Run
     if target in ENDED:
         finish(db, run.id, change.at)
     return _present(db, run.id)
+
+
+def _target(run: Run, change: RunChange) -> RunState:
+    """Return the state after a change: a stop that was noted meanwhile turns a success into a cancelled run."""
+    if change.target is RunState.SUCCEEDED and run.cancel_requested_at is not None:
+        return RunState.CANCELLED
+    return change.target or run.state
 
 
 def _grown(run: Run, change: RunChange) -> dict[str, Any]:
