@@ -99,9 +99,10 @@ def outcome(answer: CallToolResult | InputRequiredResult) -> CallToolResult | In
     Models are told of such an error and try again, as the protocol wants it. A call that only asks how things stand
     has done what it was to do, whatever it tells.
     """
-    if isinstance(answer, CallToolResult) and (answer.structured_content or {}).get("status") == State.FAILED:
-        return answer.model_copy(update={"is_error": True})
-    return answer
+    if not isinstance(answer, CallToolResult):
+        return answer
+    said: dict[str, Any] = answer.structured_content or {}
+    return answer.model_copy(update={"is_error": True}) if said.get("status") == State.FAILED else answer
 
 
 async def started_answer(started: Started | Proposal, call: ToolCall, wait: float) -> CallToolResult:
