@@ -43,7 +43,7 @@ def drawing(pid: int, signal_number: int) -> None:
 
 def waiting(host: str, job_id: str, number: int) -> bytes:
     """Return a request that waits for a job."""
-    meta = {
+    meta: dict[str, Any] = {
         "io.modelcontextprotocol/protocolVersion": ERA,
         "io.modelcontextprotocol/clientCapabilities": {},
         "progressToken": number,
@@ -79,8 +79,9 @@ async def main() -> None:
 async def measured(address: str, port: int, pid: int) -> None:
     """Measure a server that runs."""
     async with Client(address) as client:
-        made = (await client.call_tool("generate_video", CLIP)).structured_content or {}
-        job_id = made["job_id"]
+        made = await client.call_tool("generate_video", CLIP)
+        told: dict[str, Any] = made.structured_content or {}
+        job_id = str(told["job_id"])
         await anyio.sleep(SETTLE_S)
         drawing(pid, signal.SIGSTOP)
         before = rss_mb(pid)
