@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from darkroom.events import Bus, Progress, Wake, Watch
+from darkroom.events import LOOKS_AT_ONCE, LOOKS_PER_S, Bus, Progress, Wake, Watch
 
 pytestmark = pytest.mark.anyio
 
@@ -18,6 +18,16 @@ async def test_a_waiter_hears_of_its_jobs_and_of_no_other() -> None:
         assert not await watch.wait(0)
     bus.changed("a")
     assert not watch.changed.is_set()
+
+
+async def test_some_look_at_once_and_the_rest_one_after_the_other() -> None:
+    bus = Bus()
+    waits = [bus.turn(50.0) for _ in range(LOOKS_AT_ONCE + LOOKS_PER_S)]
+    assert waits[:LOOKS_AT_ONCE] == [0.0] * LOOKS_AT_ONCE
+    assert waits[LOOKS_AT_ONCE:] == sorted(waits[LOOKS_AT_ONCE:])
+    assert waits[-1] == pytest.approx(1, abs=0.01)
+    assert bus.turn(60.0, 2 * LOOKS_PER_S) == 0
+    assert bus.turn(60.0) == pytest.approx(2 - LOOKS_AT_ONCE / LOOKS_PER_S)
 
 
 async def test_a_change_between_two_waits_is_not_lost() -> None:

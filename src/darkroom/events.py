@@ -1,10 +1,14 @@
 """Hints inside one process that something changed; the store alone holds the truth."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import anyio
+
+LOOKS_PER_S = 300
+"""How often all who wait in a process look again, together."""
+LOOKS_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,8 @@ class Watch:
 
     job_ids: frozenset[str] | None
     """None for whatever moves; such a waiter hears nothing of mere progress."""
+    turn: Callable[..., float]
+    """`Bus.turn`: after how many seconds it may look again."""
     changed: anyio.Event = field(default_factory=anyio.Event)
 
     async def wait(self, seconds: float) -> bool:
@@ -54,6 +60,7 @@ class Bus:
         self._run_work = anyio.Event()
         self._claimable = False
         self._asked: set[str] = set()
+        self._turn = 0.0
         self.others = 0
         """How often other processes were seen to have written."""
         self.worker: str | None = None
@@ -62,13 +69,13 @@ class Bus:
     @contextmanager
     def watch(self, *job_ids: str) -> Generator[Watch]:
         """Watch these jobs until the block ends."""
-        with self._watching(Watch(frozenset(job_ids))) as watch:
+        with self._watching(Watch(frozenset(job_ids), self.turn)) as watch:
             yield watch
 
     @contextmanager
     def watch_all(self) -> Generator[Watch]:
         """Watch whatever moves until the block ends."""
-        with self._watching(Watch(None)) as watch:
+        with self._watching(Watch(None, self.turn)) as watch:
             yield watch
 
     @contextmanager
@@ -78,6 +85,17 @@ class Bus:
             yield watch
         finally:
             self._watches.discard(watch)
+
+    def turn(self, now: float, looks: int = 1) -> float:
+        """Return after how many seconds one who waits may look again, so that thousands leave room for other work.
+
+        Args:
+            now: Seconds of a clock that never goes back.
+            looks: How often it will look at the store.
+        """
+        begins = max(self._turn, now - LOOKS_AT_ONCE / LOOKS_PER_S)
+        self._turn = begins + looks / LOOKS_PER_S
+        return max(0.0, begins - now)
 
     def changed(self, job_id: str) -> None:
         """Say that a job or run moved; call it after the commit."""

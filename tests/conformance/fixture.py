@@ -5,6 +5,7 @@ address on stderr. Nothing here is part of the product.
 """
 
 import json
+import os
 import re
 import socket
 import sys
@@ -37,12 +38,14 @@ from pydantic import AnyUrl, Field
 
 from conformance.fixture_asking import prompted
 from conformance.fixture_media import IMAGE, PICTURE, embedded
+from conformance.fixture_tasks import TASKS, Engine, model
 from conformance.fixture_tools import TOOLS
 from darkroom.app import App
 from darkroom.server.build import DarkroomServer
 from darkroom.server.context import Program
 from darkroom.server.http import PATH, http_app
 from darkroom.settings import Settings
+from helpers_chat_model import serving, variables
 
 HOST = "127.0.0.1"
 PROMPTS = {
@@ -85,7 +88,7 @@ class FixtureServer(DarkroomServer):
     """darkroom's server with the tools, prompts and resources that the suite asks for by name."""
 
     def __init__(self, app: App) -> None:
-        super().__init__(app.running, TOOLS)
+        super().__init__(app.running, (*TOOLS, *TASKS))
         # The SDK checks headers of arguments for the tools that it keeps itself; ours take none from headers.
         self.add_tool(from_header, name="test_argument_from_header", structured_output=False)
 
@@ -173,11 +176,14 @@ def prompt_blocks(name: str, arguments: dict[str, Any]) -> list[ContentBlock]:
 
 def main() -> None:
     """Serve until a signal arrives."""
-    settings = Settings.load()
-    with socket.create_server((HOST, 0)) as listening:
+    with serving(model) as address, socket.create_server((HOST, 0)) as listening:
+        os.environ |= variables(address)
+        settings = Settings.load()
+        app = App(settings)
+        app.adapters = Engine()  # pyright: ignore[reportAttributeAccessIssue] because it stands in
         sys.stderr.write(f"fixtures at http://{HOST}:{listening.getsockname()[1]}{PATH}\n")
-        app = http_app(FixtureServer(App(settings)), settings, host=HOST)
-        config = uvicorn.Config(app, lifespan="on", log_level="warning", access_log=False, timeout_graceful_shutdown=2)
+        face = http_app(FixtureServer(app), settings, host=HOST)
+        config = uvicorn.Config(face, lifespan="on", log_level="warning", access_log=False, timeout_graceful_shutdown=2)
         uvicorn.Server(config).run(sockets=[listening])
 
 

@@ -4,14 +4,18 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import anyio
 import httpx2
 import pytest
+from anyio import aclose_forcefully
+from anyio.abc import SocketAttribute
 from anyio.streams.text import TextReceiveStream
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
@@ -27,6 +31,13 @@ COMMAND = [sys.executable, "-m", "darkroom"]
 async def token(*arguments: str) -> str:
     done = await anyio.run_process([*COMMAND, "token", "add", *arguments, "--json"])
     return str(json.loads(done.stdout)["token"])
+
+
+@pytest.fixture
+async def sockets() -> AsyncGenerator[AsyncExitStack]:
+    """What stays open until the server has ended, for tests that name it before the server."""
+    async with AsyncExitStack() as stack:
+        yield stack
 
 
 @pytest.fixture
@@ -49,7 +60,7 @@ async def address() -> AsyncGenerator[str]:
         finally:
             process.send_signal(signal.SIGTERM)
             with anyio.fail_after(BOUND_S, shield=True):
-                await process.wait()
+                assert await process.wait() == 0
 
 
 async def connected(address: str, secret: str, era: Any, tool: str, **arguments: Any) -> dict[str, Any]:
@@ -127,3 +138,48 @@ async def test_changes_are_told_of_to_those_alone_whose_they_are_whichever_proce
             for name in jobs:
                 tasks.start_soon(listen, name)
         assert heard == {name: {f"darkroom://jobs/{job_id}"} for name, job_id in jobs.items()}
+
+
+def raw(address: str, secret: str, method: str, params: dict[str, Any]) -> bytes:
+    """Return a request of the stateless era as it goes over a socket."""
+    own = "io.modelcontextprotocol"
+    meta: dict[str, Any] = {f"{own}/protocolVersion": ERA, f"{own}/clientCapabilities": {}, "progressToken": 1}
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": meta}})
+    headers = {
+        "Host": address.split("/")[2],
+        "Authorization": f"Bearer {secret}",
+        "Content-Type": "application/json",
+        "Accept": "application/json, text/event-stream",
+        "MCP-Protocol-Version": ERA,
+        "Mcp-Method": method,
+        "Mcp-Name": str(params.get("name") or params.get("uri") or ""),
+        "Content-Length": str(len(body)),
+    }
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items() if value)
+    return f"POST /mcp HTTP/1.1\r\n{head}\r\n{body}".encode()
+
+
+async def test_clients_that_never_read_keep_neither_others_nor_the_end_waiting(
+    sockets: AsyncExitStack, address: str
+) -> None:
+    with anyio.fail_after(BOUND_S):
+        ann = await token("ann")
+        large = {"prompt": "noise", "size": "1920x1920", "wait": 45}
+        made = (await connected(address, ann, ERA, "generate_image", **large))["outputs"][0]
+        clip = await connected(address, ann, ERA, "generate_video", **CLIP)
+        listen = {"notifications": {"resourceSubscriptions": [f"darkroom://jobs/{clip['job_id']}"]}}
+        wait = {"name": "check_job", "arguments": {"job_id": clip["job_id"], "wait": 45}}
+        read = {"uri": f"darkroom://outputs/{made['id']}"}
+        asked = [("tools/call", wait), ("subscriptions/listen", listen), ("resources/read", read)]
+        for method, params in asked * 15:
+            stream = await anyio.connect_tcp("127.0.0.1", int(address.split(":")[2].split("/")[0]))
+            stream.extra(SocketAttribute.raw_socket).setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sockets.push_async_callback(aclose_forcefully, stream)
+            await stream.send(raw(address, ann, method, params))
+            assert await stream.receive(12) == b"HTTP/1.1 200"  # and no more of it
+        status = "queued"
+        while status != "succeeded":
+            answer = await connected(address, ann, ERA, "check_job", job_id=clip["job_id"], wait=5)
+            status = answer["jobs"][0]["status"]
+        again = await connected(address, ann, "legacy", "generate_image", prompt="a blue boat", wait=45)
+        assert again["status"] == "succeeded"

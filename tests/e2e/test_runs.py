@@ -1,6 +1,5 @@
 """A film and an agent's work through servers that are killed again and again: neither result nor bill changes."""
 
-import json
 import math
 import os
 import signal
@@ -11,7 +10,6 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,8 @@ from mcp_types import CallToolResult
 
 from fake_provider.install import environment, write_manifest
 from fake_provider.server import FakeProvider, running_provider
+from helpers_chat_model import calling, results, saying, serving, tool_call
+from helpers_chat_model import variables as thinks
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 BOUND_S = 250.0
@@ -149,54 +149,13 @@ class Model:
             held.set()
             gone.wait(BOUND_S)
             return None
-        results = [item for item in request["messages"] if item["role"] == "tool"]
-        message: Json = {"role": "assistant", "content": None}
-        if not results:
-            message["tool_calls"] = [
-                _tool("call_1", "generate_image", {"prompt": "a red bicycle", "model": "fake-image"})
-            ]
-        elif len(results) == 1:
-            words = str(results[0]["content"]).replace('"', " ").split()
-            job = next(word for word in words if word.startswith("job_1"))
-            message["tool_calls"] = [_tool("call_2", "wait_for_jobs", {"job_ids": [job]})]
-        else:
-            message["content"] = "Here is your red bicycle."
-        usage = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
-        choice = {"index": 0, "message": message, "finish_reason": "tool_calls" if "tool_calls" in message else "stop"}
-        return {"id": "x", "object": "chat.completion", "model": "m", "choices": [choice], "usage": usage}
-
-
-def _tool(name: str, function: str, arguments: Json) -> Json:
-    return {"id": name, "type": "function", "function": {"name": function, "arguments": json.dumps(arguments)}}
-
-
-@contextmanager
-def serving(model: Model) -> Generator[str]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            data = self.rfile.read(int(self.headers["Content-Length"]))
-            answer = model.answer(json.loads(data))
-            if answer is None:
-                return
-            body = json.dumps(answer).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing."""
-
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=http.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{http.server_address[1]}/v1"
-    finally:
-        http.shutdown()
-        http.server_close()
-        thread.join()
+        told = results(request)
+        if not told:
+            return calling(tool_call("call_1", "generate_image", {"prompt": "a red bicycle", "model": "fake-image"}))
+        if len(told) == 1:
+            job = next(word for word in told[0].replace('"', " ").split() if word.startswith("job_1"))
+            return calling(tool_call("call_2", "wait_for_jobs", {"job_ids": [job]}))
+        return saying("Here is your red bicycle.")
 
 
 @pytest.fixture
@@ -211,16 +170,13 @@ def variables(provider: FakeProvider, tmp_path: Path) -> dict[str, str]:
     return {
         **environment(tmp_path / "providers"),
         "DARKROOM_LINGER": "0",
-        "DARKROOM_OPENAI_COMPATIBLE_API_KEY": "k-test",
-        "DARKROOM_AGENT_MODEL": "openai_compatible/little",
-        "DARKROOM_AGENT_PRICE": "1.00/10.00",
     }
 
 
 async def test_a_model_makes_a_picture_by_itself_and_its_cost_is_told(variables: dict[str, str]) -> None:
     model = Model()
-    with serving(model) as address:
-        told = {**variables, "DARKROOM_OPENAI_COMPATIBLE_BASE_URL": address}
+    with serving(model.answer) as address:
+        told = {**variables, **thinks(address)}
         task = {"task": "Make me a red bicycle", "agent": "image", "max_cost": 1, "wait": 45}
         run = await call("run_agent", task, told)
         while "check_after_s" in run:
@@ -239,8 +195,8 @@ async def test_kills_on_the_way_repeat_no_picture_and_book_every_turn(
     variables: dict[str, str], provider: FakeProvider
 ) -> None:
     model = Model()
-    with serving(model) as address:
-        told = {**variables, "DARKROOM_OPENAI_COMPATIBLE_BASE_URL": address}
+    with serving(model.answer) as address:
+        told = {**variables, **thinks(address)}
         task = {"task": "Make me a red bicycle", "agent": "image", "max_cost": 0.3, "wait": 0}
         begun = await call("run_agent", task, told)
         marks = [(0, None), (1, STARTED), (0, None), (0, DONE), (1, None)]

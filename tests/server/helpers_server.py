@@ -98,6 +98,14 @@ async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
     return content(await client.call_tool(tool, arguments))
 
 
+async def failed(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
+    """Call a tool whose work must fail, which its answer says; return its structured content."""
+    result = await client.call_tool(tool, arguments)
+    found: dict[str, Any] = result.structured_content or {}
+    assert (result.is_error, found.get("status")) == (True, "failed"), words(result)
+    return found
+
+
 async def jobs_of(client: Client, **arguments: Any) -> list[dict[str, Any]]:
     """Return what check_job says."""
     return (await call(client, "check_job", **arguments))["jobs"]

@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import pytest
-from helpers_server import LIMIT_S, QuickDraft, call, connected, content, jobs_of, read_json, words
+from helpers_server import LIMIT_S, QuickDraft, call, connected, content, failed, jobs_of, read_json, words
 from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
@@ -190,8 +190,7 @@ async def test_after_ten_questions_the_call_ends_and_the_next_one_goes_on(app: A
 async def test_a_client_that_refuses_ends_the_run_with_its_reason(app: App, era: str) -> None:
     model = TheirModel([ErrorData(code=-1, message="the user said no")])
     async with connected(app, era, **lent(model)) as client:
-        run = await call(client, TOOL, **TASK)
-        assert run["status"] == "failed"
+        run = await failed(client, TOOL, **TASK)
         assert "the user said no" in run["error"]["message"]
         assert "language model" in run["next"]
 

@@ -201,6 +201,7 @@ async def test_a_failure_is_a_result(taker: Client, held: QuickDraft) -> None:
     done = await settled(taker, task["taskId"])
     assert done["status"] == "completed"
     assert done["result"]["structuredContent"]["status"] == "failed"
+    assert done["result"]["isError"] is True
     assert done["statusMessage"].startswith("image failed: ")
 
 

@@ -12,7 +12,7 @@ import anyio.abc
 import anyio.lowlevel
 import anyio.to_thread
 import pytest
-from helpers_server import ERAS, QuickDraft, call, connected, content, jobs_of, read_json, words
+from helpers_server import ERAS, QuickDraft, call, connected, content, failed, jobs_of, read_json, words
 from mcp import Client
 from mcp_types import ImageContent, ResourceLink
 from PIL import Image
@@ -202,11 +202,20 @@ async def test_a_running_clip_is_cancelled_and_can_be_retried_with_changes(clien
 
 async def test_a_failed_job_says_why_and_what_to_do(client: Client, quick: QuickDraft) -> None:
     quick.error = AuthFailed("The key was refused.", hint="Set another key.")
-    job = await call(client, "generate_image", **FOX)
-    assert (job["status"], job["error"]["code"], job["next"]) == ("failed", "auth_failed", "Set another key.")
+    job = await failed(client, "generate_image", **FOX)
+    assert (job["error"]["code"], job["next"]) == ("auth_failed", "Set another key.")
     quick.error = AuthFailed("The key was refused.")
-    job = await call(client, "generate_image", **FOX)
+    job = await failed(client, "generate_image", **FOX)
     assert f"retry_job('{job['job_id']}'" in job["next"], "a failed job is not returned for an equal call"
+
+
+async def test_a_failure_is_an_error_of_the_call_that_was_to_do_the_work(client: Client, quick: QuickDraft) -> None:
+    quick.error = AuthFailed("The key was refused.")
+    job = await failed(client, "generate_image", **FOX)
+    again = await failed(client, "retry_job", job_id=job["job_id"])
+    told = await jobs_of(client, job_id=f"{job['job_id']},{again['job_id']}")
+    assert [item["status"] for item in told] == ["failed", "failed"], "and no error of a call that asks how it stands"
+    assert (await call(client, "cancel_job", job_id=job["job_id"]))["status"] == "failed"
 
 
 async def test_a_cancelled_call_leaves_its_job_running(client: Client, quick: QuickDraft) -> None:

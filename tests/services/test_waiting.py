@@ -5,7 +5,7 @@ from collections.abc import Callable
 import anyio
 import pytest
 
-from darkroom.events import Bus, Watch
+from darkroom.events import LOOKS_PER_S, Bus, Watch
 from darkroom.services.waiting import TELL_EVERY_S, wait_until
 from factories import FakeClock
 
@@ -92,3 +92,26 @@ async def test_it_sleeps_no_longer_than_until_the_end_or_the_next_word(monkeypat
     monkeypatch.setattr(Watch, "wait", wait)
     assert await waited(Looking(None), TELL_EVERY_S * 2 + 1, clock=clock) == 4
     assert pauses == [TELL_EVERY_S, TELL_EVERY_S, 1]
+
+
+async def test_thousands_who_wait_take_turns_and_what_changes_meanwhile_is_seen_by_the_next_look() -> None:
+    bus, clock = Bus(), FakeClock()
+    while not bus.turn(clock.monotonic()):
+        """Others look, until there is a queue."""
+    bus.turn(clock.monotonic(), 3 * LOOKS_PER_S)
+
+    def change_often() -> None:
+        bus.changed("a")
+
+    thing = Looking(3, change_often)
+    assert await waited(thing, 3600, bus=bus, clock=clock) == 3
+    assert clock.slept[0] == pytest.approx(3, abs=0.1)
+    assert len(clock.slept) == 2
+
+
+async def test_a_turn_comes_no_later_than_the_end() -> None:
+    bus, clock = Bus(), FakeClock()
+    bus.turn(clock.monotonic(), 60 * LOOKS_PER_S)
+    thing = Looking(None, lambda: bus.changed("a"))
+    assert await waited(thing, 7, bus=bus, clock=clock) == 2
+    assert clock.slept == [7]

@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from mcp_types import CallToolResult, ContentBlock, ImageContent, TextContent
+from mcp_types import CallToolResult, ContentBlock, ImageContent, InputRequiredResult, TextContent
 
-from darkroom.domain.job import Job
+from darkroom.domain.job import Job, State
 from darkroom.errors import DarkroomError
 from darkroom.server.context import ToolCall
 from darkroom.server.files import THUMBNAILS, files_of
@@ -94,6 +94,18 @@ def proposal_answer(proposal: Proposal) -> CallToolResult:
 def error_answer(error: DarkroomError) -> CallToolResult:
     """Answer with a refusal."""
     return CallToolResult(content=[_text(error_text(error))], structured_content=error_view(error), is_error=True)
+
+
+def outcome(answer: CallToolResult | InputRequiredResult) -> CallToolResult | InputRequiredResult:
+    """Return the answer of a call that was to get something done: an error of the tool where that failed.
+
+    Models are told of such an error and try again, as the protocol wants it. A call that only asks how things stand
+    has done what it was to do, whatever it tells.
+    """
+    if not isinstance(answer, CallToolResult):
+        return answer
+    said: dict[str, Any] = answer.structured_content or {}
+    return answer.model_copy(update={"is_error": True}) if said.get("status") == State.FAILED else answer
 
 
 async def started_answer(started: Started | Proposal, call: ToolCall, wait: float) -> CallToolResult:

@@ -35,7 +35,7 @@ from darkroom import __version__
 from darkroom.catalog.data import resource_text
 from darkroom.domain.names import did_you_mean
 from darkroom.errors import BudgetExceeded, DarkroomError, InvalidRequest, UnknownJob
-from darkroom.server.answers import error_answer
+from darkroom.server.answers import error_answer, outcome
 from darkroom.server.asking_user import agreed
 from darkroom.server.caller import caller
 from darkroom.server.completions import complete
@@ -168,7 +168,8 @@ class DarkroomServer(MCPServer[Program]):
                 links=await self._links(),
                 as_task=as_task,
             )
-            return await self._run(tool, args, call)
+            answer = await self._run(tool, args, call)
+            return outcome(answer) if tool.starts else answer
         except DarkroomError as exc:
             return error_answer(exc)
         except MCPError:  # an answer of the protocol itself, such as that the client lacks an ability

@@ -91,6 +91,7 @@ class Listening:
             task_status.started()
             while True:
                 await changes.wait(LOOK_EVERY_S)
+                await program.clock.sleep(changes.turn(program.clock.monotonic(), len(stream.uris)))
                 for uri in stream.uris:
                     stamp = await self._stamp(uri, stream.principal)
                     if stamp != seen[uri] and stream.deliver is not None:

@@ -35,7 +35,7 @@ from darkroom.domain.job import Job
 from darkroom.domain.request import clip
 from darkroom.domain.run import Mode, Run
 from darkroom.errors import DarkroomError, InvalidRequest, UnknownJob
-from darkroom.server.answers import job_answer, view_of
+from darkroom.server.answers import job_answer, outcome, view_of
 from darkroom.server.asking_user import STATELESS
 from darkroom.server.context import ToolCall
 from darkroom.server.run_answers import run_answer
@@ -159,7 +159,7 @@ class Tasks(Extension):
         result = await call_next(ctx)
         if params.name not in self._tools or not takes_tasks(ctx):
             return result
-        if not isinstance(result, CallToolResult) or result.is_error:
+        if not isinstance(result, CallToolResult):
             return result
         said: dict[str, Any] = result.structured_content or {}
         subject: str | None = said.get("run_id") or said.get("job_id")
@@ -195,7 +195,7 @@ class Tasks(Extension):
             return {**task, "inputRequests": {question_key(thing): question_request(thing)}}
         if seen.standing is Standing.COMPLETED:
             answer = await (run_answer(thing, call) if isinstance(thing, Run) else job_answer(thing, call))
-            return {**task, "result": answer.model_dump(by_alias=True, mode="json", exclude_none=True)}
+            return {**task, "result": outcome(answer).model_dump(by_alias=True, mode="json", exclude_none=True)}
         return task
 
     async def _update(self, ctx: Context, params: UpdateParams) -> HandlerResult:

@@ -21,6 +21,8 @@ async def wait_until(
 ) -> T:
     """Look until what is looked at has come to rest, or for that many seconds; `tell` hears of every look between.
 
+    Thousands who wait take turns, and look less often then.
+
     Args:
         look: Returns what is there, and whether waiting longer brings nothing.
         ids: The jobs and runs whose changes wake it.
@@ -39,3 +41,8 @@ async def wait_until(
             if tell is not None:
                 await tell(found)
             await watch.wait(min(left, TELL_EVERY_S))
+            now = clock.monotonic()
+            queued = min(watch.turn(now), end - now)
+            if queued > 0:
+                await clock.sleep(queued)
+                await watch.wait(0)  # what changed meanwhile is seen by this very look
