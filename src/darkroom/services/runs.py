@@ -202,7 +202,7 @@ class Runs:
             state=RunState.WAITING if by.mode is Mode.CLIENT else RunState.QUEUED,
             awaits=Awaits.CLIENT if by.mode is Mode.CLIENT else None,
             work=prepared.work if prepared else {},
-            warnings=(*by.warnings, *(cap_notes(task, terms) if prepared else ())),
+            warnings=(*by.warnings, *cap_notes(task, terms)),
             deadline_at=now + DEADLINE_MS[kind],
             created_at=now,
             updated_at=now,
