@@ -91,7 +91,9 @@ class Desk:
         args = parse(ARGS[call["tool"]], {**arguments, **dict.fromkeys(missing & {"job_id", "prompt"}, "job_1")})
         if isinstance(args, GenerateImageArgs | GenerateVideoArgs):
             kind = Kind.IMAGE if isinstance(args, GenerateImageArgs) else Kind.VIDEO
-            request_of(Wanted(kind, {key: value for key, value in arguments.items() if key != "max_cost"}))
+            request_of(
+                Wanted(kind, {key: value for key, value in arguments.items() if key not in ("max_cost", "again")})
+            )
         elif isinstance(args, InvokeSkillArgs):
             if args.skill == "?":
                 return

@@ -2,7 +2,7 @@
 
 import pytest
 
-from darkroom.domain.unread import MOST, unread
+from darkroom.domain.unread import MOST, left_out, other_number, unread
 from darkroom.domain.workflow import Workflow
 from helpers_flow import image
 
@@ -41,3 +41,24 @@ def test_long_and_many_pieces_are_shortened() -> None:
     found = unread(BARE, "a film of a mug. " + ". ".join(f"with sparkling idea {'x' * at}" for at in range(90, 100)))
     assert len(found) == MOST
     assert all(len(piece) <= 82 for piece in found)
+
+
+def test_what_is_in_no_draft_is_said_in_a_sentence() -> None:
+    assert left_out(BARE, "a film of a mug, no people, no dogs") == "Not in these drafts: 'no people', 'no dogs'."
+    assert left_out(BARE, "a film of a mug") == ""
+
+
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [
+        ("two logos for a bakery", "two logos"),
+        ("a kit with 5 simple round logos", "5 simple round logos"),
+        ("one logo", "one logo"),
+        ("three logos", None),
+        ("2 s for logos", None),
+        ("4 days of logos", None),
+        ("a logo", None),
+    ],
+)
+def test_another_number_than_planned_is_noticed(task: str, words: str | None) -> None:
+    assert other_number(task, "logos", 3) == words

@@ -194,11 +194,52 @@ def test_prices_are_those_of_the_offer_that_would_take_it() -> None:
     assert f"{best.candidate.name}: about {about(best.quote.likely)}" in call["why"]
 
 
-def test_a_call_takes_no_more_at_once_than_its_offer_makes() -> None:
-    call = made("image", "forty product pictures of a mug")
-    assert call["arguments"]["n"] == 4
-    assert "40 are wanted in all. One call makes 4 of 10: repeat it with again=true." in call["why"]
-    assert made("video_production", "three clips of rain", "generate_video")["arguments"]["n"] == 1
+def several(agent: str, task: str, tool: str = "generate_image", **more: Any) -> list[dict[str, Any]]:
+    found = calls(DRAFTS.brief(agent, task, **more), tool)
+    for call in found:
+        DRAFTS.check(call)
+    return found
+
+
+def test_what_one_call_does_not_make_is_made_by_several_that_add_up_and_share_the_cap() -> None:
+    found = several("image", "Ten product photos of a bottle, white background, costs at most $1")
+    parts = [{name: value for name, value in call["arguments"].items() if name != "prompt"} for call in found]
+    assert parts == [
+        {"n": 4, "max_cost": 0.4},
+        {"n": 4, "again": True, "max_cost": 0.4},
+        {"n": 2, "max_cost": 0.2},
+    ]
+    assert {call["arguments"]["prompt"] for call in found} == {"product photo of a bottle, white background"}
+    assert "This is 4 of 10." in found[0]["why"]
+    assert "This is 2 of 10." in found[2]["why"]
+    clips = several("video_production", "three clips of rain", "generate_video")
+    assert [(call["arguments"]["n"], call["arguments"].get("again")) for call in clips] == [
+        (1, None),
+        (1, True),
+        (1, True),
+    ]
+
+
+def test_many_calls_are_told_in_words() -> None:
+    call = made("video_production", "ten clips of rain, spend at most $2", "generate_video")
+    assert (call["arguments"]["n"], call["arguments"]["max_cost"]) == (1, 0.2)
+    assert "One call makes 1 of 10: make it 10 times, all but the first with again=true." in call["why"]
+    assert "Each has its share of $2.00." in call["why"]
+    free = made("video_production", "five clips of rain", "generate_video")
+    assert "share" not in free["why"]
+    assert "40 are wanted in all." in several("image", "forty product pictures of a mug")[0]["why"]
+
+
+def test_the_words_of_a_cap_become_the_cap_of_every_call() -> None:
+    brief = DRAFTS.brief(None, "Three images of a red kite, spend at most 20 cents")
+    (call,) = calls(brief, "generate_image")
+    assert call["arguments"] == {"prompt": "a red kite", "n": 3, "max_cost": 0.2}
+    assert brief["task"] == "Three images of a red kite, spend at most 20 cents"
+    assert "All calls together may cost at most $0.20." in brief["constraints"]["money"]
+    lower = DRAFTS.brief(None, "Three images of a red kite, spend at most 20 cents", max_cost=MicroUsd(100_000))
+    assert calls(lower, "generate_image")[0]["arguments"]["max_cost"] == 0.1
+    again = calls(DRAFTS.brief("image", "a photo of a mug, spend at most $1", session_id="ses_1"), "run_agent")
+    assert [call["arguments"]["max_cost"] for call in again] == [1]
 
 
 def test_what_no_ready_offer_has_is_left_out_with_words() -> None:

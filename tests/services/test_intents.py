@@ -85,3 +85,17 @@ def test_several_are_spoken_of_as_several() -> None:
     assert reply(intent, made(State.SUCCEEDED, "draft")).startswith("Here are drafts of your 3 pictures of a cat.")
     assert reply(intent, made(State.CANCELLED)) == "Your 3 pictures of a cat were cancelled."
     assert reply(intent, made(State.QUEUED, "draft")).startswith("I've started drafts of your 3 pictures of a cat.")
+
+
+@pytest.mark.parametrize(
+    ("text", "prompt", "title"),
+    [
+        ("Make an image of a red kite, spend at most 1 cent", "a red kite", "image of a red kite"),
+        ("make a video of a cat for under $1", "a cat", "video of a cat"),
+        ("Spend no more than a dollar. Make an image of a fox, please", "a fox", "image of a fox"),
+    ],
+)
+def test_what_it_may_cost_is_neither_in_the_prompt_nor_in_the_reply(text: str, prompt: str, title: str) -> None:
+    intent = read(text)
+    assert intent is not None
+    assert (intent.arguments["prompt"], intent.title) == (prompt, title)

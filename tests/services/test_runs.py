@@ -138,6 +138,12 @@ async def test_the_cap_of_the_outermost_run_goes_down_to_the_innermost(app: App)
     assert (inner.max_cost, inner.root_max_cost, inner.context, inner.work) == (None, 900, {}, {})
 
 
+async def test_the_words_of_any_task_cap_its_run_and_that_is_told(app: App) -> None:
+    run = await begun(app, task("Write a line, it must cost at most 20 cents."))
+    assert run.max_cost == 200_000
+    assert run.warnings == ("max_cost is $0.20, since the task says 'it must cost at most 20 cents'.",)
+
+
 async def test_an_agent_inside_a_workflow_has_its_own_tier_unless_one_was_asked_for(
     settings: Settings, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -164,6 +164,18 @@ def test_what_may_be_a_cap_is_named_and_is_none() -> None:
     )
 
 
-def test_an_agents_task_is_left_to_the_agent() -> None:
-    assert capped(task(FILM), Terms()) == Terms()
-    assert cap_notes(task("lunch boxes under $5"), Terms()) == ()
+def test_an_agents_task_caps_its_run_where_it_speaks_of_media_or_plainly_of_the_work() -> None:
+    for text in (FILM, "write a text, it must cost at most $2"):
+        assert capped(task(text), Terms()).max_cost == 2_000_000
+    assert cap_notes(task(FILM), capped(task(FILM), Terms())) == (
+        "max_cost is $2.00, since the task says 'costs at most $2'.",
+    )
+
+
+def test_an_amount_of_an_agents_task_that_may_be_anything_is_named() -> None:
+    what = task("plan a dinner, budget of $50")
+    assert capped(what, Terms()) == Terms()
+    assert cap_notes(what, Terms()) == (
+        "Not taken as a limit of what this may cost: 'budget of $50'. max_cost, in US dollars, is one.",
+    )
+    assert cap_notes(task("plan a dinner"), Terms()) == ()

@@ -136,3 +136,16 @@ def test_a_skill_step_has_the_skill_and_its_ideas(library: WorkflowLibrary) -> N
     planned = library.plan(library.begin(flow, "launch a mug", {}, thinks=False).work, thinks=False)
     assert planned[0].who == "launch_strategy"
     assert Work.model_validate(library.begin(flow, "launch a mug", {}, thinks=False).work).workflow == flow
+
+
+def noted(library: WorkflowLibrary, name: str, task: str, *, thinks: bool = False, **context: Any) -> tuple[str, ...]:
+    work = library.begin(library.find(name), task, context, thinks=thinks).work
+    return library.notes(work, library.plan(work, thinks=thinks), thinks=thinks)
+
+
+def test_what_will_not_be_as_the_task_says_is_told_before(library: WorkflowLibrary) -> None:
+    kit = "two logos for a bakery called Crumb, no people"
+    number = "The task says 'two logos'; 3 will be made: brand_kit sets their number itself."
+    assert noted(library, "brand_kit", kit) == ("Not in these drafts: 'two logos for a', 'no people'.", number)
+    assert noted(library, "brand_kit", kit, thinks=True) == ()
+    assert noted(library, "brand_kit", "a brand kit for a bakery called Crumb") == ()

@@ -1,6 +1,6 @@
 """`darkroom workflow list`, `show`, `run`, `check` and `schema`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -102,16 +102,17 @@ def show(
     def work(app: App) -> dict[str, Any]:
         flow = app.workflows.read(source)
         if not (task.strip() or known):
-            return _view(flow, None, [])
+            return _view(flow, None, [], ())
         thinks = app.chat_models.choose(None, None) is not None
         begun = app.workflows.begin(flow, task, known, thinks=thinks)
-        return _view(flow, begun, app.workflows.plan(begun.work, thinks=thinks))
+        plan = app.workflows.plan(begun.work, thinks=thinks)
+        return _view(flow, begun, plan, app.workflows.notes(begun.work, plan, thinks=thinks))
 
     view = ask(work)
     out.print_json(data=view) if as_json else _print(view)
 
 
-def _view(flow: Workflow, begun: Begun | None, plan: list[Planned]) -> dict[str, Any]:
+def _view(flow: Workflow, begun: Begun | None, plan: list[Planned], notes: Sequence[str]) -> dict[str, Any]:
     """Return a workflow; with what a task makes of it where one is given."""
     values: Mapping[str, JsonValue] = begun.work.get("inputs", {}) if begun else {}
     inputs = [
@@ -130,7 +131,8 @@ def _view(flow: Workflow, begun: Begun | None, plan: list[Planned]) -> dict[str,
         for name, item in flow.inputs.items()
     ]
     steps = [_planned(item) for item in plan] or [_step(flow.step(name)) for name in sorted_steps(flow)]
-    return {"workflow": flow.name, "name": flow.title, "does": flow.about, "inputs": inputs, "steps": steps}
+    view = {"workflow": flow.name, "name": flow.title, "does": flow.about, "inputs": inputs, "steps": steps}
+    return {**view, "notes": list(notes)} if notes else view
 
 
 def _step(step: Step) -> dict[str, Any]:
@@ -173,6 +175,8 @@ def _print(view: dict[str, Any]) -> None:
         out.print(_planned_inputs(view["inputs"]) if planned else _inputs(view["inputs"]))
     out.print("\nSteps", style="bold")
     out.print(_steps(view["steps"]))
+    for note in view.get("notes", ()):
+        err.print(f"note: {note}", markup=False)
     if any(step.get("approximate") for step in view["steps"]):
         err.print("A language model answers the steps of agents, and may decide otherwise.", style="dim")
     if not planned and view["inputs"]:

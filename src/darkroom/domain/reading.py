@@ -19,12 +19,13 @@ _MEDIA = rf"(?:{IMAGE_NOUNS}|{VIDEO_NOUNS}|ads?|post|story|stories|format|versio
 _NEUTRAL = "variants?|variations?|versions?|options|alternatives|takes?|tries|drafts?"
 _WORDS = {
     "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
-    "eleven": 11, "twelve": 12, "fifteen": 15, "twenty": 20, "thirty": 30, "forty": 40, "forty-five": 45, "fifty": 50,
+    "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16, "seventeen": 17,
+    "eighteen": 18, "nineteen": 19, "twenty": 20, "thirty": 30, "forty": 40, "forty-five": 45, "fifty": 50,
     "sixty": 60, "ninety": 90,
 }  # fmt: skip
-_SPELLED = "|".join(sorted(_WORDS, key=len, reverse=True))
+SPELLED = "|".join(sorted(_WORDS, key=len, reverse=True))
 _UNITS = "s|secs?|seconds?|mins?|minutes?|hours?|days?|weeks?|months?|years?|dollars?|euros?|percent|px|pixels"
-NUMBER = rf"(?:\d{{1,4}}(?:[.,]\d{{1,2}})?|{_SPELLED})"
+NUMBER = rf"(?:\d{{1,4}}(?:[.,]\d{{1,2}})?|{SPELLED})"
 _SECONDS = compiled(
     rf"(?<![\w.:$-])(?P<number>{NUMBER})(?P<gap>[\s-]?)(?P<unit>seconds?|secs?|s|minutes?|mins?)(?![\w'-])"
     rf"(?:(?:\s*,)?\s+(?:and\s+)?(?P<rest>\d{{1,2}})[\s-]?(?:seconds?|secs?|s)\b)?(?P<long>[\s-]long\b)?"
@@ -77,11 +78,13 @@ _CALLED = {
     "2160p": "4k", "uhd": "4k", "ultrahd": "4k", "fullhd": "1080p", "fhd": "1080p", "qhd": "1440p", "2k": "1440p",
     "hd": "720p",
 }  # fmt: skip
+_AMOUNT = r"\d{1,6}(?:,\d{3})*(?:[.,]\d{1,2})?"
+"""With thousands or cents behind a comma: `1,500`, `1,50`."""
 _MONEY = compiled(
-    r"(?<![\w.])(?:\$\s?(?P<before>\d{1,6}(?:,\d{3})*(?:\.\d{1,2})?)|"
-    rf"(?P<after>\d{{1,6}}(?:,\d{{3}})*(?:\.\d{{1,2}})?|{_SPELLED})\s?(?:dollars?|bucks?|usd|us\$|\$)|"
+    rf"(?<![\w.-])(?:(?:us\s?)?\$\s?(?P<before>{_AMOUNT})|usd\s?(?P<coded>{_AMOUNT})|"
+    rf"(?P<after>{_AMOUNT}|{SPELLED})\s?(?:dollars?|bucks?|usd|us\s?\$|\$)|"
     r"(?<=max_cost=)(?P<named>\d{1,6}(?:\.\d{1,2})?)|"
-    rf"(?P<cents>\d{{1,3}}|{_SPELLED})\s?(?:cents?|ct))(?!\w)"
+    rf"(?P<cents>\d{{1,3}}|{SPELLED})\s?(?:cents?|ct))(?!\w|[.,]\d)"
 )
 _FOLDED = str.maketrans(
     {
@@ -214,7 +217,7 @@ def find_counts(text: str, kind: Kind | None = None) -> list[Found[int]]:
     own = {Kind.IMAGE: IMAGE_NOUNS, Kind.VIDEO: VIDEO_NOUNS}
     nouns = "|".join([*(own.values() if kind is None else [own.get(kind, _NEUTRAL)]), _NEUTRAL])
     pattern = (
-        rf"(?<![\w.:$'-])(?P<number>\d{{1,3}}|{_SPELLED}|a couple of|a dozen)"
+        rf"(?<![\w.:$'-])(?P<number>\d{{1,3}}|{SPELLED}|a couple of|a dozen)"
         rf"(?=\s+(?:(?!(?:of|and|{_UNITS})\b)[\w-]+\s+){{0,3}}"
         rf"(?:{nouns})\b)"
     )
@@ -272,8 +275,8 @@ def find_money(text: str) -> list[Found[float]]:
     """Return every amount in US dollars in a text, with its place."""
     found: list[Found[float]] = []
     for match in _MONEY.finditer(folded(text)):
-        amount = match["before"] or match["after"] or match["named"]
-        value = number(amount.replace(",", "")) if amount else number(match["cents"]) / 100
+        amount = match["before"] or match["coded"] or match["after"] or match["named"]
+        value = number(re.sub(r",(?=\d{3})", "", amount)) if amount else number(match["cents"]) / 100
         found.append(Found(value, *match.span()))
     return found
 

@@ -10,7 +10,9 @@ from darkroom.domain.task_facts import PLATFORMS, QUOTED, find_dates, find_offer
 _AMOUNT = (
     r"(?:(?:[$\u20ac\u00a3]\s?\d{1,6}(?:[.,]\d{3})*(?:[.,]\d{1,2})?|\d{1,6}(?:[.,]\d{1,2})?\s?"
     r"(?:eur|euros?|usd|dollars?|gbp|pounds|\u20ac))(?![\w%])(?!\s*(?:off|discount|cheaper)\b)"
-    r"(?:\s?(?:/|per|a|an|each)\s?(?:month|year|week|day|night|person|piece|kg|cup|bag|bottle|seat|hour)?\b)?)"
+    r"(?:\s?(?:/|\bper\b)\s?[a-z]+\b|\s(?:each|apiece)\b|\san?\s(?:month|year|week|day|night|person|head|piece|kg|"
+    r"kilo|pound|litre|cup|bag|bottle|seat|hour|pack|packet|box|jar|tin|can|tube|pair|set|slice|bar|copy|ticket|class|"
+    r"lesson|session|visit|ride|pop|go|[a-z]+(?=\s*(?:[.,;:!?()\n]|$)))\b)?)"
 )
 _PRICE = compiled(
     r"(?:,?\s*\b(?:which |that |it )?(?:costs?|costing|sells? (?:for|at)|priced at|price(?: is|:)?|"

@@ -6,7 +6,17 @@ from typing import Any
 
 from darkroom.domain.colours import find_colours
 from darkroom.domain.patterns import compiled
-from darkroom.domain.reading import IMAGE_NOUNS, VIDEO_NOUNS, Found, find_durations, find_ratios, find_resolutions
+from darkroom.domain.reading import (
+    IMAGE_NOUNS,
+    SPELLED,
+    VIDEO_NOUNS,
+    Found,
+    find_durations,
+    find_ratios,
+    find_resolutions,
+    folded,
+    number,
+)
 from darkroom.domain.request import clip
 from darkroom.domain.spending import find_caps, find_unsure
 from darkroom.domain.task_details import find_channels, find_places, find_prices, find_rules
@@ -28,6 +38,7 @@ from darkroom.domain.workflow import Workflow
 MOST = 6
 """Pieces that are named."""
 _LETTERS = 80
+_UNITS = "s|secs?|seconds?|mins?|minutes?|x|d|k"
 _FINDERS: Mapping[str, Callable[[str], Sequence[Found[Any]]]] = {
     "channels": find_channels,
     "closing": find_closings,
@@ -75,6 +86,25 @@ def unread(flow: Workflow, task: str) -> list[str]:
     pieces = re.split(r"(?<!\d)[.,]|[.,](?!\d)|[;:!?\n()\"\u201c\u201d]|\s[-\u2013\u2014]\s", text)
     found = [re.sub(r"\s+", " ", piece).strip(" '-\u2013\u2014") for piece in pieces]
     return [clip(piece, _LETTERS) for piece in dict.fromkeys(found) if _tells(piece)][:MOST]
+
+
+def left_out(flow: Workflow, task: str) -> str:
+    """Return in words what of a task is in no draft of a workflow; empty for nothing."""
+    pieces = ", ".join(repr(piece) for piece in unread(flow, task))
+    return f"Not in these drafts: {pieces}." if pieces else ""
+
+
+def other_number(task: str, noun: str, planned: int) -> str | None:
+    """Return the words in which a task asks for another number of a thing than is planned: `two logos`."""
+    one = re.escape(noun.removesuffix("s"))
+    words = rf"(?:(?!(?:of|and|for|with|by|in|{_UNITS})\b)[a-z-]+\s+){{0,2}}?"
+    said = {
+        match[0]: int(number(match["count"]))
+        for match in re.finditer(
+            rf"(?<![\w.:$-])(?P<count>\d{{1,2}}|{SPELLED})\s+{words}{one}s?\b", folded(opening(task))
+        )
+    }
+    return next((words for words, count in said.items() if count != planned), None)
 
 
 def _tells(piece: str) -> bool:

@@ -11,7 +11,7 @@ from darkroom.domain.assumed import assumed, told
 from darkroom.domain.expressions import INDEX
 from darkroom.domain.request import clip
 from darkroom.domain.templates import fill, fill_text, said
-from darkroom.domain.unread import unread
+from darkroom.domain.unread import left_out
 from darkroom.domain.workflow import DRAFTED, JOBS, MAX_ITEMS, Step, StepKind, StepState, Table, Unit, Work
 from darkroom.domain.workflow_check import Need, lists_of, needs
 from darkroom.errors import DarkroomError, InvalidRequest
@@ -242,8 +242,7 @@ def result(work: Work) -> tuple[str, dict[str, JsonValue]]:
 
 
 def _templates(work: Work) -> str:
-    left = ", ".join(repr(piece) for piece in unread(work.workflow, work.task))
-    return f"{TEMPLATES}\nNot in these drafts: {left}." if left else TEMPLATES
+    return "\n".join(part for part in (TEMPLATES, left_out(work.workflow, work.task)) if part)
 
 
 def kept(work: Work) -> list[str]:

@@ -15,6 +15,7 @@ from darkroom.domain.job import Job
 from darkroom.domain.money import MicroUsd, show_usd, to_micro
 from darkroom.domain.request import clip
 from darkroom.domain.run import Message
+from darkroom.domain.spending import read_cap, without_caps
 from darkroom.llm.handoff_calls import LIKELY, Case, next_calls
 from darkroom.llm.handoff_change import ABOVE, things
 from darkroom.llm.handoff_facts import Facts, facts_of, questions
@@ -104,7 +105,8 @@ class HandOff:
             session_id: The session that keeps answers.
             principal: Whose caps count.
         """
-        task = redact(task.strip())
+        said = redact(task.strip())
+        max_cost, task = _cap(said, max_cost), without_caps(said)
         reading = reading_of(task)
         alone = agent is not None or reading.aim is not Aim.WORK or (not made and reading.wishes.made)
         follow = None if alone else follow_up(task, made)
@@ -137,7 +139,7 @@ class HandOff:
         assumed = None if agent is not None or acting is None else _assumed(others=len(candidates) > 1)
         steps = method_of(reading, calls=bool(calls), candidates=others, follow=follow)
         brief = {
-            **_work(case),
+            **_work(case, said),
             "constraints": {**_ruled_out(reading), **self._constraints(acting, needs, max_cost, assumed)},
             "questions": [*_lacking(calls, task), *asked],
             "method": list(acting.method) if acting else steps,
@@ -224,13 +226,19 @@ def _ruled_out(reading: Reading) -> dict[str, Any]:
     return {"refused": refused} if refused else {}
 
 
-def _work(case: Case) -> dict[str, Any]:
+def _cap(task: str, max_cost: MicroUsd | None) -> MicroUsd | None:
+    """Return the lower of what was given as the cap and what the task says."""
+    caps = [cap for cap in (max_cost, read_cap(task)) if cap is not None]
+    return min(caps) if caps else None
+
+
+def _work(case: Case, task: str) -> dict[str, Any]:
     """Return who does what, and what is known of it."""
     nobody = role_of(case.reading, candidates=bool(case.candidates), follow=case.follow)
     return {
         "role": f"{case.agent.title}. {case.agent.role}" if case.agent else nobody,
         "agent": case.agent.id if case.agent else None,
-        "task": _clipped(case.task, TASK),
+        "task": _clipped(task, TASK),
         "context": case.facts.shown,
         "from_task": list(case.facts.heard),
         "left_out": case.facts.left,

@@ -16,6 +16,7 @@ from darkroom.domain.patterns import compiled
 from darkroom.domain.reading import (
     find_counts,
     find_durations,
+    find_money,
     find_ratios,
     find_resolutions,
     find_sizes,
@@ -24,6 +25,7 @@ from darkroom.domain.reading import (
     without,
 )
 from darkroom.domain.request import RESOLUTIONS, clip
+from darkroom.domain.spending import task_unsure, without_caps
 
 LONGEST_TASK, LONGEST_CLIP = 600, 15
 """Letters of a message, and seconds of a clip, above which it is work for more than one call."""
@@ -130,10 +132,13 @@ class MediaIntent:
 def read(task: str, names: Collection[str] = ()) -> MediaIntent | None:
     """Return what a message plainly asks to be made; None for everything else, and in doubt.
 
+    What it may cost is no part of it: those words are left out, for whoever starts it to hold as its cap.
+
     Args:
         task: The message.
         names: Models and providers that there are; a message that names one wants more than is understood here.
     """
+    task = without_caps(task)
     text = _THANKS.sub("", re.sub(r"\s+", " ", task).strip())
     asks, text = text.endswith("?"), text.rstrip(" ?.!")
     line = folded(text)
@@ -149,6 +154,8 @@ def read(task: str, names: Collection[str] = ()) -> MediaIntent | None:
 
 
 def _is_doubtful(line: str, names: Collection[str]) -> bool:
+    if find_money(line) or task_unsure(line):  # a limit that was not understood must not be lost
+        return True
     if _DOUBTS.search(line) or any(_FURTHER.search(part) for part in re.split(r"[.!?;]\s", line)[1:]):
         return True
     return any(re.search(rf"\b{re.escape(name.lower())}\b", line) for name in names if len(name) > 2)

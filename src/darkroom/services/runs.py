@@ -71,11 +71,12 @@ class Thinking:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A workflow made ready: its name, what its run begins with, and its price."""
+    """A workflow made ready: its name, what its run begins with, its price, and what will not be as the task says."""
 
     name: str
     work: dict[str, Any]
     price: WorkPrice | None
+    notes: tuple[str, ...]
 
 
 class Runs:
@@ -202,7 +203,7 @@ class Runs:
             state=RunState.WAITING if by.mode is Mode.CLIENT else RunState.QUEUED,
             awaits=Awaits.CLIENT if by.mode is Mode.CLIENT else None,
             work=prepared.work if prepared else {},
-            warnings=(*by.warnings, *(cap_notes(task, terms) if prepared else ())),
+            warnings=(*by.warnings, *cap_notes(task, terms), *(prepared.notes if prepared else ())),
             deadline_at=now + DEADLINE_MS[kind],
             created_at=now,
             updated_at=now,
@@ -215,8 +216,9 @@ class Runs:
             flow = self._workflows.read(task.workflow)
             thinks = self._models.choose(task.tier, task.model) is not None
             begun = self._workflows.begin(flow, task.task, context, thinks=thinks)
-            price = self._prices.of_workflow(flow, self._workflows.plan(begun.work, thinks=thinks), terms)
-            return Prepared(flow.name, begun.work, price)
+            plan = self._workflows.plan(begun.work, thinks=thinks)
+            notes = self._workflows.notes(begun.work, plan, thinks=thinks)
+            return Prepared(flow.name, begun.work, self._prices.of_workflow(flow, plan, terms), notes)
         return self._agents.find(task.agent) if task.agent else None
 
     async def _thinking(

@@ -14,7 +14,7 @@ from darkroom.domain.money import show_usd, to_micro
 from darkroom.domain.names import did_you_mean
 from darkroom.domain.request import clip
 from darkroom.domain.run import Message
-from darkroom.domain.spending import find_caps, find_unsure
+from darkroom.domain.spending import find_caps, find_unsure, task_caps, task_unsure
 from darkroom.domain.task_facts import opening
 from darkroom.errors import InvalidRequest
 from darkroom.services.caps import Terms
@@ -83,8 +83,8 @@ def check(task: Task) -> None:
 
 
 def capped(task: Task, terms: Terms) -> Terms:
-    """Return the terms with the cap that the words of a workflow's task name, where that is the lowest."""
-    caps = find_caps(opening(task.task)) if task.workflow is not None else []
+    """Return the terms with the cap that the words of a task name, where that is the lowest."""
+    caps = (find_caps if task.workflow is not None else task_caps)(opening(task.task))
     if not caps:
         return terms
     said = min(caps, key=lambda one: one.value)
@@ -95,11 +95,11 @@ def capped(task: Task, terms: Terms) -> Terms:
 
 
 def cap_notes(task: Task, terms: Terms) -> tuple[str, ...]:
-    """Return what a caller should know of the amounts in a workflow's task; `terms` as `capped` returns them."""
+    """Return what a caller should know of the amounts in a task; `terms` as `capped` returns them."""
     notes: list[str] = []
     if terms.cap_words is not None and terms.max_cost is not None:
         notes.append(f"max_cost is {show_usd(terms.max_cost)}, since the task says {clip(terms.cap_words)!r}.")
-    unsure = find_unsure(opening(task.task)) if task.workflow is not None else []
+    unsure = (find_unsure if task.workflow is not None else task_unsure)(opening(task.task))
     if unsure:
         words = ", ".join(repr(clip(one.value)) for one in unsure)
         notes.append(f"Not taken as a limit of what this may cost: {words}. max_cost, in US dollars, is one.")

@@ -1,6 +1,6 @@
 """Workflows as people meet them: found by name, checked, their inputs read from a task, and shown before they run."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -11,6 +11,7 @@ from darkroom.domain.names import did_you_mean, plain
 from darkroom.domain.request import clip
 from darkroom.domain.task_words import READERS
 from darkroom.domain.templates import fill, fill_text, said
+from darkroom.domain.unread import left_out, other_number
 from darkroom.domain.workflow import JOBS, Step, StepKind, StepState, Unit, Work, Workflow
 from darkroom.domain.workflow_answers import drafted, given_in, is_given
 from darkroom.domain.workflow_check import needs, sorted_steps
@@ -165,6 +166,25 @@ class WorkflowLibrary:
             _planned(here, flow.step(name), tuple(calls.get(name, ())), thinks=thinks) for name in sorted_steps(flow)
         ]
 
+    def notes(self, work: Mapping[str, Any], plan: Sequence[Planned], *, thinks: bool) -> tuple[str, ...]:
+        """Return what of a task drafts will not do as it says, before any is made; `plan` as `plan` returns it.
+
+        Nothing is known before where a language model thinks.
+        """
+        if thinks:
+            return ()
+        here = Work.model_validate(work)
+        flow = here.workflow
+        drafts = any(step.draft is not None and not here.given.get(step.id) for step in flow.steps)
+        found = [left_out(flow, here.task)] if drafts else []
+        for item in plan:
+            made = sum(_count(arguments) for _, arguments in item.calls) if item.kind in JOBS else 0
+            noun = item.step.rpartition("_")[2]
+            asked = other_number(here.task, noun, made) if made else None
+            if asked:
+                found.append(f"The task says {asked!r}; {made} will be made: {flow.name} sets their number itself.")
+        return tuple(note for note in found if note)
+
     def _imagine(self, work: Work, ready: Ready, calls: list[tuple[Tool, dict[str, JsonValue]]]) -> Unit:
         """Return a step as if it were done; unknown ones stay running, so that nothing is planned behind them."""
         step, done = ready.step, Unit(state=StepState.SUCCEEDED)
@@ -173,8 +193,7 @@ class WorkflowLibrary:
             if not files:
                 tool, arguments = generation(work, ready)
                 calls.append((tool, arguments))
-                count = arguments.get("n")
-                several = range(1, count if isinstance(count, int) else 1)
+                several = range(1, _count(arguments))
                 files = [f"{LATER}{ready.key}", *(f"{LATER}{ready.key}.{number}" for number in several)]
             return made(done, files, 0)
         scope = scope_at(work, step, ready.index)
@@ -233,6 +252,12 @@ def _planned(work: Work, step: Step, calls: tuple[tuple[Tool, dict[str, JsonValu
         given=given,
         approximate=thinks and not given,
     )
+
+
+def _count(arguments: Mapping[str, JsonValue]) -> int:
+    """Return how many outputs a call makes."""
+    count = arguments.get("n")
+    return count if isinstance(count, int) else 1
 
 
 def _filled(value: Mapping[str, JsonValue], scope: Mapping[str, Any]) -> dict[str, JsonValue]:
