@@ -1,6 +1,7 @@
 """What a run may spend, and what becomes of calls that bring no answer."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from helpers_llm import World, calls, results, says, world
@@ -111,6 +112,10 @@ async def test_what_needs_a_word_of_the_user_is_not_agreed_to(
         assert run.actions == ()
         [told] = results(model.asked[1])
         assert "higher max_cost in a new call" in told["error"]["hint"]
+        found.says(calls(FOX), says("It would cost 4 cents."))
+        words: dict[str, Any] = {"max_cost": MicroUsd(10**6), "work": {"cap_words": "at most $1"}}
+        run = await found.think(found.start(id="run_2", **words))
+        assert run.actions == (), "words in a task agree to nothing"
 
 
 async def test_an_unknown_price_is_warned_of_or_refused_under_a_cap(

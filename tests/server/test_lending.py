@@ -152,7 +152,7 @@ async def test_without_tools_they_are_told_in_words(app: App, era: str, quick: Q
 async def test_a_lent_model_that_calls_a_tool_wrongly_is_stopped_as_soon_in_both_eras(app: App, era: str) -> None:
     model = TheirModel([calls("estimate", number, operation=f"nothing {number}") for number in range(8)])
     async with connected(app, era, **lent(model)) as client:
-        run = content(await client.call_tool(TOOL, TASK))
+        run = await failed(client, TOOL, **TASK)
         assert (run["status"], run["error"]["code"]) == ("failed", "unexpected_answer")
         assert "'estimate' wrongly 3 times" in run["error"]["message"]
     assert len(model.asked) == 3

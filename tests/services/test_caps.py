@@ -182,6 +182,13 @@ def test_only_what_may_cost_more_than_that_needs_a_word(high: int, asked: bool) 
         assert checked(held, make_quote(high)) is None
 
 
+def test_words_of_a_task_limit_what_it_may_cost_and_agree_to_nothing() -> None:
+    held = caps(confirm_above="0.10")
+    error = over(held, make_quote(240_000), terms(500_000, cap_words="at most 50 cents"))
+    assert "above $0.10 the user is to agree first" in error.message
+    assert checked(held, make_quote(240_000), terms(500_000)) == 500_000
+
+
 def test_the_word_that_the_error_asks_for_lets_the_call_through() -> None:
     held = caps(confirm_above="0.10")
     assert checked(held, make_quote(240_000), terms(240_000)) == 240_000

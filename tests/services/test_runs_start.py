@@ -293,6 +293,13 @@ async def test_a_cap_in_the_words_of_a_workflow_is_that_of_the_run(app: App) -> 
     assert (await app.runs.plan(what, Terms())).run.max_cost == 2_000_000
 
 
+async def test_a_run_remembers_that_its_cap_comes_from_words(app: App) -> None:
+    read = await begun(app, task("Write a line, it must cost at most 20 cents."))
+    assert (read.max_cost, read.work) == (200_000, {"cap_words": "it must cost at most 20 cents"})
+    said = await begun(app, task("Write another line."), Terms(max_cost=MicroUsd(200_000)))
+    assert (said.max_cost, said.work) == (200_000, {})
+
+
 # Who thinks
 
 

@@ -46,6 +46,8 @@ def test_the_smallest_cap_holds_for_one_job() -> None:
     assert terms_of(run, "k", MicroUsd(7)).max_cost == 5
     mine = run.model_copy(update={"principal": "local", "max_cost": None, "root_max_cost": None})
     assert terms_of(mine, "k") == Terms(idempotency_key="k", run=OfRun("run_2", "run_1"))
+    read = run.model_copy(update={"work": {"cap_words": "at most $1"}})
+    assert terms_of(read, "k").cap_words == "at most $1", "which agrees to nothing"
 
 
 async def test_a_job_is_started_once_for_its_key(paid: App) -> None:

@@ -210,8 +210,10 @@ class Hands:
 
     @property
     def _agreed(self) -> bool:
-        """Whether the user said what all of it may cost; a setting alone agrees to nothing."""
-        return any(cap is not None for cap in (self.book.run.max_cost, self.book.run.root_max_cost))
+        """Whether the user said what all of it may cost; a setting or words in a task agree to nothing."""
+        return "cap_words" not in self.book.run.work and any(
+            cap is not None for cap in (self.book.run.max_cost, self.book.run.root_max_cost)
+        )
 
     @property
     def _free_only(self) -> bool:

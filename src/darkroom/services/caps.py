@@ -120,7 +120,8 @@ class Caps:
     def _ask(self, low: MicroUsd, high: MicroUsd, name: str, terms: Terms) -> None:
         """Refuse what may cost more than the settings allow without a word, unless the caller said how much."""
         above = self._settings.confirm_above
-        if above is None or terms.dry_run or terms.max_cost is not None or high <= to_micro(above):
+        said = terms.max_cost is not None and terms.cap_words is None  # words of a task limit, they do not agree
+        if above is None or terms.dry_run or said or high <= to_micro(above):
             return
         refused = BudgetExceeded(
             f"{name} would cost {_span(low, high)}; above {show_usd(to_micro(above))} the user is to agree first.",

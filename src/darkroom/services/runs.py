@@ -202,7 +202,7 @@ class Runs:
             plan=self._plan_of(principal),
             state=RunState.WAITING if by.mode is Mode.CLIENT else RunState.QUEUED,
             awaits=Awaits.CLIENT if by.mode is Mode.CLIENT else None,
-            work=prepared.work if prepared else {},
+            work=prepared.work if prepared else {"cap_words": terms.cap_words} if terms.cap_words else {},
             warnings=(*by.warnings, *cap_notes(task, terms), *(prepared.notes if prepared else ())),
             deadline_at=now + DEADLINE_MS[kind],
             created_at=now,

@@ -100,4 +100,5 @@ def terms_of(run: Run, key: str, max_cost: MicroUsd | None = None) -> Terms:
         max_cost=min(caps) if caps else None,
         idempotency_key=key,
         run=of_run(run),
+        cap_words=run.work.get("cap_words"),
     )
