@@ -121,7 +121,7 @@ async def test_what_costs_less_or_was_agreed_to_before_is_not_asked(app: App, er
         await call(client, "generate_image", **{**DEAR, "n": 1})
         await call(client, "generate_image", **DEAR, max_cost=0.16)
         await call(client, "generate_image", **DEAR, dry_run=True)
-        refused = await client.call_tool("generate_image", {**DEAR, "max_cost": 0.01})
+        refused = await client.call_tool("generate_image", {**DEAR, "max_cost": 0.01, "again": True})
     assert "the cap is $0.01" in words(refused)
     assert person.asked == []
 
@@ -182,6 +182,32 @@ async def test_a_round_that_comes_twice_asks_no_more_and_starts_no_more(app: App
         made = [content(await step(client, first, yes(agree=True), **DEAR)) for _ in range(3)]
     assert len({view["job_id"] for view in made}) == 1
     assert len(quick.sent) == 1
+
+
+@pytest.mark.parametrize("era", [STATELESS], indirect=True)
+async def test_one_yes_pays_for_one_job_even_where_a_new_one_was_asked_for(
+    app: App, era: str, quick: QuickDraft
+) -> None:
+    async with with_person(app, era, Person(NO)) as client:
+        first, other = [await step(client, None, **DEAR, again=True) for _ in range(2)]
+        made = [content(await step(client, first, yes(agree=True), **DEAR, again=True)) for _ in range(3)]
+        assert len({view["job_id"] for view in made}) == 1
+        new = content(await step(client, other, yes(agree=True), **DEAR, again=True))
+    assert new["job_id"] != made[0]["job_id"], "another yes"
+    assert len(quick.sent) == 2
+
+
+async def test_a_repeated_call_brings_its_job_whatever_may_be_spent_by_now(app: App, era: str) -> None:
+    person = Person(NO)
+    async with with_person(app, era, person) as client:
+        made = await call(client, "generate_image", **DEAR, max_cost=0.16)
+        again = [await call(client, "generate_image", **DEAR, **more) for more in ({}, {"max_cost": 0.01})]
+        new = await client.call_tool("generate_image", {**DEAR, "again": True})
+        plan = await client.call_tool("generate_image", {**DEAR, "max_cost": 0.01, "dry_run": True})
+    assert {view["job_id"] for view in again} == {made["job_id"]}
+    assert len(person.asked) == 1
+    assert "The user did not agree" in words(new)
+    assert "the cap is $0.01" in words(plan)
 
 
 @pytest.mark.parametrize("era", [STATELESS], indirect=True)

@@ -3,10 +3,13 @@
 import json
 import logging
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
+import httpx2
 import pytest
 from helpers_http import PLAIN, Face, served
 from helpers_server import QuickDraft, call, content, read_json, words
@@ -96,7 +99,10 @@ async def test_a_server_that_is_still_starting_says_so(app: App, face: Face, mon
     assert (unready.status_code, unready.json()["reason"]) == (503, "starting")
 
 
-@pytest.mark.parametrize("host", ["evil.example.com", "127.0.0.1.evil.example.com", "evil.example.com:8765"])
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example.com", "127.0.0.1.evil.example.com", "evil.example.com:8765", "localhost:8765.evil.com", "a:b:1"],
+)
 async def test_a_host_from_elsewhere_is_refused(face: Face, host: str) -> None:
     assert (await face.post(ASKING, Host=host)).status_code == 421
 
@@ -381,6 +387,51 @@ async def test_a_caller_that_goes_away_in_the_middle_of_its_body_harms_nothing(f
     assert sent[0]["status"] == 400
     async with face.client("2026-07-28") as client:
         assert (await call(client, "check_job"))["jobs"] == []
+
+
+async def test_a_body_that_never_ends_is_given_up(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth, "BODY_S", 0.05)
+
+    async def parts() -> AsyncGenerator[bytes]:
+        yield b"{"
+        await anyio.sleep_forever()
+
+    async with face.plain() as plain:
+        late = await plain.post("/mcp", content=parts())
+    assert late.status_code == 408
+    assert "Nothing was stored" in late.json()["error"]["message"]
+
+
+async def test_an_answer_ends_when_its_token_does(
+    app: App, face: Face, ann: str, quick: QuickDraft, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auth, "LOOK_EVERY_S", 0.01)
+    quick.ready = anyio.Event()
+    asked, fails = app.tokens.still, 1
+
+    async def still(token: Any) -> bool:
+        nonlocal fails
+        fails -= 1
+        if fails == 0:
+            raise StorageCorrupt("The job database is damaged.")
+        return await asked(token)
+
+    monkeypatch.setattr(app.tokens, "still", still)
+    params = {"name": "generate_image", "arguments": {**PICTURE, "wait": 45}}
+    answers: list[httpx2.Response] = []
+
+    async def wait() -> None:
+        with suppress(AssertionError):  # of the transport, for an answer that is broken off
+            answers.append(await face.post({**ASKING, "params": params}, ann))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(wait)
+        while not await app.jobs.find("ann"):
+            await anyio.lowlevel.checkpoint()
+        [token] = await app.tokens.find()
+        await app.tokens.revoke(token.id)
+    assert "succeeded" not in "".join(answer.text for answer in answers)
+    assert len(await app.jobs.find("ann")) == 1, "what was started goes on"
 
 
 # ---------------------------------------------------------------------- other names and other pages

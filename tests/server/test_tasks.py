@@ -167,6 +167,12 @@ async def test_refusals_and_answers_that_start_nothing_are_no_tasks(
     assert held.sent == []
 
 
+async def test_check_job_knows_a_task_by_its_id(taker: Client, held: QuickDraft) -> None:
+    task = await began(taker, "generate_image", **FOX)
+    [job] = (await call(taker, "check_job", job_id=task["taskId"]))["jobs"]
+    assert job["job_id"] in task["taskId"]
+
+
 async def test_tools_that_start_nothing_never_answer_with_a_task(taker: Client, held: QuickDraft) -> None:
     await began(taker, "generate_image", **FOX)
     assert (await call(taker, "check_job"))["jobs"][0]["kind"] == "image"

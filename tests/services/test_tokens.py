@@ -152,6 +152,21 @@ async def test_a_token_revoked_here_ends_at_once(book: TokenBook) -> None:
     assert await book.verify(secret) is None
 
 
+async def test_whether_a_token_still_holds_is_looked_up_again_too(
+    book: TokenBook, kept: Kept, clock: FakeClock
+) -> None:
+    token, _ = await book.add("ann", expires="1h")
+    assert [await book.still(token), await book.still(token)] == [True, True]
+    assert kept.asked == 1
+    await kept.revoke(token.id, NOW)
+    clock.advance(tokens.REMEMBERED_S)
+    assert not await book.still(token)
+    assert not await book.still(token.model_copy(update={"digest": "unknown"}))
+    other, _ = await book.add("ann", expires="1h")
+    clock.advance(3600)
+    assert not await book.still(other)
+
+
 async def test_a_token_that_there_is_not_cannot_be_revoked(book: TokenBook) -> None:
     token, _ = await book.add("ann")
     with pytest.raises(InvalidRequest, match=f"Did you mean '{token.id}'"):

@@ -204,6 +204,20 @@ async def test_a_failed_or_cancelled_job_is_never_returned_by_its_hash(store: Jo
     assert (await store.add(make_job(id=job_id(2)))).created
 
 
+async def test_which_job_stands_for_another_is_told_without_adding_it(store: JobStore) -> None:
+    first, key = make_job(), {"idempotency_key": "key", "request_hash": "other"}
+    assert await store.equal(first) is None
+    await store.add(first)
+    await store.add(make_job(id=job_id(2), **key))
+    assert (await store.equal(make_job(id=job_id(3))) or first).id == first.id
+    assert await store.equal(make_job(id=job_id(3)), again=True) is None
+    assert await store.equal(make_job(id=job_id(3), principal="somebody")) is None
+    found = await store.equal(make_job(id=job_id(3), **key), again=True)
+    assert found is not None
+    assert found.id == job_id(2)
+    assert len(await store.find(limit=10)) == 2
+
+
 async def test_again_makes_a_new_job(store: JobStore) -> None:
     await store.add(make_job())
     assert (await store.add(make_job(id=job_id(2)), again=True)).created

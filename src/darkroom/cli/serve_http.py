@@ -3,9 +3,13 @@
 import json
 import os
 import socket
+from contextlib import suppress
+from functools import cache
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.supervisors import Multiprocess
 
 from darkroom.app import App
@@ -17,6 +21,13 @@ from darkroom.telemetry import configure_logging
 
 STOP_S = 2
 BACKLOG = 2048
+ACCEPTED = 128
+"""Connections that are accepted in one go: where no more can be opened, each that fails is a line of the log."""
+HEADER_S = 20.0
+"""How long a caller may take to send the headers of a request."""
+MOST_OPEN = 65_536
+SHARE = 0.8
+"""Of the files that a process may have open, those that connections may take."""
 BOUND = "_DARKROOM_SERVE"
 """Tells the processes that share the port how they were started."""
 
@@ -62,6 +73,8 @@ def _serve(listening: socket.socket, workers: int) -> None:
     config = uvicorn.Config(
         "darkroom.cli.serve_http:application",
         factory=True,
+        http=Patient,
+        backlog=ACCEPTED,
         workers=workers,
         lifespan="on",
         log_config=None,
@@ -73,6 +86,56 @@ def _serve(listening: socket.socket, workers: int) -> None:
         uvicorn.Server(config).run(sockets=[listening])
     else:
         Multiprocess(config, sockets=[listening]).run()
+
+
+class Patient(H11Protocol):
+    """Connections of which none waits for ever for a request, and not so many that no file can be opened any more."""
+
+    _late: Any = None
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin to wait for a request."""
+        super().connection_made(transport)
+        if len(self.connections) > most_connections():
+            transport.abort()
+        else:
+            self._late = self.loop.call_later(HEADER_S, transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        """Wait no longer once all headers are there, and anew for the next request."""
+        super().data_received(data)
+        cycle: Any = self.cycle  # none before the first request, whatever its type says
+        waits = cycle is None or cycle.response_complete
+        if waits and self._late is None:
+            self._late = self.loop.call_later(HEADER_S, self.transport.abort)
+        elif not waits:
+            self._stop_waiting()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing any more."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _stop_waiting(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+
+@cache
+def most_connections() -> int:
+    """Return how many connections one process takes; the system is asked for more open files first."""
+    try:
+        import resource
+    except ImportError:  # not on Windows, which has other bounds
+        return MOST_OPEN
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_OPEN if hard == resource.RLIM_INFINITY else min(hard, MOST_OPEN)
+    if soft < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+    return int(soft * SHARE)
 
 
 def application() -> ASGIApp:

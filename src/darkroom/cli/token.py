@@ -79,7 +79,11 @@ def revoke(token_id: Annotated[str, typer.Argument(metavar="TOKEN", help="Its id
         return await app.tokens.revoke(token_id.strip())
 
     token = run(work)
-    out.print(f"{token.id} of {token.principal} opens nothing any more, at the latest in a second.", markup=False)
+    out.print(
+        f"{token.id} of {token.principal} opens nothing any more, at the latest in a second. "
+        "Answers under way end within five seconds; links to files open until their hour is over.",
+        markup=False,
+    )
 
 
 def _row(token: Token) -> dict[str, object]:

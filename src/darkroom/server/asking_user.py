@@ -5,6 +5,7 @@ Source: the elicitation pages of the protocol revisions 2025-06-18, 2025-11-25 a
 
 import hashlib
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field as made
@@ -71,7 +72,7 @@ async def heard(form: Form, context: Context[Any, Any] | None) -> Any | InputReq
     if brought.get("asked") == form.mark and isinstance(answer, ElicitResult):
         return _said(answer, form)
     request = ElicitRequest(params=ElicitRequestFormParams(message=form.text, requested_schema=form.schema))
-    state = json.dumps({**form.kept, "asked": form.mark})
+    state = json.dumps({**form.kept, "asked": form.mark, "once": secrets.token_hex(8)})  # so that rounds differ
     return InputRequiredResult(input_requests={_KEY: request}, request_state=state)
 
 
@@ -99,3 +100,9 @@ async def agreed(refusal: str, usd: Decimal, call: ToolCall) -> bool | InputRequ
     about = {"type": "boolean", "title": f"Spend up to ${usd:f}", "default": False}
     said = await heard(Form(text, "agree", about), call.context)
     return said if isinstance(said, InputRequiredResult) or said is None else said is True
+
+
+def round_key(context: Context[Any, Any] | None) -> dict[str, str]:
+    """Return the idempotency key of a round that was answered; nothing where the answer came within the call."""
+    state = context.request_state if context is not None else None
+    return {"idempotency_key": f"round {hashlib.sha256(state.encode()).hexdigest()[:32]}"} if state else {}

@@ -1,8 +1,11 @@
 """Who may come in over HTTP: bearer tokens, their scopes, and so many calls a minute."""
 
+import re
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, cast
 
+import anyio
 import anyio.to_thread
 from mcp.server.auth.middleware.auth_context import auth_context_var
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
@@ -10,7 +13,7 @@ from mcp.server.auth.provider import AccessToken
 from mcp_types import INVALID_REQUEST
 from pydantic import TypeAdapter
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from darkroom.domain.token import Scope as Right
@@ -24,6 +27,11 @@ READING = frozenset(tool.name for tool in TOOLS if tool.annotations.read_only_hi
 """Tools that a token which may only look may call."""
 WRITING = frozenset({"tasks/update", "tasks/cancel"})
 TOO_MANY = -32000
+LOOK_EVERY_S = 5.0
+"""How often an answer under way looks whether its token still holds."""
+BODY_S = 120.0
+"""How long a request may take to arrive."""
+_PORT = re.compile(r"[^:]*(:\d{1,5})?")
 LARGE = 1 << 20
 """Bytes of a body from which on it is read off the event loop."""
 Answer = JSONResponse
@@ -56,6 +64,9 @@ class Gate:
         if scope["type"] != "http" or scope["path"] != self._path:
             await self._app(scope, receive, send)
             return
+        if not _PORT.fullmatch(Headers(scope=scope).get("host", "").rpartition("]")[2]):
+            await PlainTextResponse("Invalid Host header", 421)(scope, receive, send)  # the SDK looks at its beginning
+            return
         try:
             token = await self._token(Headers(scope=scope))
         except StorageError as exc:
@@ -78,10 +89,27 @@ class Gate:
         if user is not None:
             scope["user"] = user
         try:
-            await self._app(scope, receive, send)
+            if token is None:
+                await self._app(scope, receive, send)
+            else:
+                await self._while_it_holds(token, scope, receive, send)
         finally:
             auth_context_var.reset(marks[1])
             present.reset(marks[0])
+
+    async def _while_it_holds(self, token: Token, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer until the answer is complete, or its token is revoked or over: a stream may be long."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._watch, token, tasks.cancel_scope)
+            await self._app(scope, receive, send)
+            tasks.cancel_scope.cancel()
+
+    async def _watch(self, token: Token, answering: anyio.CancelScope) -> None:
+        while True:
+            await anyio.sleep(LOOK_EVERY_S)
+            with suppress(StorageError):  # what cannot be asked now is asked in a moment
+                if not await self._program().tokens.still(token):
+                    answering.cancel()
 
     async def _token(self, headers: Headers) -> "Token | Answer | None":
         scheme, _, secret = headers.get("authorization", "").partition(" ")
@@ -94,19 +122,18 @@ class Gate:
 
     async def _body(self, scope: Scope, receive: Receive) -> "bytes | Answer":
         declared = Headers(scope=scope).get("content-length", "0")
-        parts, size = list[bytes](), int(declared) if declared.isdecimal() else 0
-        if size > self._most:
+        if declared.isdecimal() and int(declared) > self._most:
             return self._too_large()
-        size, more = 0, True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                break
-            parts.append(message.get("body", b""))
-            size, more = size + len(parts[-1]), message.get("more_body", False)
-            if size > self._most:
-                return self._too_large()
-        return b"".join(parts)
+        parts, size, more = list[bytes](), 0, True
+        with anyio.move_on_after(BODY_S):
+            while more and size <= self._most:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    break
+                parts.append(message.get("body", b""))
+                size, more = size + len(parts[-1]), message.get("more_body", False)
+            return b"".join(parts) if size <= self._most else self._too_large()
+        return _refusal(408, f"The request did not arrive within {BODY_S:.0f} s. Nothing was stored.")
 
     def _too_large(self) -> Answer:
         return _refusal(413, f"The request is larger than {self._most:,} bytes. Nothing was stored.")

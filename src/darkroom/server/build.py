@@ -36,7 +36,7 @@ from darkroom.catalog.data import resource_text
 from darkroom.domain.names import did_you_mean
 from darkroom.errors import BudgetExceeded, DarkroomError, InvalidRequest, UnknownJob
 from darkroom.server.answers import error_answer, outcome
-from darkroom.server.asking_user import agreed
+from darkroom.server.asking_user import agreed, round_key
 from darkroom.server.caller import caller
 from darkroom.server.completions import complete
 from darkroom.server.context import LOCAL, Program, Tool, ToolCall
@@ -193,7 +193,10 @@ class DarkroomServer(MCPServer[Program]):
                 raise
             if not said:
                 raise BudgetExceeded(exc.message, hint="The user did not agree. Nothing was stored or sent.") from exc
-            return await tool.run(args.model_copy(update={"max_cost": str(exc.agree_usd)}), call)
+            more = {"max_cost": str(exc.agree_usd)}
+            if getattr(args, "again", False) and not getattr(args, "idempotency_key", None):
+                more |= round_key(call.context)  # one yes pays once, however often its round is repeated
+            return await tool.run(args.model_copy(update=more), call)
 
     async def list_resources(self) -> list[Resource]:
         """Return the resources that have no variable in their URI, and one for every skill."""

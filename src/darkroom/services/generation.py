@@ -20,7 +20,7 @@ from darkroom.domain.money import FREE, MicroUsd
 from darkroom.domain.names import did_you_mean
 from darkroom.domain.request import CALL_OPTIONS, ImageRequest, MediaInput, VideoRequest, clip, split_options
 from darkroom.domain.run import Run
-from darkroom.errors import DarkroomError, InvalidRequest, UnknownJob
+from darkroom.errors import DarkroomError, InvalidRequest, MoneyError, UnknownJob
 from darkroom.services.callbacks import Wish, wished
 from darkroom.services.caps import Caps, Terms, of_run
 from darkroom.services.refine import continue_from
@@ -130,7 +130,15 @@ class Generation:
         first = await anyio.to_thread.run_sync(self._propose, request, terms)
         request = await self._with_inputs(request, terms, _by_address(first.candidate))
         proposal = self._propose(request, terms)
-        cap = self._caps.check(proposal.quote, proposal.candidate.name, terms, unpriced=request.allow_unpriced)
+        try:
+            cap = self._caps.check(proposal.quote, proposal.candidate.name, terms, unpriced=request.allow_unpriced)
+        except MoneyError:
+            # A repeated call brings its first job, which is paid already, however much may be spent by now.
+            job, _ = self._job(request, proposal, terms, parents, None)
+            earlier = None if terms.dry_run else await self._store.equal(job, again=terms.again)
+            if earlier is None:
+                raise
+            return Started(earlier, created=False)
         await anyio.to_thread.run_sync(self._artifacts.check_target, terms.save_as)
         if terms.dry_run:
             now, name = self._clock.now(), proposal.candidate.name

@@ -102,20 +102,28 @@ class TokenBook:
         """Return whose token that is, or None when it is nobody's, revoked or expired."""
         if not secret.startswith(PREFIX):
             return None
-        digest = digest_of(secret)
-        until, token = self._seen.get(digest, (0.0, None))
-        if self._clock.monotonic() >= until:
-            token = await self._store.by_digest(digest)
-            self._remember(digest, token)
+        token = await self._found(digest_of(secret))
         if token is None or not token.holds(self._clock.now()):
             return None
         if token.plan is not None:
             self._plans[token.principal] = token.plan
         return token
 
+    async def still(self, token: Token) -> bool:
+        """Return whether a token that was verified before is to be accepted now."""
+        found = await self._found(token.digest)
+        return found is not None and found.holds(self._clock.now())
+
     def plan_of(self, principal: str) -> str | None:
         """Return the plan that the token of a principal named when it was last shown here."""
         return self._plans.get(principal)
+
+    async def _found(self, digest: str) -> Token | None:
+        until, token = self._seen.get(digest, (0.0, None))
+        if self._clock.monotonic() >= until:
+            token = await self._store.by_digest(digest)
+            self._remember(digest, token)
+        return token
 
     def _remember(self, digest: str, token: Token | None) -> None:
         if len(self._seen) >= MOST_REMEMBERED:  # somebody is guessing

@@ -213,6 +213,14 @@ class JobStore(Protocol):
         """
         ...
 
+    async def equal(self, job: Job, *, again: bool = False, fresh_for_ms: int = 120_000) -> Job | None:
+        """Return the job that `add` would return in place of this one, which is not stored; None where it is new.
+
+        Raises:
+            InvalidRequest: As `add` does.
+        """
+        ...
+
     async def get(self, job_id: str, principal: str | None = None) -> Job | None:
         """Return the job, or None when there is none or it is another principal's; None asks for anybody's."""
         ...

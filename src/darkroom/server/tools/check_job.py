@@ -70,9 +70,14 @@ async def _newest(args: CheckJobArgs, call: ToolCall) -> list[str]:
     return [name for _, name in sorted(found, reverse=True)[:NEWEST]]
 
 
+def _of_task(name: str) -> str:
+    """Return the job or run that a task of the Tasks extension is a view of; any other name as it is."""
+    return name.removeprefix("task_").partition(".")[0] if name.startswith("task_") else name
+
+
 def _ids(value: str | list[Any] | None) -> list[str]:
     words = re.split(r"[,\s]+", value) if isinstance(value, str) else [str(item) for item in value or ()]
-    ids = list(dict.fromkeys(word for word in words if word))
+    ids = list(dict.fromkeys(_of_task(word) for word in words if word))
     if len(ids) > MAX_IDS:
         raise InvalidRequest(f"job_id names {len(ids)} jobs.", field="job_id", allowed=f"up to {MAX_IDS}")
     return ids

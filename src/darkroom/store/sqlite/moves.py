@@ -58,9 +58,7 @@ def add(
     callback: Callback | None = None,
 ) -> Added:
     """Insert a job unless an equal one stands for it."""
-    earlier = _by_key(db, job) if job.idempotency_key is not None else None
-    if earlier is None and job.idempotency_key is None and not again:
-        earlier = _by_hash(db, job, fresh_for_ms)
+    earlier = equal(db, job, again=again, fresh_for_ms=fresh_for_ms)
     if earlier is not None:
         callbacks.keep(db, callback, earlier.id, job.created_at, ended=earlier.ended)
         return Added(earlier, created=False)
@@ -71,6 +69,13 @@ def add(
         insert_event(db, job.id, part.idx, None, part.state, job.created_at)
     callbacks.keep(db, callback, job.id, job.created_at, ended=job.ended)
     return Added(job, created=True)
+
+
+def equal(db: sqlite3.Connection, job: Job, *, again: bool, fresh_for_ms: int) -> Job | None:
+    """Return the job that stands for another one."""
+    if job.idempotency_key is not None:
+        return _by_key(db, job)
+    return None if again else _by_hash(db, job, fresh_for_ms)
 
 
 def _by_key(db: sqlite3.Connection, job: Job) -> Job | None:

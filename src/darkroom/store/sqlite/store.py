@@ -241,6 +241,9 @@ class SqliteStore:
         with self._damage.noticed(), explained(self._path):
             return await self._reader().run(partial(_snapshot, work))
 
+    async def equal(self, job: Job, *, again: bool = False, fresh_for_ms: int = 120_000) -> Job | None:
+        return await self._read(partial(moves.equal, job=job, again=again, fresh_for_ms=fresh_for_ms))
+
     async def get(self, job_id: str, principal: str | None = None) -> Job | None:
         job = self._finished.get(job_id)
         if job is None:
