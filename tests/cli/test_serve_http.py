@@ -71,6 +71,7 @@ async def test_who_asks_is_answered_as_often_as_it_likes(port: int) -> None:
             with anyio.fail_after(LIMIT_S):
                 while b"hello" not in got:
                     got += await stream.receive()
+            assert got.startswith(b"HTTP/1.1 200")
 
 
 async def test_there_are_never_more_than_files_can_be_opened(port: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,7 +58,9 @@ def test_the_real_server_passes_and_sees_only_what_a_host_gives_it(
 ) -> None:
     monkeypatch.setenv("DARKROOM_THUMBNAILS", "sometimes")  # a setting of this shell, that no host would see
     check(command(), {"DARKROOM_HOME": str(tmp_path / "there")})
-    assert (tmp_path / "there").is_dir()
+    (tmp_path / ".env").write_text("DARKROOM_THUMBNAILS=rarely", encoding="utf-8")
+    with pytest.raises(CannotStart, match="'rarely' and must be"):
+        check(command(), {"DARKROOM_HOME": str(tmp_path)})
 
 
 def test_a_server_that_ends_at_once_is_told_with_its_last_words(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ _UNITS = "s|secs?|seconds?|mins?|minutes?|hours?|days?|weeks?|months?|years?|dol
 NUMBER = rf"(?:\d{{1,4}}(?:[.,]\d{{1,2}})?|{SPELLED})"
 _SECONDS = compiled(
     rf"(?<![\w.:$-])(?P<number>{NUMBER})(?P<gap>[\s-]?)(?P<unit>seconds?|secs?|s|minutes?|mins?)(?![\w'-])"
-    rf"(?:(?:\s*,)?\s+(?:and\s+)?(?P<rest>\d{{1,2}})[\s-]?(?:seconds?|secs?|s)\b)?(?P<long>[\s-]long\b)?"
+    rf"(?:(?:\s*,)?\s+(?:and\s+)?(?P<rest>\d{{1,2}})[\s-]?(?:seconds?|secs?|s)\b)?(?P<long>[\s-]long\b)?(?:\s+each\b)?"
 )
 _CLOCK = compiled(r"(?<![\w.:])(?P<minutes>\d{1,2}):(?P<seconds>[0-5]\d)\s?(?:min(?:utes?)?|m)(?:\s+long)?\b")
 _HALF = compiled(r"\bhalf(?:[\s-]a[\s-]|[\s-])minute(?:[\s-]long)?\b")
