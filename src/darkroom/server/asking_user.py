@@ -15,13 +15,13 @@ from typing import Any
 import anyio
 from mcp.server.mcpserver import Context
 from mcp.shared.exceptions import MCPError
-from mcp_types import ElicitRequest, ElicitRequestFormParams, ElicitResult, InputRequiredResult
+from mcp_types import ClientCapabilities, ElicitRequest, ElicitRequestFormParams, ElicitResult, InputRequiredResult
 
 from darkroom.server.context import ToolCall
 
 STATELESS = "2026-07-28"
 ASKING_S = 40.0
-"""How long a call waits for a person: hosts give up on calls that take a minute."""
+"""How long a call waits for a person, or goes on asking a model: hosts give up on calls that take a minute."""
 _KEY = "user"
 
 
@@ -51,9 +51,13 @@ class Form:
 
 def can_ask(context: Context[Any, Any] | None) -> bool:
     """Return whether the client puts questions to its user."""
-    found = context.client_capabilities if context is not None else None
-    asks = found.elicitation if found else None
-    return asks is not None and (asks.form is not None or asks.url is None)
+    return context is not None and shows_forms(context.client_capabilities)
+
+
+def shows_forms(capabilities: ClientCapabilities | None) -> bool:
+    """Return whether a client shows forms to its user; naming no kind of question means forms."""
+    found = capabilities.elicitation if capabilities else None
+    return found is not None and (found.form is not None or found.url is None)
 
 
 async def heard(form: Form, context: Context[Any, Any] | None) -> Any | InputRequiredResult | None:

@@ -23,7 +23,7 @@ from darkroom.domain.request import clip
 from darkroom.domain.run import Awaits, Run, RunState
 from darkroom.domain.sampling import Sampler, SampleRequest, SampleResponse, Suspended
 from darkroom.errors import ProviderFailed
-from darkroom.server.asking_user import STATELESS
+from darkroom.server.asking_user import ASKING_S, STATELESS
 from darkroom.server.client_model import answered, asked, can_sample, mark, takes_tools
 from darkroom.server.context import ToolCall
 from darkroom.server.telling import Teller
@@ -32,8 +32,6 @@ from darkroom.services.runs import rests
 
 ROUNDS = 10
 """How often one call may ask the client; its SDKs give up after as many."""
-ASKING_S = 40.0
-"""How long one call goes on asking anew: hosts give up on calls that take a minute."""
 _KEY = "model"
 _GONE = (CONNECTION_CLOSED, REQUEST_TIMEOUT)
 

@@ -27,14 +27,14 @@ class Links:
     def url(self, output_id: str) -> str:
         """Return an address that opens one output, for an hour."""
         until = str(self.now // 1000 + LIFE_S)
-        said = {"by": self.principal, "until": until, "sig": _signature(self.key, output_id, self.principal, until)}
+        said = {"by": self.principal, "until": until, "sig": signature(self.key, output_id, self.principal, until)}
         return f"{self.base}{PATH}/{quote(output_id, safe='')}?{urlencode(said)}"
 
 
 def holder(key: bytes, output_id: str, said: Mapping[str, str], now: int) -> str | None:
     """Return whose output a link opens at that moment (milliseconds); None where it is forged, altered or too old."""
     principal, until = said.get("by", ""), said.get("until", "")
-    wanted = _signature(key, output_id, principal, until).encode()
+    wanted = signature(key, output_id, principal, until).encode()
     if not hmac.compare_digest(wanted, said.get("sig", "").encode(errors="surrogatepass")):
         return None
     return principal if now < int(until) * 1000 else None
@@ -57,6 +57,7 @@ def _outward(data: Any, links: Links) -> Any:
     return data
 
 
-def _signature(key: bytes, *parts: str) -> str:
+def signature(key: bytes, *parts: str) -> str:
+    """Return what only this installation can write under some words, of which none but the last has a line break."""
     text = "\n".join(parts).encode(errors="surrogatepass")
     return base64.urlsafe_b64encode(hmac.digest(key, text, "sha256")).decode().rstrip("=")

@@ -4,7 +4,6 @@ Nothing is stored for it: a task's id is the id of its job or run, sealed for it
 process, and any process of the installation knows it.
 """
 
-import base64
 import hmac
 import json
 import logging
@@ -24,7 +23,6 @@ from mcp_types import (
     INVALID_PARAMS,
     CallToolRequestParams,
     CallToolResult,
-    ClientCapabilities,
     ElicitResult,
     RequestParams,
     TextContent,
@@ -36,8 +34,10 @@ from darkroom.domain.request import clip
 from darkroom.domain.run import Mode, Run
 from darkroom.errors import DarkroomError, InvalidRequest, UnknownJob
 from darkroom.server.answers import job_answer, outcome, view_of
-from darkroom.server.asking_user import STATELESS
+from darkroom.server.asking_user import STATELESS, shows_forms
 from darkroom.server.context import ToolCall
+from darkroom.server.links import signature
+from darkroom.server.listening import LISTEN
 from darkroom.server.run_answers import run_answer
 from darkroom.server.run_views import run_view
 from darkroom.server.task_views import (
@@ -80,8 +80,7 @@ class Name:
     def sealed(self, key: bytes, principal: str) -> str:
         """Return the id, which nobody can guess and which means nothing for another principal."""
         text = f"{self.subject}.{self.answers}"
-        seal = hmac.digest(key, f"{principal}\n{text}".encode(errors="surrogatepass"), "sha256")
-        return f"task_{text}.{base64.urlsafe_b64encode(seal).decode().rstrip('=')}"
+        return f"task_{text}.{signature(key, principal, text)}"
 
 
 def opened(task_id: str, key: bytes, principal: str) -> Name | None:
@@ -121,7 +120,7 @@ async def checked_listening(ctx: Context, call_next: CallNext) -> HandlerResult:
     Raises:
         MCPError: -32021, as the extension wants it.
     """
-    if ctx.method == "subscriptions/listen":
+    if ctx.method == LISTEN:
         wanted = (ctx.params or {}).get("notifications")
         if isinstance(wanted, dict) and "taskIds" in wanted:
             require_client_extension(ctx, IDENTIFIER)
@@ -272,7 +271,7 @@ class _Seen:
         if isinstance(thing, Job):
             return cls(thing, job_standing(thing))
         jobs = await call.program.runs.jobs_of(thing)
-        asks = _can_ask(ctx.session.client_capabilities)
+        asks = shows_forms(ctx.session.client_capabilities)
         return cls(thing, run_standing(thing, jobs, answers=name.answers, asks=asks), jobs)
 
     async def view(self, call: ToolCall) -> dict[str, Any]:
@@ -283,12 +282,6 @@ class _Seen:
         if self.standing is Standing.WORKING and self.thing.ended and going is not None:
             return await view_of(going, call)
         return run_view(self.thing, now=call.program.clock.now(), jobs=self.jobs, listed=True)
-
-
-def _can_ask(capabilities: ClientCapabilities | None) -> bool:
-    """Return whether the client shows forms to its user; naming no kind of question means forms."""
-    found = capabilities.elicitation if capabilities else None
-    return found is not None and (found.form is not None or found.url is None)
 
 
 def _answer(response: Any) -> str:
