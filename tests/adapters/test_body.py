@@ -159,6 +159,7 @@ def test_every_value_of_a_request_has_a_name_of_its_own() -> None:
         "kind": "video",
         "mode": "text_to_video",
         "prompt": "words",
+        "rules": "Be exact.",
         "negative_prompt": "rain",
         "seed": 7,
         "n": 2,
@@ -323,3 +324,10 @@ def test_a_row_of_errors_fits_where_all_that_it_names_agrees(
     rule: dict[str, Any], status: int | None, codes: tuple[str, ...], message: str, fits: bool
 ) -> None:
     assert ErrorRule.model_validate({"means": "unsupported", **rule}).fits(status, codes, message) is fits
+
+
+def test_rules_lead_the_prompt_unless_they_have_a_place_of_their_own() -> None:
+    together = a_body({"fields": {"prompt": "text"}}, prompt="a cat", rules="Be exact.")
+    assert together == {"text": "Be exact.\n\na cat"}
+    apart = a_body({"fields": {"prompt": "text", "rules": "system"}}, prompt="a cat", rules="Be exact.")
+    assert apart == {"text": "a cat", "system": "Be exact."}

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from darkroom.catalog.fit import fit
-from darkroom.catalog.options import allowed_values, check_options
+from darkroom.catalog.options import ENHANCERS, GENERAL, allowed_values, check_options
 from darkroom.catalog.providers import Option
 from darkroom.errors import InvalidRequest, Unsupported
 from helpers_catalog import image, make_offer
@@ -139,3 +139,18 @@ def test_an_option_that_the_offer_lacks_is_refused_in_a_fit() -> None:
     with pytest.raises(InvalidRequest) as caught:
         fit(image(options={"colour": "red"}), OFFER)
     assert caught.value.field == "options.colour"
+
+
+@pytest.mark.parametrize("own", ENHANCERS)
+def test_enhance_stands_for_the_offers_own_name_of_it(own: str) -> None:
+    offer = make_offer(options={own: {"type": "boolean"}})
+    assert check_options({"enhance": True}, offer) == {own: True}
+    assert check_options({"enhance": False}, offer) == {own: False}
+
+
+@pytest.mark.parametrize("name", GENERAL)
+def test_a_general_option_that_is_off_is_left_out_by_offers_without_it(name: str) -> None:
+    assert check_options({name: False}, make_offer()) == check_options({name: None}, make_offer()) == {}
+    with pytest.raises(InvalidRequest) as caught:
+        check_options({name: True}, make_offer())
+    assert caught.value.field == f"options.{name}"

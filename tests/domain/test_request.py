@@ -9,7 +9,6 @@ from pydantic import ValidationError
 
 from darkroom.domain.kinds import Kind, Mode, Quality, Role
 from darkroom.domain.request import (
-    LATER_OPTIONS,
     MAX_SIDE,
     RESERVED_OPTIONS,
     Effective,
@@ -30,7 +29,7 @@ from darkroom.domain.request import (
     split_options,
     with_default_roles,
 )
-from darkroom.errors import InvalidRequest, Unsupported
+from darkroom.errors import InvalidRequest
 
 
 def image(**fields: Any) -> ImageRequest:
@@ -366,14 +365,6 @@ def test_our_own_options_are_parted_from_the_providers() -> None:
     assert ours == {"exact": True, "labels": ["a"]}
     assert theirs == {"format": "png"}
     assert set(ours) < set(RESERVED_OPTIONS)
-
-
-@pytest.mark.parametrize("name", LATER_OPTIONS)
-def test_an_option_of_a_later_version_is_refused_unless_it_is_off(name: str) -> None:
-    assert split_options({name: None}) == split_options({name: False}) == ({}, {})
-    with pytest.raises(Unsupported) as caught:
-        split_options({name: True})
-    assert caught.value.field == f"options.{name}"
 
 
 # Whole requests

@@ -12,7 +12,7 @@ from darkroom.domain.job import Job, LedgerKind, LedgerRow, State
 from darkroom.domain.kinds import Mode, Role
 from darkroom.domain.money import FREE, MicroUsd, to_micro
 from darkroom.domain.request import ImageRequest, VideoRequest
-from darkroom.errors import BudgetExceeded, InvalidRequest, PriceUnknown, UnknownJob, Unsupported
+from darkroom.errors import BudgetExceeded, InvalidRequest, PriceUnknown, UnknownJob
 from darkroom.services.caps import OfRun, Terms
 from darkroom.services.generation import Parents, Started, request_hash
 from darkroom.settings import Settings
@@ -119,8 +119,8 @@ async def test_scenes_may_stand_for_the_prompt(app: App, pictures: Path) -> None
     assert job.mode is Mode.TIMELINE
 
 
-async def test_an_option_of_a_later_version_is_refused(app: App) -> None:
-    with pytest.raises(Unsupported):
+async def test_an_option_that_no_configured_offer_has_is_refused(app: App) -> None:
+    with pytest.raises(InvalidRequest, match="has no option 'enhance'"):
         await app.generation.start(image(options={"enhance": True}), TERMS)
 
 

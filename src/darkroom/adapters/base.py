@@ -49,6 +49,19 @@ class Blob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One earlier result that a request goes on with: what was asked, and what the provider's model answered."""
+
+    request: Effective
+    inputs: tuple[Blob, ...]
+    outputs: tuple[Blob, ...]
+    """What it made, in the order of the provider's answer."""
+    content: Json | None = None
+    """What the adapter returned as `Succeeded.turn`."""
+    provider_job_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Follow:
     """What an adapter may know to ask about a submission; small, since thousands may be under way."""
 
@@ -80,6 +93,8 @@ class Call(Follow):
     request: Effective
     inputs: tuple[Blob, ...]
     """In the order of `request.inputs`, then the pictures of `request.scenes` that have one, in scene order."""
+    history: tuple[Turn, ...] = ()
+    """The earlier turns of the conversation that the request goes on with, oldest first."""
     scratch: Path
     """A folder for this submission alone, made by the runtime, on the disk of the outputs."""
     spool: Path
@@ -121,6 +136,10 @@ class Succeeded:
     failed: tuple[FailedOutput, ...] = ()
     cost: MicroUsd | None = None
     """What the provider says that it charged."""
+    tokens: Mapping[str, int] = field(default_factory=dict[str, int])
+    """What the provider counted, by the names of the offer's `rates`; priced where it names no `cost`."""
+    turn: Json | None = None
+    """What to send back word for word when somebody goes on with this result; without the bytes of the outputs."""
     notes: Json = field(default_factory=dict[str, JsonValue])
     """Known keys: seed (int), revised_prompt (str), sent_text (str), understood and not_understood (lists of str)."""
 

@@ -30,7 +30,7 @@ def body_of(call: Call) -> Body:
     body: Body = deepcopy(call.offer.template) or {}
     for name, value in (call.offer.constants | call.offer.constants_of.get(call.request.mode, {})).items():
         put(body, name, deepcopy(value))  # later values may lie within it, and the manifest is everybody's
-    for name, value in _values(call.request):
+    for name, value in _values(call.request, own_rules="rules" in slots):
         put_in(body, slots.get(name, _OFF), value)
     taken = set[str]()
     for blob in call.inputs:
@@ -142,10 +142,12 @@ def _clash(name: str) -> Unsupported:
     return Unsupported(f"The manifest puts two values at {name!r}.", hint="Nothing was sent. Name another model.")
 
 
-def _values(request: Effective) -> Iterator[tuple[str, Any]]:
-    """Yield what a request holds, by the names of manifests."""
+def _values(request: Effective, *, own_rules: bool) -> Iterator[tuple[str, Any]]:
+    """Yield what a request holds, by the names of manifests; rules without a place of their own lead the prompt."""
     for name in PLAIN:
         value = (request.width, request.height) if name == "size" else getattr(request, name)
+        if name == "prompt" and not own_rules:
+            value = request.text
         if value is not None and value != "":
             yield name, value
     if request.scenes:

@@ -160,7 +160,7 @@ def _shots(request: Effective) -> list[Body]:
             hint="Nothing was sent. Make the scenes longer, or fewer.",
         )
     return [
-        {"index": number, "prompt": shot["prompt"] or request.prompt, "duration": str(shot["duration"])}
+        {"index": number, "prompt": shot["prompt"] or request.text, "duration": str(shot["duration"])}
         for number, shot in enumerate(shots, 1)
     ]
 

@@ -24,6 +24,7 @@ from darkroom.domain.request import (
     ratio_value,
     with_default_roles,
 )
+from darkroom.domain.rules import STRICT
 from darkroom.errors import InvalidRequest, Unsupported
 
 NOTHING_STORED = "Nothing was stored or sent."
@@ -72,7 +73,8 @@ def fit(request: ImageRequest | VideoRequest, offer: Offer) -> tuple[Effective, 
         Unsupported: If the offer cannot do the operation at all.
     """
     work = _Fitting(request, offer)
-    _check_text(work)
+    rules = _rules(work)
+    _check_text(work, rules)
     inputs = _fit_inputs(work)
     mode = mode_of(request.model_copy(update={"images": inputs}))
     if mode not in offer.operations:
@@ -88,6 +90,7 @@ def fit(request: ImageRequest | VideoRequest, offer: Offer) -> tuple[Effective, 
         kind=offer.kind,
         mode=mode,
         prompt=request.prompt,
+        rules=rules,
         negative_prompt=_keep(work, "negative_prompt", request.negative_prompt, mode),
         width=size.width,
         height=size.height,
@@ -119,7 +122,17 @@ def _keep(work: _Fitting, name: Literal["seed", "negative_prompt"], value: _T | 
     return None
 
 
-def _check_text(work: _Fitting) -> None:
+def _rules(work: _Fitting) -> str | None:
+    """Return what `strict` adds; what is drawn by words alone needs no rules, and clips that are joined hear none."""
+    if not work.request.strict:
+        return None
+    if work.offer.replayable:
+        work.warnings.append(f"{work.offer.model} adds nothing by itself; strict changes nothing here.")
+        return None
+    return STRICT
+
+
+def _check_text(work: _Fitting, rules: str | None) -> None:
     request, offer = work.request, work.offer
     if request.n > offer.count_max:
         raise work.refuse(
@@ -128,12 +141,11 @@ def _check_text(work: _Fitting) -> None:
     if offer.counts and request.n not in offer.counts:
         allowed = " or ".join(str(count) for count in offer.counts)
         raise work.refuse(f"{offer.model} makes {allowed} at a time, not {request.n}.", "n", allowed)
-    if offer.prompt_max is not None and len(request.prompt) > offer.prompt_max:
-        raise work.refuse(
-            f"The prompt has {len(request.prompt):,} characters.",
-            "prompt",
-            f"up to {offer.prompt_max:,} with {offer.model}",
-        )
+    # Rules with a place of their own count here too: no vendor says how long that may be.
+    length = len(request.prompt) + (len(rules) + 2 if rules else 0)
+    if offer.prompt_max is not None and length > offer.prompt_max:
+        said = f"The prompt has {length:,} characters" + (f" with the {len(rules):,} of strict." if rules else ".")
+        raise work.refuse(said, "prompt", f"up to {offer.prompt_max:,} with {offer.model}")
 
 
 def _fit_inputs(work: _Fitting) -> tuple[MediaInput, ...]:

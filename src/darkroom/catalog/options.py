@@ -12,16 +12,21 @@ from darkroom.errors import InvalidRequest, Unsupported
 HINT = "Nothing was stored or sent."
 LARGEST = 1e15
 """Beyond it, numbers have no steps any more; no provider counts that far."""
+ENHANCERS = ("enhance_prompt", "prompt_optimizer", "prompt_upsampling")
+"""What manifests call the option that `enhance` stands for: the provider rewrites the prompt."""
+GENERAL = ("enhance", "grounding", "safety")
+"""Names that callers may always give, since they mean the same everywhere; left out by offers without them when off."""
 _TYPES: dict[str, tuple[type, ...]] = {"string": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,)}
 
 
 def check_options(options: Mapping[str, JsonValue], offer: Offer) -> dict[str, JsonValue]:
-    """Return the options with the offer's defaults filled in.
+    """Return the options by the offer's own names, with its defaults filled in.
 
     Raises:
         InvalidRequest: If a name or a value is not the offer's, or two options do not go together.
         Unsupported: If the provider no longer has the option.
     """
+    options = _renamed(options, offer)
     for name, value in options.items():
         _check_one(name, value, offer)
     defaults = {name: option.default for name, option in offer.options.items() if option.default is not None}
@@ -41,6 +46,13 @@ def allowed_values(option: Option) -> str:
     high = "" if option.max is None else f" up to {option.max:g}"
     bounds = f"{option.type}{low}{high}"
     return f"{bounds} in steps of {option.step:g}" if option.step else bounds
+
+
+def _renamed(options: Mapping[str, JsonValue], offer: Offer) -> dict[str, JsonValue]:
+    """Return the options with `enhance` by the offer's own name; what is off and not the offer's is left out."""
+    own = next((name for name in ENHANCERS if name in offer.options), "enhance")
+    named = {own if name == "enhance" else name: value for name, value in options.items()}
+    return {name: value for name, value in named.items() if name not in GENERAL or name in offer.options or value}
 
 
 def _check_one(name: str, value: JsonValue, offer: Offer) -> None:

@@ -26,7 +26,7 @@ from pydantic import (
 )
 
 from darkroom.catalog.data import manifests_dir
-from darkroom.catalog.wires import Chat, ErrorRule, Fields, Form, PictureLimits, check_names
+from darkroom.catalog.wires import Chat, ClipLimits, ErrorRule, Fields, Form, PictureLimits, check_names
 from darkroom.domain.kinds import Kind, Mode, Quality, Role
 from darkroom.domain.request import CLASSES, RESOLUTIONS, parse_ratio, parse_size
 from darkroom.errors import DarkroomError
@@ -247,6 +247,12 @@ class Offer(_Strict):
     pictures: Form | None = Field(default=None, description="instead of the provider's")
     picture: PictureLimits | None = Field(default=None, description="instead of the provider's")
     options: dict[str, Option] = Field(default_factory=dict[str, Option])
+    continues: bool = Field(default=False, description="goes on with its own earlier result as the next turn")
+    clip: ClipLimits = ClipLimits()
+    rates: dict[str, Dollars] = Field(
+        default_factory=dict[str, Decimal],
+        description="US dollars a million tokens of each sort that its answers count; for what it cost after all",
+    )
     tokens: str | None = Field(
         default=None, description="provider:model of genai-prices, for what is charged by the token"
     )

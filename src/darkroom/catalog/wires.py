@@ -9,6 +9,7 @@ from darkroom.domain.kinds import Role
 
 PLAIN = (
     "prompt",
+    "rules",
     "negative_prompt",
     "seed",
     "n",
@@ -93,6 +94,15 @@ class PictureLimits(_Strict):
     min_side: int = Field(default=1, ge=1, description="pixels")
     max_pixels: int | None = Field(default=None, description="width times height")
     media_types: tuple[str, ...] = ("image/png", "image/jpeg", "image/webp")
+
+
+class ClipLimits(_Strict):
+    """What an input clip may be."""
+
+    max_bytes: int = Field(default=50_000_000, ge=10_000, description="of the file, before base64")
+    min_s: float = Field(default=0, ge=0)
+    max_s: float = Field(default=600, gt=0)
+    media_types: tuple[str, ...] = ("video/mp4", "video/quicktime", "video/webm")
 
 
 class Means(StrEnum):

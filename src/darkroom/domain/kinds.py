@@ -64,7 +64,7 @@ _OTHER_KINDS = {
 
 
 class Role(StrEnum):
-    """What an input is for: a picture, or a clip that is joined with others."""
+    """What an input is for: a picture, a clip that is joined with others, or the one clip that is changed."""
 
     SOURCE = "source"
     REFERENCE = "reference"
@@ -77,6 +77,7 @@ class Role(StrEnum):
     FIRST_FRAME = "first_frame"
     LAST_FRAME = "last_frame"
     CLIP = "clip"
+    VIDEO = "video"
 
 
 class Quality(StrEnum):

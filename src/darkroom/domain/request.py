@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, TypeAdapter
 
 from darkroom.domain.kinds import Kind, Mode, Quality, Role
-from darkroom.errors import InvalidRequest, Unsupported
+from darkroom.errors import InvalidRequest
 
 MAX_PROMPT = 32_000
 MAX_COUNT = 10
@@ -321,6 +321,20 @@ class Scene(_Frozen):
     image: Annotated[MediaInput | None, _optional(parse_input)] = None
 
 
+class Earlier(_Frozen):
+    """A result that a request goes on with as the next turn of its conversation."""
+
+    job_id: str
+    submission: int
+    offer: str
+    """provider/model, which alone knows of it."""
+    account: str | None = None
+    pictures: int = 0
+    """How many pictures go out again with the turns so far."""
+    duration: float | None = None
+    """Seconds of the clip."""
+
+
 class MediaRequest(_Frozen):
     """What image and video requests share; values are as asked, before defaults and snapping."""
 
@@ -341,6 +355,10 @@ class MediaRequest(_Frozen):
     labels: tuple[str, ...] = ()
     refine: str | None = None
     """The job or output that this request continues from, as it was asked."""
+    strict: bool = False
+    """Send the rules of `domain.rules` with the prompt."""
+    follows: Earlier | None = None
+    """What it goes on with; never a caller's own word."""
 
     def having(self, **changes: Any) -> Self:
         """Return a copy with these fields replaced and checked again; what nobody said stays unsaid."""
@@ -364,6 +382,8 @@ class VideoRequest(MediaRequest):
     resolution: Annotated[str | None, _optional(_text("resolution", parse_resolution))] = None
     audio: bool | None = None
     scenes: Annotated[tuple[Scene, ...], Field(max_length=MAX_SCENES)] = ()
+    extend: bool = False
+    """Go on where the clip ends, rather than change it."""
 
 
 Request = Annotated[ImageRequest | VideoRequest, Field(discriminator="kind")]
@@ -371,27 +391,14 @@ request_adapter: TypeAdapter[ImageRequest | VideoRequest] = TypeAdapter(Request,
 
 CALL_OPTIONS = ("callback_url", "invocation_id")
 """Keys of `options` that are of the call, and no part of the request."""
-RESERVED_OPTIONS = ("exact", "labels", "deadline_s", "priority", "allow_unpriced", *CALL_OPTIONS)
+RESERVED_OPTIONS = ("exact", "labels", "deadline_s", "priority", "allow_unpriced", "strict", "extend", *CALL_OPTIONS)
 """Keys of `options` that are ours, not the provider's."""
-LATER_OPTIONS = ("strict", "enhance", "grounding", "safety")
-"""Keys of `options` that are ours and that no offer of this version can honour."""
 
 
 def split_options(options: dict[str, JsonValue]) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
-    """Return (our reserved keys, the provider's options).
-
-    Raises:
-        Unsupported: If a reserved key asks for what this version cannot do.
-    """
-    for name in LATER_OPTIONS:
-        if options.get(name) not in (None, False):
-            raise Unsupported(
-                f"options.{name} is not available in this version.",
-                field=f"options.{name}",
-                hint="Nothing was stored. Leave it out.",
-            )
+    """Return (our reserved keys, the provider's options)."""
     ours = {name: value for name, value in options.items() if name in RESERVED_OPTIONS}
-    theirs = {name: value for name, value in options.items() if name not in RESERVED_OPTIONS + LATER_OPTIONS}
+    theirs = {name: value for name, value in options.items() if name not in RESERVED_OPTIONS}
     return ours, theirs
 
 
@@ -466,6 +473,8 @@ class Effective(_Frozen):
     kind: Kind
     mode: Mode
     prompt: str
+    rules: str | None = None
+    """What `strict` adds to the prompt."""
     negative_prompt: str | None = None
     width: int
     height: int
@@ -480,3 +489,9 @@ class Effective(_Frozen):
     inputs: tuple[MediaInput, ...] = ()
     scenes: Annotated[tuple[Scene, ...], BeforeValidator(_kept_scenes)] = ()
     options: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue])
+    follows: Earlier | None = None
+
+    @property
+    def text(self) -> str:
+        """The prompt as it is sent where the rules have no place of their own."""
+        return f"{self.rules}\n\n{self.prompt}" if self.rules else self.prompt
