@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from darkroom.catalog.fit import fit
+from darkroom.catalog.parts import parts_of
 from darkroom.catalog.providers import DurationRange, SizeRange
 from darkroom.domain.request import RESOLUTIONS, Effective, Size
 from darkroom.errors import DarkroomError
@@ -72,7 +73,8 @@ def test_a_picture_that_is_accepted_lies_within_the_limits(
     except DarkroomError:
         return
     assert within(have, made)
-    assert made.n <= 4
+    assert all(part.n <= 4 for part in parts_of(made, offer))
+    assert sum(part.n for part in parts_of(made, offer)) == count
     assert made.duration is None
 
 

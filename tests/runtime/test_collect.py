@@ -25,7 +25,7 @@ from darkroom.errors import (
 from darkroom.events import Progress
 from darkroom.runtime import collect, schedule
 from darkroom.runtime.held import Held
-from factories import make_effective
+from factories import make_effective, make_request
 
 pytestmark = pytest.mark.anyio
 FULL = StorageFull("The disk is full.")
@@ -280,13 +280,25 @@ async def test_what_no_repetition_would_change_is_a_failed_output_at_once(rig: R
 async def test_results_of_later_submissions_are_numbered_after_those_of_the_earlier(rig: Rig) -> None:
     for name in ("a", "b", "c"):
         lies(rig, name)
-    effective = [make_effective(n=2), make_effective()]
-    job = await rig.add(parts=[{"effective": item} for item in effective])
+    effective = [make_effective(n=2), make_effective(start=2)]
+    job = await rig.add(parts=[{"effective": item} for item in effective], request=make_request(n=3))
     await rig.store.claim(rig.kit.owner, accounts=rig.kit.accounts.all(), now=0, limit=9)
     rig.adapter.submits = [Succeeded((at("c"),)), Succeeded((at("a"), at("b")))]
     for idx in (1, 0):
         assert await rig.stepper.advance(await rig.held(job, idx)) is None
     assert [(item.index, item.submission) for item in (await rig.job(job)).outputs] == [(1, 0), (2, 0), (3, 1)]
+
+
+async def test_more_results_than_asked_for_take_no_number_of_another_submission(rig: Rig) -> None:
+    for name in ("a", "b", "c"):
+        lies(rig, name)
+    effective = [make_effective(), make_effective(start=1)]
+    job = await rig.add(parts=[{"effective": item} for item in effective], request=make_request(n=2))
+    await rig.store.claim(rig.kit.owner, accounts=rig.kit.accounts.all(), now=0, limit=9)
+    rig.adapter.submits = [Succeeded((at("a"), at("b"))), Succeeded((at("c"),))]
+    for idx in (0, 1):
+        assert await rig.stepper.advance(await rig.held(job, idx)) is None
+    assert [(item.index, item.submission) for item in (await rig.job(job)).outputs] == [(1, 0), (2, 1), (100, 0)]
 
 
 # Links that expired

@@ -12,7 +12,7 @@ from darkroom.domain.money import MicroUsd
 from darkroom.domain.output import FailedOutput
 from darkroom.errors import StorageFull
 from darkroom.events import Progress
-from factories import make_effective
+from factories import make_effective, make_request
 
 pytestmark = pytest.mark.anyio
 FULL = StorageFull("The disk is full.")
@@ -91,7 +91,8 @@ async def test_what_was_kept_is_gone_on_with_by_the_next_process(rig: Rig) -> No
 
 async def test_working_files_stay_until_every_submission_of_the_job_has_ended(rig: Rig) -> None:
     rig.adapter.submits = [MADE]
-    job = await rig.add(parts=[{}, {}], effective=make_effective(n=2))
+    parts = [{"effective": make_effective(n=2)}, {"effective": make_effective(n=2, start=2)}]
+    job = await rig.add(parts=parts, request=make_request(n=4))
     await rig.store.claim(rig.kit.owner, accounts=rig.kit.accounts.all(), now=0, limit=9)
     folder = rig.folder / "home" / "scratch" / job.id
     assert await rig.stepper.advance(await rig.held(job)) is None

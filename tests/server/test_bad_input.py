@@ -66,7 +66,6 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
     "a size in words": (IMAGE, {**FOX, "size": "big"}, "1024x1024"),
     "no pictures": (IMAGE, {**FOX, "n": 0}, "1 to 10"),
     "a thousand pictures": (IMAGE, {**FOX, "n": 1000}, "1 to 10"),
-    "more than the offer makes": (IMAGE, {**FOX, "n": 5}, "1 to 4"),
     "many pictures": (IMAGE, {**FOX, "n": "many"}, "whole number"),
     "half a picture": (IMAGE, {**FOX, "n": 1.5}, "whole number"),
     "a clip of no length": (VIDEO, {"prompt": "a fox", "duration": 0}, "0.5 to 600"),

@@ -7,7 +7,7 @@ import pytest
 from darkroom.domain.job import INSTEAD, State
 from darkroom.domain.kinds import Mode
 from darkroom.server.views import job_view, next_step
-from factories import NOW, make_job
+from factories import NOW, make_effective, make_job, make_output, make_request
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,19 @@ def test_who_refused_it_first_is_told_and_not_counted() -> None:
     view = job_view(job, now=NOW)
     assert view["warnings"] == ["other/acme-image-1 refused it (insufficient_credits)."]
     assert view["cost"]["estimate_usd"] == 0.02
+
+
+def test_what_is_missing_of_a_job_that_succeeded_in_part_is_told_with_the_way_to_it() -> None:
+    lost = {"message": "The provider had trouble.", "code": "provider_failed"}
+    parts = [
+        {"effective": make_effective(n=2), "state": State.SUCCEEDED, "actual": 80_000},
+        {"effective": make_effective(n=2, start=2), "state": State.FAILED, "error": lost, "actual": 0},
+        {"effective": make_effective(start=4), "state": State.CANCELLED, "actual": 0},
+    ]
+    made = (make_output(index=1), make_output(index=2))
+    job = make_job(parts=parts, request=make_request(n=5), outputs=made)
+    view = job_view(job, now=NOW)
+    assert view["status"] == "succeeded"
+    assert view["warnings"] == ["outputs 3 to 4: The provider had trouble.", "output 5: cancelled."]
+    assert view["cost"]["actual_usd"] == 0.08
+    assert "changes={'n': 3}" in view["next"]

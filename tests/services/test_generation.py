@@ -95,7 +95,7 @@ async def test_a_dry_run_stores_nothing(paid: App) -> None:
         (image(prompt="   "), "prompt"),
         (video(prompt=""), "prompt"),
         (video(prompt="", scenes=[{"prompt": "one"}, {"duration": 2}]), "prompt"),
-        (image(n=9), "n"),
+        (image(prompt="fox", images=["clip=a.mp4"]), "images"),
         (image(options={"colour": "red"}), "options.colour"),
         (image(options={"labels": "a"}), "labels"),
         (image(options={"deadline_s": 1}), "deadline_s"),

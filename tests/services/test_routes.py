@@ -50,7 +50,11 @@ operations = ["text_to_image"]
 rank = 99
 """
 MANIFESTS = {
-    "alpha": manifest("alpha", offer("beam", "0.05", 90), offer("alpha-best", "0.20", 95, count=1)),
+    "alpha": manifest(
+        "alpha",
+        offer("beam", "0.05", 90),
+        offer("alpha-best", "0.20", 95, count=1, more="seed = true\nprompt_max = 16"),
+    ),
     "beta": manifest("beta", offer("beam", "0.03", 10)),
     "delta": manifest("delta", offer("beam", "0.04", 20)),
     "byweb": manifest(
@@ -89,7 +93,26 @@ async def test_with_nothing_named_the_best_ranked_is_taken(many: App) -> None:
 
 
 async def test_what_does_not_fit_gives_way_to_what_does(many: App) -> None:
-    assert await taken(many, n=2) == "alpha/beam"
+    assert await taken(many, prompt="a red fox in snow") == "alpha/beam"
+
+
+async def test_more_than_an_offer_makes_at_once_is_several_submissions(many: App) -> None:
+    job = await started(many, image(n=3, seed=7), Terms(max_cost=MicroUsd(700_000)))
+    parts = [(part.idx, part.model, part.effective.n, part.effective.start, part.estimate) for part in job.submissions]
+    assert parts == [(number, "alpha-best", 1, number, 200_000) for number in range(3)]
+    assert [(row.submission, row.micro_usd) for row in await many.store.ledger(job.id)] == [
+        (number, 200_000) for number in range(3)
+    ]
+
+
+async def test_each_of_several_submissions_may_cost_what_the_others_leave(many: App) -> None:
+    job = await started(many, image(model="alpha-best", n=3, seed=7), Terms(max_cost=MicroUsd(640_000)))
+    whole = job.model_copy(update={"request": image(n=3, seed=7)})
+    found = await many.generation.instead(whole, job.submissions[1], account=False)
+    assert found is not None
+    assert (found.submission.model, found.submission.effective.n, found.submission.effective.start) == ("beam", 1, 1)
+    less = whole.model_copy(update={"max_cost": MicroUsd(405_000)})
+    assert await many.generation.instead(less, job.submissions[1], account=False) is None
 
 
 async def test_within_the_cap_the_best_ranked_is_taken(many: App) -> None:
@@ -122,8 +145,8 @@ async def test_a_provider_that_rests_comes_last(many: App) -> None:
 
 async def test_a_refusal_names_an_offer_that_could_do_it(many: App) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        await many.generation.start(image(model="alpha-best", n=3), Terms())
-    assert caught.value.allowed == "1 to 1"
+        await many.generation.start(image(model="alpha-best", prompt="x" * 17), Terms())
+    assert caught.value.allowed == "up to 16 with alpha-best"
     assert "alpha/beam could do it." in str(caught.value.hint)
 
 
@@ -131,7 +154,7 @@ async def test_a_refusal_stands_alone_where_the_usual_model_is_wrong(many_settin
     wrong = many_settings.model_copy(update={"default_image_model": "no-such-model"})
     async with opened(wrong, clock) as app:
         with pytest.raises(InvalidRequest) as caught:
-            await app.generation.start(image(model="alpha-best", n=3), Terms())
+            await app.generation.start(image(model="alpha-best", prompt="x" * 17), Terms())
     assert "could do it" not in str(caught.value.hint)
 
 
@@ -189,7 +212,8 @@ async def test_a_draft_never_stands_in_for_what_was_paid(many: App) -> None:
 
 
 async def test_the_other_offer_has_a_reservation_of_its_own(many: App) -> None:
-    job = await started(many, image(n=2))
+    job = await started(many, image(n=2, model="alpha/beam"))
+    job = job.model_copy(update={"request": image(n=2)})
     found = await many.generation.instead(job, job.submissions[0], account=False)
     assert found is not None
     assert (found.reserved.kind, found.reserved.micro_usd) == (LedgerKind.RESERVED, 2 * 40_000)

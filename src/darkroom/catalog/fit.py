@@ -6,6 +6,7 @@ from typing import Literal, TypeVar
 
 from darkroom.catalog.joins import film_size, together_s
 from darkroom.catalog.options import check_options
+from darkroom.catalog.parts import shares
 from darkroom.catalog.providers import DurationRange, Offer, SizeRange
 from darkroom.domain.kinds import Kind, Mode, Quality, Role
 from darkroom.domain.request import (
@@ -84,6 +85,8 @@ def fit(request: ImageRequest | VideoRequest, offer: Offer) -> tuple[Effective, 
             allowed=list(offer.operations),
             hint=f"{NOTHING_STORED} Name another model, or leave out what it cannot take.",
         )
+    if mode is Mode.JOIN_VIDEO and request.n > 1:
+        raise work.refuse("Clips are joined to one film.", "n", "1")
     scenes, duration = ((), _film_length(work, inputs)) if mode is Mode.JOIN_VIDEO else _fit_time(work)
     size, ratio, resolution = _fit_picture(work, inputs)
     effective = Effective(
@@ -134,13 +137,9 @@ def _rules(work: _Fitting) -> str | None:
 
 def _check_text(work: _Fitting, rules: str | None) -> None:
     request, offer = work.request, work.offer
-    if request.n > offer.count_max:
-        raise work.refuse(
-            f"{offer.model} makes at most {offer.count_max} at a time, not {request.n}.", "n", f"1 to {offer.count_max}"
-        )
-    if offer.counts and request.n not in offer.counts:
-        allowed = " or ".join(str(count) for count in offer.counts)
-        raise work.refuse(f"{offer.model} makes {allowed} at a time, not {request.n}.", "n", allowed)
+    if not shares(offer, request.n):
+        allowed = "sums of " + " and ".join(str(count) for count in offer.counts)
+        raise work.refuse(f"{offer.model} cannot make {request.n}.", "n", allowed)
     # Rules with a place of their own count here too: no vendor says how long that may be.
     length = len(request.prompt) + (len(rules) + 2 if rules else 0)
     if offer.prompt_max is not None and length > offer.prompt_max:

@@ -12,6 +12,8 @@ from darkroom.errors import InvalidRequest
 
 MAX_PROMPT = 32_000
 MAX_COUNT = 10
+SEEDS = 2**32
+"""Seeds are below it."""
 MAX_SIDE = 8_192
 MAX_DURATION_S = 600
 MAX_INPUTS = 40
@@ -288,7 +290,7 @@ def _priority(value: object) -> int:
 
 
 def _seed(value: object) -> int:
-    return whole(value, "seed", 0, 2**32 - 1)
+    return whole(value, "seed", 0, SEEDS - 1)
 
 
 def _count(value: object) -> int:
@@ -480,6 +482,8 @@ class Effective(_Frozen):
     height: int
     aspect_ratio: str
     n: int = 1
+    start: int = 0
+    """How many outputs of its job come before these."""
     quality: Quality | None = None
     seed: int | None = None
     duration: float | None = None

@@ -25,6 +25,8 @@ RENEWALS = 3
 """How often expired links are asked for anew, without a result in between."""
 ODD = 3
 """How often something else than a file may come from a link before that is taken for the answer."""
+SPARE = 100
+"""Above it are numbers of outputs that nobody asked for, where several submissions serve a job."""
 RETENTION_S = 7 * 86_400.0
 """How long a result is asked for where the manifest does not say how long the provider keeps it."""
 
@@ -35,9 +37,9 @@ async def collect(kit: Kit, held: Held, job: Job, part: Submission) -> Held | No
         log.warning("job %s waits for its provider: %s is no longer in the manifests", job.id, part.provider)
         return kit.later(held, schedule.PARKED_S)
     outputs: list[Output] = []
-    before = sum(other.effective.n for other in job.submissions[: part.idx] if not other.put_aside)
-    failed = [item.model_copy(update={"index": before + item.index}) for item in part.failed_outputs]
-    numbered = zip(_numbers(before, failed), part.results, strict=False)
+    own = part.effective
+    failed = [item.model_copy(update={"index": own.start + item.index}) for item in part.failed_outputs]
+    numbered = zip(_numbers(job, part, failed), part.results, strict=False)
     for index, result in sorted(numbered, key=lambda item: item[1].expires_at or float("inf")):
         try:
             outputs.append(await _kept(kit, held, job, part, index, result))
@@ -53,10 +55,17 @@ async def collect(kit: Kit, held: Held, job: Job, part: Submission) -> Held | No
     return await _done(kit, part, sorted(outputs, key=lambda item: item.index), failed)
 
 
-def _numbers(before: int, failed: Sequence[FailedOutput]) -> Iterator[int]:
-    """Count a submission's outputs, after those of the ones before it and without those that the provider left out."""
+def _numbers(job: Job, part: Submission, failed: Sequence[FailedOutput]) -> Iterator[int]:
+    """Count a submission's outputs, after those of the ones before it and without those that the provider left out.
+
+    More than were asked for get numbers that no other submission has.
+    """
+    own = part.effective
+    asked = range(own.start + 1, own.start + own.n + 1)
+    alone = own.n >= job.request.n
     missing = {item.index for item in failed}
-    return (number for number in itertools.count(before + 1) if number not in missing)
+    more = itertools.count(asked.stop if alone else SPARE * (part.idx + 1))
+    return (number for number in itertools.chain(asked, more) if number not in missing)
 
 
 def _may_renew(kit: Kit, held: Held, part: Submission, result: RemoteOutput) -> bool:
@@ -94,12 +103,11 @@ async def _done(kit: Kit, part: Submission, outputs: list[Output], failed: list[
 
 
 def _place(job: Job, part: Submission, index: int) -> Placement:
-    count = sum(other.effective.n for other in job.submissions if not other.put_aside)
     return Placement(
         job_id=job.id,
         submission=part.idx,
         index=index,
-        count=max(count, len(part.results)),
+        count=max(job.request.n, len(part.results)),
         slug=part.effective.prompt or job.kind,
         created_at=job.created_at,
         save_as=job.save_as,

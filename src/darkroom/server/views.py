@@ -78,7 +78,7 @@ def job_view(
             "warnings": [
                 *job.warnings,
                 *_tried(job),
-                *(f"output {item.index}: {item.message}" for item in part.failed_outputs),
+                *_missing(job),
             ],
             "draft": True if _is_draft(job, part) else None,
             "revised_prompt": part.notes.get("revised_prompt"),
@@ -100,6 +100,21 @@ def _tried(job: Job) -> list[str]:
     """Say who refused it before another offer took it."""
     aside = [item for item in job.submissions if item.put_aside]
     return [f"{item.provider}/{item.model} refused it ({(item.error or {}).get('code')})." for item in aside]
+
+
+def _missing(job: Job) -> list[str]:
+    """Say of a job that succeeded in part what was not delivered, and why."""
+    missing = [f"output {item.index}: {item.message}" for part in job.submissions for item in part.failed_outputs]
+    if job.state is not State.SUCCEEDED:
+        return missing
+    for part in job.submissions:
+        if part.state is State.SUCCEEDED or part.put_aside:
+            continue
+        first, last = part.effective.start + 1, part.effective.start + part.effective.n
+        which = f"output {first}" if first == last else f"outputs {first} to {last}"
+        why = (part.error or {}).get("message") or f"{part.state}."
+        missing.append(f"{which}: {why}")
+    return missing
 
 
 def _message(job: Job, part: Submission) -> str | None:
@@ -153,14 +168,8 @@ def _eta_s(job: Job, offer: Offer | None, now: int) -> int | None:
 def next_step(job: Job) -> str:
     """Return in one sentence what to do now."""
     match job.state:
-        case State.SUCCEEDED if job.cancel_requested_at is not None:
-            return f"The cancel came too late: it is done, and {_charged(job)}. Show the file."
-        case State.SUCCEEDED if job.mode is Mode.JOIN_VIDEO:
-            return "Show the file."
-        case State.SUCCEEDED if job.lead.provider == DRAFT:
-            return "Show the file; set a provider's key for the real thing, or refine it with refine='" + job.id + "'."
         case State.SUCCEEDED:
-            return f"Show the file, or continue from it with refine='{job.id}'."
+            return _after_success(job)
         case State.FAILED:
             return _after_failure(job)
         case State.CANCELLED:
@@ -176,6 +185,19 @@ def next_step(job: Job) -> str:
             )
         case _:
             return f"Call check_job(job_id='{job.id}', wait=25) to wait for it; it goes on by itself."
+
+
+def _after_success(job: Job) -> str:
+    lacking = job.request.n - len(job.outputs) if job.outputs else 0
+    if job.cancel_requested_at is not None:
+        return f"The cancel came too late: it is done, and {_charged(job)}. Show the file."
+    if lacking > 0:
+        return f"Show what is there; retry_job('{job.id}', changes={{'n': {lacking}}}) pays anew for what is missing."
+    if job.mode is Mode.JOIN_VIDEO:
+        return "Show the file."
+    if job.lead.provider == DRAFT:
+        return f"Show the file; set a provider's key for the real thing, or refine it with refine='{job.id}'."
+    return f"Show the file, or continue from it with refine='{job.id}'."
 
 
 def _charged(job: Job) -> str:

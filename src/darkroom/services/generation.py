@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import anyio.to_thread
@@ -10,6 +10,7 @@ from pydantic import JsonValue, ValidationError
 
 from darkroom.artifacts.base import ArtifactStore, InputStore
 from darkroom.catalog.accounts import Accounts
+from darkroom.catalog.prices import quote
 from darkroom.catalog.providers import Provider
 from darkroom.catalog.routing import DRAFT, Candidate
 from darkroom.catalog.wires import Form
@@ -18,13 +19,13 @@ from darkroom.domain.job import Job, LedgerKind, LedgerRow, State, Submission, n
 from darkroom.domain.kinds import Kind, Role
 from darkroom.domain.money import FREE, MicroUsd
 from darkroom.domain.names import did_you_mean
-from darkroom.domain.request import CALL_OPTIONS, ImageRequest, MediaInput, VideoRequest, clip, split_options
+from darkroom.domain.request import CALL_OPTIONS, Effective, ImageRequest, MediaInput, VideoRequest, clip, split_options
 from darkroom.domain.run import Run
 from darkroom.errors import DarkroomError, InvalidRequest, MoneyError, UnknownJob
 from darkroom.services.callbacks import Wish, wished
 from darkroom.services.caps import Caps, Terms, of_run
 from darkroom.services.refine import continue_from
-from darkroom.services.routes import AnyRequest, Proposal, Routes
+from darkroom.services.routes import AnyRequest, Proposal, Routes, day_of
 from darkroom.settings import Settings
 from darkroom.store.base import Alternative, JobStore, Limit
 
@@ -175,12 +176,12 @@ class Generation:
     async def instead(self, job: Job, part: Submission, *, account: bool) -> Alternative | None:
         """Return the next offer that may do what was refused, for no more than was agreed; see the protocol."""
         refused = {part.provider} if account else set[str]()
-        tried = {(item.provider, item.model) for item in job.submissions}
-        rows = await self._store.ledger(job.id)
-        first = next((row.micro_usd for row in rows if row.kind is LedgerKind.RESERVED and row.certain), None)
-        agreed = first if job.max_cost is None else job.max_cost
+        tried = {(item.provider, item.model) for item in job.submissions if item.put_aside or item.idx == part.idx}
+        agreed = _agreed(job, part, await self._store.ledger(job.id))
+        own = part.effective
+        request = job.request.model_copy(update={"n": own.n, "seed": own.seed})
         try:
-            found = await anyio.to_thread.run_sync(self.routes.proposals, job.request, agreed)
+            found = await anyio.to_thread.run_sync(self.routes.proposals, request, agreed)
         except DarkroomError:
             return None
         for item in found:
@@ -188,12 +189,11 @@ class Generation:
             price = item.quote
             priced = agreed is not None and price is not None and price.partial is None and price.high <= agreed
             new = provider.id not in {DRAFT, *refused} and (provider.id, offer.model) not in tried
-            if priced and new:
+            if priced and new and len(item.parts) == 1:
                 now = self._clock.now()
                 limits = (*self._caps.limits(job.principal, now), *await self._limits_of(job))
-                return Alternative(
-                    self._submission(job.id, job.request, item, now), _reserved(job.id, item, now), limits
-                )
+                placed = item.effective.model_copy(update={"start": own.start})
+                return Alternative(*self._submission(job.id, 0, placed, job.request, item.candidate, now), limits)
         return None
 
     async def _limits_of(self, job: Job) -> tuple[Limit, ...]:
@@ -249,6 +249,10 @@ class Generation:
     ) -> tuple[Job, list[LedgerRow]]:
         now = self._clock.now()
         job_id = new_id("job", now)
+        parts = [
+            self._submission(job_id, idx, effective, request, proposal.candidate, now)
+            for idx, effective in enumerate(proposal.parts)
+        ]
         job = Job(
             id=job_id,
             principal=terms.principal,
@@ -268,25 +272,38 @@ class Generation:
             run_id=terms.run.id if terms.run else None,
             created_at=now,
             updated_at=now,
-            submissions=(self._submission(job_id, request, proposal, now),),
+            submissions=tuple(part for part, _ in parts),
         )
-        return job, [_reserved(job_id, proposal, now)]
+        return job, [row for _, row in parts]
 
-    def _submission(self, job_id: str, request: AnyRequest, proposal: Proposal, now: int) -> Submission:
-        provider, offer = proposal.candidate.provider, proposal.candidate.offer
-        return Submission(
+    def _submission(
+        self, job_id: str, idx: int, effective: Effective, request: AnyRequest, item: Candidate, now: int
+    ) -> tuple[Submission, LedgerRow]:
+        """Return one submission of a job, and what is reserved for it."""
+        provider, offer = item.provider, item.offer
+        price = quote(offer, effective, day_of(now))
+        reserved = LedgerRow(
             job_id=job_id,
-            idx=0,
+            submission=idx,
+            kind=LedgerKind.RESERVED,
+            micro_usd=price.high if price else FREE,
+            at=now,
+            certain=price is not None,
+        )
+        submission = Submission(
+            job_id=job_id,
+            idx=idx,
             provider=provider.id,
             model=offer.model,
-            effective=proposal.effective,
+            effective=effective,
             replayable=offer.replayable,
             synchronous=offer.synchronous,
             account=self._accounts().account(provider),
             due_at=now,
             deadline_at=None if request.deadline_s is None else now + int(request.deadline_s * 1000),
-            estimate=proposal.quote.likely if proposal.quote else None,
+            estimate=price.likely if price else None,
         )
+        return submission, reserved
 
 
 def request_of(tool: str, arguments: Mapping[str, JsonValue]) -> AnyRequest:
@@ -307,15 +324,15 @@ def request_of(tool: str, arguments: Mapping[str, JsonValue]) -> AnyRequest:
         raise invalid(exc) from exc
 
 
-def _reserved(job_id: str, proposal: Proposal, now: int) -> LedgerRow:
-    return LedgerRow(
-        job_id=job_id,
-        submission=0,
-        kind=LedgerKind.RESERVED,
-        micro_usd=proposal.quote.high if proposal.quote else FREE,
-        at=now,
-        certain=proposal.quote is not None,
-    )
+def _agreed(job: Job, part: Submission, rows: Sequence[LedgerRow]) -> MicroUsd | None:
+    """Return what a submission may cost: of the agreed price what the others leave, else what was reserved first."""
+    reserved = {row.submission: row for row in rows if row.kind is LedgerKind.RESERVED}
+    if job.max_cost is not None:
+        others = [item.idx for item in job.submissions if item.idx != part.idx and not item.put_aside]
+        return MicroUsd(job.max_cost - sum(reserved[idx].micro_usd for idx in others if idx in reserved))
+    same = [item.idx for item in job.submissions if item.effective.start == part.effective.start]
+    first = reserved.get(min(same))
+    return first.micro_usd if first is not None and first.certain else None
 
 
 def _by_address(item: Candidate) -> bool:

@@ -3,7 +3,7 @@
 from darkroom.domain.job import Job, State
 from darkroom.domain.kinds import Kind, Mode, Role
 from darkroom.domain.output import Output
-from darkroom.domain.request import ImageRequest, MediaInput, VideoRequest, clip
+from darkroom.domain.request import SEEDS, ImageRequest, MediaInput, VideoRequest, clip
 from darkroom.errors import InvalidRequest, UnknownJob, Unsupported
 from darkroom.store.base import JobStore
 
@@ -72,5 +72,5 @@ def _redrawn(request: AnyRequest, parent: Job, seed: object) -> AnyRequest:
     instruction = request.prompt
     kept = {name: getattr(before, name) for name in type(before).model_fields if name not in ("kind", "refine")}
     prompt = f"{before.prompt}, {instruction}" if instruction else before.prompt
-    next_seed = old if instruction else (old + 1) % 2**32
+    next_seed = old if instruction else (old + 1) % SEEDS
     return request.having(**{**kept, "seed": next_seed, **said, "prompt": prompt, "refine": request.refine})

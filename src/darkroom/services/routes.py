@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 
 from darkroom.catalog.accounts import Accounts
 from darkroom.catalog.fit import fit
+from darkroom.catalog.parts import parts_of
 from darkroom.catalog.places import check_places
 from darkroom.catalog.prices import Quote, quote
 from darkroom.catalog.providers import Provider
@@ -30,8 +31,14 @@ class Proposal:
     effective: Effective
     warnings: tuple[str, ...]
     quote: Quote | None
+    """Of all its submissions together."""
     obstacle: str | None = None
     """Why the same call without `dry_run` would be refused."""
+
+    @property
+    def parts(self) -> tuple[Effective, ...]:
+        """The request of each submission."""
+        return parts_of(self.effective, self.candidate.offer)
 
 
 class Routes:
@@ -141,4 +148,9 @@ class Routes:
         return tuple(self._providers)
 
     def _today(self) -> date:
-        return datetime.fromtimestamp(self._clock.now() / 1000, UTC).date()
+        return day_of(self._clock.now())
+
+
+def day_of(now: int) -> date:
+    """Return the day of a moment (milliseconds), by which prices hold."""
+    return datetime.fromtimestamp(now / 1000, UTC).date()

@@ -7,7 +7,7 @@ from typing import NoReturn
 from darkroom.adapters.base import Call
 from darkroom.adapters.draft.job import JOIN, Job, Part, Picture
 from darkroom.domain.kinds import Kind, Mode, Role
-from darkroom.domain.request import Effective
+from darkroom.domain.request import SEEDS, Effective
 from darkroom.domain.request import clip as shortened
 from darkroom.errors import InvalidRequest
 
@@ -60,7 +60,7 @@ def job_of(call: Call) -> Job:
         fps=int(str(_option(request, "fps", RATES, 24))),
         seconds=seconds,
         audio=request.audio is not False,
-        seed=request.seed if request.seed is not None else seed_of(request),
+        seed=request.seed if request.seed is not None else (seed_of(request) + request.start) % SEEDS,
         metadata=str(_option(request, "_metadata", METADATA, "full")),
         inputs=tuple(Picture(str(blob.path), blob.role.value) for blob in call.inputs[: len(request.inputs)]),
         parts=parts,
