@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from darkroom.domain.kinds import Kind, Mode, Role
-from darkroom.domain.request import ImageRequest, VideoRequest, mode_of
+from darkroom.domain.modes import mode_of
+from darkroom.domain.request import ImageRequest, VideoRequest
 from darkroom.errors import InvalidRequest
 from helpers_catalog import image, video
 

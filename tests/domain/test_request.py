@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from darkroom.domain.kinds import Kind, Mode, Quality, Role
+from darkroom.domain.modes import mode_of, with_default_roles
 from darkroom.domain.request import (
     MAX_SIDE,
     RESERVED_OPTIONS,
@@ -18,7 +19,6 @@ from darkroom.domain.request import (
     Size,
     VideoRequest,
     clip,
-    mode_of,
     parse_input,
     parse_quality,
     parse_ratio,
@@ -27,7 +27,6 @@ from darkroom.domain.request import (
     ratio_value,
     request_adapter,
     split_options,
-    with_default_roles,
 )
 from darkroom.errors import InvalidRequest
 

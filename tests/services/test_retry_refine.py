@@ -8,8 +8,8 @@ import pytest
 from darkroom.app import App
 from darkroom.domain.job import Job, State
 from darkroom.domain.kinds import Mode, Role
-from darkroom.domain.request import ImageRequest, VideoRequest
-from darkroom.errors import InvalidRequest, UnknownJob, Unsupported
+from darkroom.domain.request import VideoRequest
+from darkroom.errors import InvalidRequest, NotConfigured, UnknownJob, Unsupported
 from darkroom.services.caps import Terms
 from darkroom.services.generation import Started
 from helpers_services import TERMS, image, picture, put, run_until, started, succeed, video
@@ -165,19 +165,22 @@ async def test_any_other_picture_is_edited(paid: App, pictures: Path) -> None:
     assert (await started(paid, image(prompt="", refine=parent.id))).request.prompt == "a red fox"
 
 
-async def test_a_clip_that_cannot_be_redrawn_cannot_be_continued(paid: App) -> None:
-    parent = await succeed(paid, await started(paid, video(model="acme-clip")))
-    requests: list[ImageRequest | VideoRequest] = [video(refine=parent.id), image(refine=parent.id)]
-    for request in requests:
+async def test_no_picture_is_made_of_a_clip(paid: App) -> None:
+    for made in (video(model="acme-clip"), video(model="draft-video")):
+        parent = await succeed(paid, await started(paid, made))
         with pytest.raises(Unsupported) as caught:
-            await paid.generation.start(request, TERMS)
-        assert (caught.value.field, caught.value.message) == ("refine", "acme cannot continue a clip.")
+            await paid.generation.start(image(refine=parent.id), TERMS)
+        assert (caught.value.field, caught.value.message) == ("refine", "A picture cannot be made of a clip.")
 
 
-async def test_a_still_of_a_draft_clip_is_not_to_be_had(app: App) -> None:
-    parent = await succeed(app, await started(app, video()))
-    with pytest.raises(Unsupported, match="draft cannot continue a clip"):
-        await app.generation.start(image(refine=parent.id), TERMS)
+async def test_a_clip_whose_model_cannot_change_it_names_those_that_can(paid: App) -> None:
+    parent = await succeed(paid, await started(paid, video(model="acme-clip")))
+    with pytest.raises(Unsupported) as caught:
+        await paid.generation.start(video(refine=parent.id, model="acme-clip"), TERMS)
+    assert caught.value.message == "acme-clip cannot do edit video."
+    assert "higgsfield/seedance-2.5" in (caught.value.allowed or ())
+    with pytest.raises(NotConfigured):
+        await paid.generation.start(video(refine=parent.id), TERMS)
 
 
 async def test_what_has_no_result_cannot_be_continued(app: App) -> None:

@@ -21,7 +21,7 @@ Json = dict[str, JsonValue]
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """One input picture, checked and kept by us."""
+    """One input picture or clip, checked and kept by us."""
 
     path: Path
     role: Role
@@ -29,6 +29,8 @@ class Blob:
     sha256: str
     width: int
     height: int
+    duration: float | None = None
+    """Seconds of a clip."""
     name: str | None = None
     url: str | None = None
     """Its own https address, where the caller gave one."""

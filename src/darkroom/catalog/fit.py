@@ -1,69 +1,42 @@
 """Fits a request to an offer: fills in defaults, snaps to what the offer has, refuses what is out of its range."""
 
 import math
-from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
-from darkroom.catalog.joins import film_size, together_s
+from darkroom.catalog.fit_time import fit_time
+from darkroom.catalog.fitting import NOTHING_STORED, Fitting
+from darkroom.catalog.joins import film_size
 from darkroom.catalog.options import check_options
 from darkroom.catalog.parts import shares
-from darkroom.catalog.providers import DurationRange, Offer, SizeRange
+from darkroom.catalog.providers import Offer, SizeRange
 from darkroom.domain.kinds import Kind, Mode, Quality, Role
+from darkroom.domain.modes import mode_of, with_default_roles
 from darkroom.domain.request import (
     CLASSES,
+    CLIPS,
     RESOLUTIONS,
     Effective,
     ImageRequest,
     MediaInput,
-    Scene,
     Size,
     VideoRequest,
-    mode_of,
     named_ratio,
     parse_ratio,
     parse_size,
     ratio_value,
-    with_default_roles,
 )
 from darkroom.domain.rules import STRICT
 from darkroom.errors import InvalidRequest, Unsupported
 
-NOTHING_STORED = "Nothing was stored or sent."
 DEFAULT_SIDE = 1024
 DEFAULT_RESOLUTION = "720p"
-DEFAULT_DURATION_S = 5.0
-SCENE_S = 3.0
 SAME_RATIO = 0.04
 """How far two ratios may be apart, as a logarithm, to count as one: 1344x768 is what providers call 16:9."""
 RATIO_WEIGHT = 8
 """How much more a difference in ratio counts than one in area: 832x480 is the 480p of 16:9, not 1280x720."""
-_LEADS = (Role.SOURCE, Role.FIRST_FRAME, Role.CLIP)
+_LEADS = (Role.SOURCE, Role.FIRST_FRAME, *CLIPS)
 """Inputs whose ratio the result has."""
 _T = TypeVar("_T")
-
-
-@dataclass(slots=True)
-class _Fitting:
-    """One request being fitted; collects what had to change."""
-
-    request: ImageRequest | VideoRequest
-    offer: Offer
-    warnings: list[str] = field(default_factory=list[str])
-
-    def snap(self, what: str, asked: object, used: object, allowed: str) -> None:
-        """Note a value moved to the nearest that the offer has, or refuse it when the caller wants it exact."""
-        if self.request.exact:
-            raise self.refuse(f"{self.offer.model} has no {what} {asked}.", what, allowed)
-        self.warnings.append(f"{what} {asked} became {used}, the nearest that {self.offer.model} has.")
-
-    def refuse(self, message: str, field_name: str, allowed: str) -> InvalidRequest:
-        """Return the refusal of a value that is out of the offer's range."""
-        return InvalidRequest(
-            message,
-            field=field_name,
-            allowed=allowed,
-            hint=f"{NOTHING_STORED} Change {field_name}, or name another model.",
-        )
 
 
 def fit(request: ImageRequest | VideoRequest, offer: Offer) -> tuple[Effective, tuple[str, ...]]:
@@ -73,7 +46,7 @@ def fit(request: ImageRequest | VideoRequest, offer: Offer) -> tuple[Effective, 
         InvalidRequest: If a value is out of the offer's range, or an option is wrong.
         Unsupported: If the offer cannot do the operation at all.
     """
-    work = _Fitting(request, offer)
+    work = Fitting(request, offer)
     rules = _rules(work)
     _check_text(work, rules)
     inputs = _fit_inputs(work)
@@ -87,7 +60,7 @@ def fit(request: ImageRequest | VideoRequest, offer: Offer) -> tuple[Effective, 
         )
     if mode is Mode.JOIN_VIDEO and request.n > 1:
         raise work.refuse("Clips are joined to one film.", "n", "1")
-    scenes, duration = ((), _film_length(work, inputs)) if mode is Mode.JOIN_VIDEO else _fit_time(work)
+    scenes, duration = fit_time(work, mode, inputs)
     size, ratio, resolution = _fit_picture(work, inputs)
     effective = Effective(
         kind=offer.kind,
@@ -107,11 +80,12 @@ def fit(request: ImageRequest | VideoRequest, offer: Offer) -> tuple[Effective, 
         inputs=inputs,
         scenes=scenes,
         options=check_options(request.options, offer),
+        follows=request.follows,
     )
     return effective, tuple(work.warnings)
 
 
-def _keep(work: _Fitting, name: Literal["seed", "negative_prompt"], value: _T | None, mode: Mode) -> _T | None:
+def _keep(work: Fitting, name: Literal["seed", "negative_prompt"], value: _T | None, mode: Mode) -> _T | None:
     """Return a value if the offer takes it, and its manifest does not leave it out of this operation."""
     offer = work.offer
     slot = offer.fields_of.get(mode, {}).get(name) or offer.fields.get(name)
@@ -125,7 +99,7 @@ def _keep(work: _Fitting, name: Literal["seed", "negative_prompt"], value: _T | 
     return None
 
 
-def _rules(work: _Fitting) -> str | None:
+def _rules(work: Fitting) -> str | None:
     """Return what `strict` adds; what is drawn by words alone needs no rules, and clips that are joined hear none."""
     if not work.request.strict:
         return None
@@ -135,7 +109,7 @@ def _rules(work: _Fitting) -> str | None:
     return STRICT
 
 
-def _check_text(work: _Fitting, rules: str | None) -> None:
+def _check_text(work: Fitting, rules: str | None) -> None:
     request, offer = work.request, work.offer
     if not shares(offer, request.n):
         allowed = "sums of " + " and ".join(str(count) for count in offer.counts)
@@ -147,7 +121,7 @@ def _check_text(work: _Fitting, rules: str | None) -> None:
         raise work.refuse(said, "prompt", f"up to {offer.prompt_max:,} with {offer.model}")
 
 
-def _fit_inputs(work: _Fitting) -> tuple[MediaInput, ...]:
+def _fit_inputs(work: Fitting) -> tuple[MediaInput, ...]:
     """Give every input a role that the offer has, or refuse it."""
     have = work.offer.inputs
     fitted: list[MediaInput] = []
@@ -157,7 +131,7 @@ def _fit_inputs(work: _Fitting) -> tuple[MediaInput, ...]:
             if role is Role.SOURCE and Role.FIRST_FRAME in have:
                 role = Role.FIRST_FRAME
             # A mask would be painted instead of painted over, and a clip is no picture.
-            elif Role.REFERENCE in have and role not in (Role.MASK, Role.CLIP):
+            elif Role.REFERENCE in have and role not in (Role.MASK, *CLIPS):
                 work.warnings.append(
                     f"{work.offer.model} has no input role {role}; the picture is used as a reference."
                 )
@@ -177,7 +151,7 @@ def _fit_inputs(work: _Fitting) -> tuple[MediaInput, ...]:
     return tuple(fitted)
 
 
-def _check_together(work: _Fitting, roles: set[Role]) -> None:
+def _check_together(work: Fitting, roles: set[Role]) -> None:
     """Refuse roles that the offer does not take together, and those that it takes only together with others."""
     offer = work.offer
     for role in sorted(roles):
@@ -193,14 +167,16 @@ def _check_together(work: _Fitting, roles: set[Role]) -> None:
             )
 
 
-def _too_many(work: _Fitting, role: Role, most: int) -> InvalidRequest:
+def _too_many(work: Fitting, role: Role, most: int) -> InvalidRequest:
     takes = ", ".join(f"{count} {name}" for name, count in work.offer.inputs.items()) or "no pictures"
     count = f"at most {most}" if most else "no"
+    if role is Role.VIDEO:
+        return work.refuse(f"{work.offer.model} takes {count} clip to change.", "images", takes)
     what = "clips to join" if role is Role.CLIP else f"picture{'s' if most != 1 else ''} as {role}"
     return work.refuse(f"{work.offer.model} takes {count} {what}.", "images", takes)
 
 
-def _fit_quality(work: _Fitting) -> Quality | None:
+def _fit_quality(work: Fitting) -> Quality | None:
     have, request = work.offer.qualities, work.request
     asked = request.quality if isinstance(request, ImageRequest) else Quality.AUTO  # videos have no such argument
     if not have:
@@ -219,7 +195,7 @@ def _fit_quality(work: _Fitting) -> Quality | None:
     return used
 
 
-def _fit_audio(work: _Fitting) -> bool | None:
+def _fit_audio(work: Fitting) -> bool | None:
     if not isinstance(work.request, VideoRequest):
         return None
     asked, able = work.request.audio, work.offer.audio
@@ -233,64 +209,7 @@ def _fit_audio(work: _Fitting) -> bool | None:
     return only
 
 
-def _fit_time(work: _Fitting) -> tuple[tuple[Scene, ...], float | None]:
-    request = work.request
-    have = work.offer.duration
-    if not isinstance(request, VideoRequest) or have is None:
-        return (), None
-    if not request.scenes:
-        return (), _snap_duration(work, have, request.duration)
-    fixed = sum(scene.duration or 0 for scene in request.scenes)
-    open_scenes = sum(scene.duration is None for scene in request.scenes)
-    total = request.duration
-    if total is None or not open_scenes:
-        total = fixed + SCENE_S * open_scenes
-        if open_scenes:
-            low, high = _bounds(have)
-            total = min(max(total, low), high)
-    share = (total - fixed) / open_scenes if open_scenes else 0.0
-    if open_scenes and share < 0.5:
-        raise work.refuse(
-            "The scenes with a duration leave no time for the others.", "scenes", "0.5 s or more for each scene"
-        )
-    scenes = tuple(scene.model_copy(update={"duration": scene.duration or round(share, 3)}) for scene in request.scenes)
-    return scenes, _snap_duration(work, have, total)
-
-
-def _film_length(work: _Fitting, inputs: tuple[MediaInput, ...]) -> float | None:
-    """Return how long the clips are together; None before they were looked at."""
-    asked = work.request.duration if isinstance(work.request, VideoRequest) else None
-    if asked is not None:
-        words = f"duration {asked:g} s was not used: a film lasts as long as its clips."
-        if work.request.exact:
-            raise work.refuse(f"{work.offer.model} cannot choose a duration.", "duration", "leave it out")
-        work.warnings.append(words)
-    total = together_s(inputs)
-    most = work.offer.duration.max_s if work.offer.duration else None
-    if total is not None and most is not None and total > most:
-        raise work.refuse(f"The clips last {total:g} s together.", "images", f"up to {most:g} s in all")
-    return total
-
-
-def _bounds(have: DurationRange) -> tuple[float, float]:
-    return (min(have.values), max(have.values)) if have.values else (have.min_s, have.max_s)
-
-
-def _snap_duration(work: _Fitting, have: DurationRange, asked: float | None) -> float:
-    low, high = _bounds(have)
-    if asked is None:
-        wanted = have.default_s if have.default_s is not None else min(max(DEFAULT_DURATION_S, low), high)
-        return min(have.values, key=lambda value: abs(value - wanted)) if have.values else wanted
-    allowed = " or ".join(f"{value:g}" for value in have.values) + " s" if have.values else f"{low:g} to {high:g} s"
-    if not low <= asked <= high:
-        raise work.refuse(f"{work.offer.model} makes no clips of {asked:g} s.", "duration", allowed)
-    used = min(have.values, key=lambda value: abs(value - asked)) if have.values else asked
-    if used != asked:
-        work.snap("duration", f"{asked:g} s", f"{used:g} s", allowed)
-    return used
-
-
-def _fit_picture(work: _Fitting, inputs: tuple[MediaInput, ...]) -> tuple[Size, str, str | None]:
+def _fit_picture(work: Fitting, inputs: tuple[MediaInput, ...]) -> tuple[Size, str, str | None]:
     """Return the size in pixels, the ratio in words, and the height class of clips or the size class of pictures."""
     request, have = work.request, work.offer.size
     size = request.size if isinstance(request, ImageRequest) else None
@@ -321,7 +240,7 @@ def _fit_picture(work: _Fitting, inputs: tuple[MediaInput, ...]) -> tuple[Size, 
 
 
 def _fit_class(
-    work: _Fitting, have: SizeRange, size: Size | None, inputs: tuple[MediaInput, ...]
+    work: Fitting, have: SizeRange, size: Size | None, inputs: tuple[MediaInput, ...]
 ) -> tuple[Size, str, str]:
     """Return size, ratio and size class for an offer that sells pictures by class: the nearest in area, else 1K."""
     area = DEFAULT_SIDE**2 if size is None else size.width * size.height
@@ -345,7 +264,7 @@ def _class_size(have: SizeRange, ratio: str, name: str) -> Size:
     return min((parse_size(item) for item in have.sizes), key=lambda item: _distance(item, ratio_value(ratio), area))
 
 
-def _made_ratio(work: _Fitting, ratio: str, size: Size) -> str:
+def _made_ratio(work: Fitting, ratio: str, size: Size) -> str:
     """Return the ratio that the size really has, with a word about it when that is another than asked."""
     made = size.width / size.height
     if abs(math.log(made / ratio_value(ratio))) <= SAME_RATIO:
@@ -360,7 +279,7 @@ def _wanted_ratio(request: ImageRequest | VideoRequest, inputs: tuple[MediaInput
     """Return the asked ratio; without one, that of the picture to edit or animate; else the default."""
     if request.aspect_ratio not in (None, "auto"):
         return request.aspect_ratio
-    lead = next((item for item in inputs if item.role in _LEADS), None)
+    lead = next((item for item in inputs if item.role in _LEADS), request.follows)
     if lead and lead.width and lead.height and 1 / 8 <= lead.width / lead.height <= 8:
         return _ratio_of(Size(lead.width, lead.height))
     return "1:1" if request.kind is Kind.IMAGE else "16:9"
@@ -391,7 +310,7 @@ def _distance(size: Size, ratio: float, *areas: float) -> tuple[float, float]:
     return (0.0, RATIO_WEIGHT * apart + off) if apart <= SAME_RATIO else (apart, off)
 
 
-def _snap_ratio(work: _Fitting, have: SizeRange, ratio: str) -> str:
+def _snap_ratio(work: Fitting, have: SizeRange, ratio: str) -> str:
     known = {parse_ratio(item) for item in have.ratios}
     if not known or ratio in known:
         return ratio
@@ -401,7 +320,7 @@ def _snap_ratio(work: _Fitting, have: SizeRange, ratio: str) -> str:
     return used
 
 
-def _snap_resolution(work: _Fitting, have: SizeRange, asked: str | None) -> str:
+def _snap_resolution(work: Fitting, have: SizeRange, asked: str | None) -> str:
     known = have.resolutions or tuple(RESOLUTIONS)
     wanted = asked or DEFAULT_RESOLUTION
     if wanted in known:
@@ -415,7 +334,7 @@ def _snap_resolution(work: _Fitting, have: SizeRange, asked: str | None) -> str:
     return used
 
 
-def _snap_size(work: _Fitting, have: SizeRange, size: Size) -> Size:
+def _snap_size(work: Fitting, have: SizeRange, size: Size) -> Size:
     if have.sizes:
         sizes = [parse_size(item) for item in have.sizes]
         used = min(sizes, key=lambda item: _distance(item, size.width / size.height, size.width * size.height))
@@ -429,7 +348,7 @@ def _snap_size(work: _Fitting, have: SizeRange, size: Size) -> Size:
     return used
 
 
-def _check_bounds(work: _Fitting, have: SizeRange, size: Size) -> str:
+def _check_bounds(work: Fitting, have: SizeRange, size: Size) -> str:
     """Refuse a size that is out of the offer's bounds; return them in words."""
     allowed = f"{have.min_side} to {have.max_side} pixels a side" + (
         f", {have.max_pixels:,} in all" if have.max_pixels else ""
@@ -440,7 +359,7 @@ def _check_bounds(work: _Fitting, have: SizeRange, size: Size) -> str:
     return allowed
 
 
-def _snap_shape(work: _Fitting, have: SizeRange, size: Size) -> tuple[Size, str, str | None]:
+def _snap_shape(work: Fitting, have: SizeRange, size: Size) -> tuple[Size, str, str | None]:
     """Return the size and ratio for an offer that knows ratios alone."""
     _check_bounds(work, have, size)
     ratio, apart = _nearest_ratio(have, size)

@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from darkroom.catalog.providers import Offer, Price, Unit
 from darkroom.catalog.tokens import token_cost
+from darkroom.domain.kinds import Role
 from darkroom.domain.money import FREE, MICRO, MicroUsd, to_micro
 from darkroom.domain.request import Effective, Size
 
@@ -66,17 +67,18 @@ def work_of(request: Effective) -> Work:
     """Return what a request uses, as far as it can be told before."""
     count = Decimal(request.n)
     pixels = Decimal(request.width * request.height)
-    shown = [item for item in request.inputs if item.width and item.height]
+    given = [item for item in request.inputs if item.role is not Role.VIDEO]
+    shown = [item for item in given if item.width and item.height]
     amounts = {
         Unit.IMAGE: count,
         Unit.REQUEST: count,
         Unit.MEGAPIXEL: count * pixels / MILLION,
-        Unit.INPUT_IMAGE: count * len(request.inputs),
+        Unit.INPUT_IMAGE: count * (len(given) + (request.follows.pictures if request.follows else 0)),
     }
     if request.duration is not None:
         seconds = count * Decimal(str(request.duration))
         amounts |= {Unit.SECOND: seconds, Unit.MINUTE: seconds / 60}
-    if len(shown) == len(request.inputs):
+    if len(shown) == len(given):
         amounts[Unit.INPUT_MEGAPIXEL] = count * sum(
             (Decimal((item.width or 0) * (item.height or 0)) / MILLION for item in shown), Decimal(0)
         )
@@ -138,6 +140,13 @@ def price(offer: Offer, work: Work, today: date) -> Quote | None:
         if lines
         else None
     )
+
+
+def counted_cost(offer: Offer, tokens: Mapping[str, int]) -> MicroUsd | None:
+    """Return what tokens cost that the provider counted; None without any, or where one sort has no known price."""
+    if not tokens or any(count and sort not in offer.rates for sort, count in tokens.items()):
+        return None
+    return to_micro(sum((offer.rates[sort] * count / MILLION for sort, count in tokens.items() if count), Decimal(0)))
 
 
 def _parts(offer: Offer) -> dict[str, list[Price]]:

@@ -95,9 +95,8 @@ def route(
         raise _retired(found, choice)
     able = [item for item in alive if choice.mode in item.offer.operations]
     if not able:
-        raise _unable(
-            alive, [item for item in candidates(providers, choice.kind) if not gone(item.offer, today)], choice
-        )
+        everyone = [item for item in candidates(providers, choice.kind) if not gone(item.offer, today)]
+        raise _unable(alive, everyone, choice, ready)
     usable = [item for item in able if obstacle(item, choice.adapters, choice.enabled) is None]
     if not usable:
         raise _unusable(able, choice)
@@ -207,14 +206,20 @@ def _retired(found: Sequence[Candidate], choice: Choice) -> ModelRetired | Unsup
     )
 
 
-def _unable(alive: Sequence[Candidate], everyone: Sequence[Candidate], choice: Choice) -> Unsupported:
-    others = [item.name for item in everyone if choice.mode in item.offer.operations]
+def _unable(
+    alive: Sequence[Candidate], everyone: Sequence[Candidate], choice: Choice, ready: Collection[str]
+) -> Unsupported:
+    """Return that the named offers cannot do it, with those that can: first what there is a key for."""
+    others = [item for item in everyone if choice.mode in item.offer.operations]
+    usable = [item for item in others if obstacle(item, choice.adapters, choice.enabled) is None]
+    here = [item.name for item in usable if item.provider.id in ready]
     names = ", ".join(sorted({item.offer.model for item in alive})[:4])
+    way = f"{here[0]} can, with your keys." if here else "Name one of the allowed models."
     return Unsupported(
         f"{names} cannot do {choice.mode.replace('_', ' ')}.",
         field="model",
-        allowed=others[:10],
-        hint=f"{NOTHING_STORED} Name one of the allowed models.",
+        allowed=list(dict.fromkeys((*here, *(item.name for item in usable), *(item.name for item in others))))[:10],
+        hint=f"{NOTHING_STORED} {way}",
     )
 
 

@@ -25,6 +25,7 @@ from darkroom.net.redact import redact
 from darkroom.runtime import schedule
 from darkroom.runtime.health import Health
 from darkroom.runtime.held import Held, hold
+from darkroom.runtime.history import turns_of
 from darkroom.store.base import Alternative, JobStore, Move
 
 log = logging.getLogger(__name__)
@@ -233,6 +234,7 @@ class Kit:
         Raises:
             NotConfigured: If its offer or its key is gone.
             ResultExpired: If an input is gone.
+            InvalidRequest: If the result that it goes on with is gone or was changed.
             StorageError: If its working folder cannot be made.
         """
         provider, offer = self.providers.get(part.provider), self.offer(part.provider, part.model)
@@ -244,6 +246,7 @@ class Kit:
             request = request.model_copy(update={"options": {**request.options, "_metadata": self.embed_metadata}})
         credential = self._credential(provider)
         scratch = await anyio.to_thread.run_sync(self.artifacts.scratch, job.id, part.idx)
+        history = await turns_of(self.store, self.artifacts, self._blobs, part) if sending else ()
         return Call(
             job_id=job.id,
             submit_key=secrets.token_hex(12) if queued or not part.submit_key else part.submit_key,
@@ -252,6 +255,7 @@ class Kit:
             offer=offer,
             request=request,
             inputs=await anyio.to_thread.run_sync(self._blobs, part) if sending else (),
+            history=history,
             credentials=credential,
             scratch=scratch,
             spool=scratch / f"answer-{part.attempt + queued}.spool",
@@ -280,8 +284,9 @@ class Kit:
                     role=item.role or (Role.FIRST_FRAME if part.effective.kind is Kind.VIDEO else Role.REFERENCE),
                     media_type=stored.facts.media_type,
                     sha256=stored.sha256,
-                    width=stored.facts.width or 0,
-                    height=stored.facts.height or 0,
+                    width=item.width or stored.facts.width or 0,
+                    height=item.height or stored.facts.height or 0,
+                    duration=item.duration,
                     name=item.name,
                 )
             )

@@ -10,6 +10,7 @@ import anyio
 import anyio.to_thread
 
 from darkroom.adapters.base import Accepted, Adapter, Call, Succeeded
+from darkroom.catalog.prices import counted_cost
 from darkroom.domain.job import INSTEAD, Job, LedgerKind, State, Submission
 from darkroom.domain.money import FREE
 from darkroom.domain.output import RemoteOutput
@@ -224,13 +225,16 @@ async def finished(
         error = ProviderFailed(f"{part.provider} said that it was done and delivered nothing.")
         return await kit.end(part, State.FAILED, error, charged=charge(answer.cost, part))
     results = await _kept(kit, scratch, part, answer)
+    offer = kit.offer(part.provider, part.model)
+    counted = counted_cost(offer, answer.tokens) if offer and answer.cost is None else answer.cost
     move = Move(
         State.DOWNLOADING,
         kit.clock.now(),
         results=results,
         failed_outputs=answer.failed,
-        notes=answer.notes,
-        actual=answer.cost,
+        notes={**answer.notes, **({"tokens": dict(answer.tokens)} if answer.tokens else {})},
+        actual=counted,
+        turn=answer.turn,
         release=held is None,
     )
     moved = await kit.move(part, move)

@@ -19,12 +19,21 @@ from darkroom.domain.job import Job, LedgerKind, LedgerRow, State, Submission, n
 from darkroom.domain.kinds import Kind, Role
 from darkroom.domain.money import FREE, MicroUsd
 from darkroom.domain.names import did_you_mean
-from darkroom.domain.request import CALL_OPTIONS, Effective, ImageRequest, MediaInput, VideoRequest, clip, split_options
+from darkroom.domain.request import (
+    CALL_OPTIONS,
+    CLIPS,
+    Effective,
+    ImageRequest,
+    MediaInput,
+    VideoRequest,
+    clip,
+    split_options,
+)
 from darkroom.domain.run import Run
 from darkroom.errors import DarkroomError, InvalidRequest, MoneyError, UnknownJob
 from darkroom.services.callbacks import Wish, wished
 from darkroom.services.caps import Caps, Terms, of_run
-from darkroom.services.refine import continue_from
+from darkroom.services.refine import Offers, continue_from
 from darkroom.services.routes import AnyRequest, Proposal, Routes, day_of
 from darkroom.settings import Settings
 from darkroom.store.base import Alternative, JobStore, Limit
@@ -93,7 +102,7 @@ class Generation:
         request, wish = self._parted(request)
         parents = Parents()
         if request.refine is not None:
-            request, parent = await continue_from(request, request.refine, self._store, terms.principal)
+            request, parent = await continue_from(request, request.refine, self._store, terms.principal, self._offers())
             parents = Parents(parent_job_id=parent)
         return await self._start(request, terms, parents, wish)
 
@@ -153,6 +162,9 @@ class Generation:
         callback = wish.callback(job.id, job.principal, job.created_at) if wish else None
         added = await self._store.add(job, ledger, again=terms.again, limits=limits, callback=callback)
         return Started(added.job, added.created)
+
+    def _offers(self) -> Offers:
+        return Offers(self.routes.usable, lambda provider: self._accounts().account(provider))
 
     def _parted(self, request: AnyRequest) -> tuple[AnyRequest, Wish | None]:
         """Return the request with the keys that set its fields, and whom to tell of the end of its job."""
@@ -228,7 +240,7 @@ class Generation:
                     f"There is no output {clip(src)!r}.", field="images", hint="check_job lists the outputs."
                 )
             name, src, local = name or src, output.path, True
-        kind = Kind.VIDEO if item.role is Role.CLIP else Kind.IMAGE
+        kind = Kind.VIDEO if item.role in CLIPS else Kind.IMAGE
         stored = await self._inputs.take(src, local=local, kind=kind)
         facts = stored.facts
         return item.model_copy(

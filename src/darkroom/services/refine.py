@@ -1,25 +1,52 @@
 """Continues from an earlier job or output."""
 
-from darkroom.domain.job import Job, State
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import anyio.to_thread
+
+from darkroom.catalog.providers import Provider, normal
+from darkroom.catalog.routing import Candidate
+from darkroom.domain.job import Job, State, Submission
 from darkroom.domain.kinds import Kind, Mode, Role
+from darkroom.domain.modes import mode_of
 from darkroom.domain.output import Output
-from darkroom.domain.request import SEEDS, ImageRequest, MediaInput, VideoRequest, clip
+from darkroom.domain.request import SEEDS, Earlier, ImageRequest, MediaInput, VideoRequest, clip
 from darkroom.errors import InvalidRequest, UnknownJob, Unsupported
 from darkroom.store.base import JobStore
 
 AnyRequest = ImageRequest | VideoRequest
+_ROLES = {
+    (Kind.IMAGE, Kind.IMAGE): Role.SOURCE,
+    (Kind.IMAGE, Kind.VIDEO): Role.FIRST_FRAME,
+    (Kind.VIDEO, Kind.VIDEO): Role.VIDEO,
+}
+"""What a result is for the next one, by the kinds of both."""
 
 
-async def continue_from(request: AnyRequest, target: str, store: JobStore, principal: str) -> tuple[AnyRequest, str]:
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """What may be used now."""
+
+    usable: Callable[[str, str], Candidate | None]
+    """The offer of a provider and model that this version, the keys and the day let us use."""
+    account: Callable[[Provider], str | None]
+
+
+async def continue_from(
+    request: AnyRequest, target: str, store: JobStore, principal: str, offers: Offers
+) -> tuple[AnyRequest, str]:
     """Return the request that continues from a job or output id, and the id of the job that it continues.
 
-    A picture that is to become a clip is its first frame. What the draft engine made is drawn again: with the
-    instruction added to its words, or without one as a variation with another seed. Any other picture is edited.
+    What the draft engine made is drawn again, with the instruction added to its words. Without an instruction, so is
+    every result that its own model is to make anew, with another seed. With one, a model that keeps the conversation
+    goes on with it; any other changes the result, its own model first. A picture that is to become a clip is its first
+    frame.
 
     Raises:
         UnknownJob: If the caller has no such job or output.
-        InvalidRequest: If that job has no result, or an edit lacks its instruction.
-        Unsupported: If a clip of a provider that cannot redraw it is to be changed.
+        InvalidRequest: If that job has no result.
+        Unsupported: If a film of joined clips is to be changed, or a picture made of a clip.
     """
     parent, output = await _target(target, store, principal)
     made = parent.submissions[output.submission]
@@ -29,19 +56,76 @@ async def continue_from(request: AnyRequest, target: str, store: JobStore, princ
             field="refine",
             hint="Nothing was stored. Refine one of its clips, and join them anew.",
         )
-    if request.kind is parent.kind and made.replayable:
-        return _redrawn(request, parent, made.notes.get("seed")), parent.id
-    if parent.kind is Kind.VIDEO:
+    if request.kind is Kind.IMAGE and parent.kind is Kind.VIDEO:
         raise Unsupported(
-            f"{made.provider} cannot continue a clip.",
+            "A picture cannot be made of a clip.",
             field="refine",
-            hint="Nothing was stored. Describe the clip anew.",
+            hint="Nothing was stored. Save a frame of it as a picture, and give that in images.",
         )
-    role = Role.FIRST_FRAME if request.kind is Kind.VIDEO else Role.SOURCE
+    own = await anyio.to_thread.run_sync(offers.usable, made.provider, made.model)
+    if own is not None and not _may_be(request, own):
+        own = None
+    extends = isinstance(request, VideoRequest) and request.extend
+    if request.kind is parent.kind and not extends:
+        if made.replayable:
+            return _redrawn(request, parent, made.notes.get("seed")), parent.id
+        if own is not None and not request.prompt and not request.images:
+            return _again(request, parent, made, own), parent.id
+    if request.kind is parent.kind and own is not None and own.offer.continues:
+        earlier = await _earlier(parent, output, own, store, offers)
+        if earlier is not None:
+            return _pinned(request, own).model_copy(update={"follows": earlier}), parent.id
+    return _changed(request, parent, output, own), parent.id
+
+
+def _may_be(request: AnyRequest, own: Candidate) -> bool:
+    """Return whether what the caller names, if anything, is that offer."""
+    names = {normal(name) for name in (own.offer.model, own.name, *own.offer.aliases)}
+    model = request.model is None or normal(request.model) in names
+    return model and (request.provider is None or normal(request.provider) == normal(own.provider.id))
+
+
+def _pinned(request: AnyRequest, own: Candidate) -> AnyRequest:
+    return request.model_copy(update={"provider": own.provider.id, "model": own.offer.model})
+
+
+def _again(request: AnyRequest, parent: Job, made: Submission, own: Candidate) -> AnyRequest:
+    """Return the same request of the same model, with the next seed where it has seeds."""
+    seed = made.notes.get("seed", made.effective.seed)
+    drawn = _redrawn(_pinned(request, own), parent, seed)
+    return drawn if own.offer.seed or "seed" in request.model_fields_set else drawn.having(seed=None)
+
+
+async def _earlier(parent: Job, output: Output, own: Candidate, store: JobStore, offers: Offers) -> Earlier | None:
+    """Return what the conversation goes on with; None where it cannot: of another account, or not kept."""
+    made = parent.submissions[output.submission]
+    if made.account != offers.account(own.provider):
+        return None
+    kept = made.provider_job_id if parent.kind is Kind.VIDEO else await store.turn(parent.id, made.idx)
+    if not kept:
+        return None
+    before = made.effective.follows.pictures if made.effective.follows else 0
+    return Earlier(
+        job_id=parent.id,
+        submission=made.idx,
+        offer=own.name,
+        account=made.account,
+        pictures=0 if parent.kind is Kind.VIDEO else before + len(made.effective.inputs) + 1,
+        width=output.width,
+        height=output.height,
+        duration=output.duration,
+    )
+
+
+def _changed(request: AnyRequest, parent: Job, output: Output, own: Candidate | None) -> AnyRequest:
+    """Return the request with the result as what it changes, its own model first where that can."""
+    role = _ROLES[parent.kind, request.kind]
     if not request.prompt:
         request = request.having(prompt=parent.request.prompt)
     lead = MediaInput(src=output.id, role=role)
-    return request.model_copy(update={"images": (lead, *request.images)}), parent.id
+    changed = request.model_copy(update={"images": (lead, *request.images)})
+    able = own is not None and role in own.offer.inputs and mode_of(changed) in own.offer.operations
+    return _pinned(changed, own) if own is not None and able else changed
 
 
 async def _target(target: str, store: JobStore, principal: str) -> tuple[Job, Output]:

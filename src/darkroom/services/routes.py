@@ -11,12 +11,13 @@ from darkroom.catalog.places import check_places
 from darkroom.catalog.prices import Quote, quote
 from darkroom.catalog.providers import Provider
 from darkroom.catalog.refused import explained
-from darkroom.catalog.routing import DRAFT, Candidate, Choice, is_one_model, route
+from darkroom.catalog.routing import DRAFT, Candidate, Choice, gone, is_one_model, obstacle, route
 from darkroom.clock import Clock
 from darkroom.domain.kinds import Kind, Mode
+from darkroom.domain.modes import mode_of
 from darkroom.domain.money import MicroUsd
-from darkroom.domain.request import Effective, ImageRequest, VideoRequest, mode_of
-from darkroom.errors import RequestError, UnknownModel
+from darkroom.domain.request import Effective, ImageRequest, VideoRequest
+from darkroom.errors import RequestError, UnknownModel, Unsupported
 from darkroom.services.caps import price_warnings
 from darkroom.settings import Settings
 
@@ -103,6 +104,17 @@ class Routes:
 
         return sorted(able, key=order)
 
+    def usable(self, provider_id: str, model: str) -> Candidate | None:
+        """Return an offer, unless it has ended, this version or the settings do not use it, or it lacks its key."""
+        provider = self._providers.get(provider_id)
+        offer = provider.offer(model) if provider else None
+        if provider is None or offer is None or gone(offer, self._today()):
+            return None
+        found = Candidate(provider, offer)
+        if obstacle(found, self._adapters, self._settings.enable) or provider.id not in self._accounts().ready():
+            return None
+        return found
+
     def _choice(self, request: AnyRequest, *, free: bool) -> Choice:
         settings = self._settings
         default = settings.default_image_model if request.kind is Kind.IMAGE else settings.default_video_model
@@ -121,6 +133,12 @@ class Routes:
         )
 
     def _proposal(self, request: AnyRequest, item: Candidate) -> Proposal:
+        if request.follows and request.follows.offer != item.name:
+            raise Unsupported(
+                f"{item.name} knows nothing of what {request.follows.offer} made.",
+                field="model",
+                hint="Nothing was stored or sent. Name that model, or leave model out.",
+            )
         effective, warnings = fit(request, item.offer)
         check_places(item.provider, item.offer, effective)
         price = quote(item.offer, effective, self._today())

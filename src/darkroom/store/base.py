@@ -36,6 +36,8 @@ class Move:
     error: dict[str, Any] | None = None
     """The error of `submit_unknown` goes by itself when the submission moves on to running or downloading."""
     actual: MicroUsd | None = None
+    turn: dict[str, JsonValue] | None = None
+    """What the provider wants back when somebody goes on with the result."""
     outputs: tuple[Output, ...] = ()
     """Kept files, inserted in the same transaction."""
     ledger: tuple[LedgerRow, ...] = ()
@@ -239,6 +241,14 @@ class JobStore(Protocol):
 
     async def output(self, output_id: str, principal: str | None = None) -> Output | None:
         """Return one output, or None when there is none or its job belongs to another principal."""
+        ...
+
+    async def turn(self, job_id: str, submission: int) -> dict[str, JsonValue] | None:
+        """Return what `Move.turn` kept of a submission, or None."""
+        ...
+
+    async def children(self, job_id: str) -> list[str]:
+        """Return the ids of the jobs that continue from a job, oldest first."""
         ...
 
     async def events(self, job_id: str) -> list[Event]:

@@ -30,6 +30,7 @@ from darkroom.store.sqlite.rows import (
     insert_ledger,
     insert_outputs,
     insert_submission,
+    insert_turn,
     ledger_of,
     load_job,
     load_jobs,
@@ -240,6 +241,7 @@ def move(db: sqlite3.Connection, ref: Ref, owner: str | None, change: Move) -> S
         values["owner"] = None
     _update(db, part, values, change.at)
     insert_outputs(db, change.outputs)
+    insert_turn(db, part, change.turn)
     for row in change.ledger:
         freed = _reserved_as(db, part, row.kind, row.at, certain=row.certain) if row.kind is LedgerKind.RELEASED else ()
         insert_ledger(db, freed or [row])

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from pydantic import ConfigDict, TypeAdapter
+from pydantic import ConfigDict, JsonValue, TypeAdapter
 
 from darkroom.domain.job import ENDED, Event, Job, LedgerKind, LedgerRow, State, Submission, derive
 from darkroom.domain.kinds import Kind, Mode
@@ -205,6 +205,13 @@ def insert_outputs(db: sqlite3.Connection, outputs: Iterable[Output]) -> None:
     for output in outputs:
         data = output.model_dump(exclude={"index"})
         insert(db, "outputs", {**data, "idx": output.index}, ignore=True)
+
+
+def insert_turn(db: sqlite3.Connection, part: Submission, turn: dict[str, JsonValue] | None) -> None:
+    """Keep what the provider wants back when somebody goes on with the result; None keeps nothing."""
+    if turn is not None:
+        values = (part.job_id, part.idx, to_json(turn))
+        db.execute("INSERT OR REPLACE INTO turns (job_id, idx, content) VALUES (?, ?, ?)", values)
 
 
 def insert_ledger(db: sqlite3.Connection, rows: Iterable[LedgerRow]) -> None:

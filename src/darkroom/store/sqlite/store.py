@@ -292,6 +292,22 @@ class SqliteStore:
 
         return await self._read(work)
 
+    async def turn(self, job_id: str, submission: int) -> dict[str, JsonValue] | None:
+        def work(db: sqlite3.Connection) -> dict[str, JsonValue] | None:
+            sql = "SELECT content FROM turns WHERE job_id = ? AND idx = ?"
+            row = db.execute(sql, (job_id, submission)).fetchone()
+            return None if row is None else json.loads(row["content"])
+
+        return await self._read(work)
+
+    async def children(self, job_id: str) -> list[str]:
+        def work(db: sqlite3.Connection) -> list[str]:
+            return [
+                row["id"] for row in db.execute("SELECT id FROM jobs WHERE parent_job_id = ? ORDER BY id", (job_id,))
+            ]
+
+        return await self._read(work)
+
     async def events(self, job_id: str) -> list[Event]:
         def work(db: sqlite3.Connection) -> list[Event]:
             rows = db.execute("SELECT * FROM events WHERE job_id = ? ORDER BY seq", (job_id,)).fetchall()
