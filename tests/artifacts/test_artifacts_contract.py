@@ -15,6 +15,7 @@ from darkroom.artifacts.base import ArtifactStore, InputStore, Placement
 from darkroom.artifacts.inputs import LocalInputs
 from darkroom.artifacts.local import LocalArtifacts
 from darkroom.domain.job import output_id
+from darkroom.domain.kinds import Kind
 from darkroom.domain.output import RemoteOutput
 from darkroom.errors import InvalidRequest, ResultExpired, UnexpectedAnswer, Unsupported
 from factories import NO_WEB
@@ -177,3 +178,34 @@ async def test_web_addresses_that_cannot_be_opened_are_refused(taken: InputStore
         await taken.take(src, local=False)
     assert caught.value.field == "images"
     assert "Nothing was stored" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    "src",
+    [
+        "a.png",
+        "file:///a.png",
+        "ftp://example.com/a.png",
+        "https://example.com/a.png",
+        "https://127.0.0.1/a.png",
+        "data:image/png;base64,@@@@",
+        "data:text/plain,hello",
+    ],
+)
+@pytest.mark.parametrize("kind", [Kind.IMAGE, Kind.VIDEO])
+async def test_a_caller_from_afar_is_never_told_to_name_a_file(taken: InputStore, src: str, kind: Kind) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        await taken.take(src, local=False, kind=kind)
+    advice = f"{caught.value.hint} {caught.value.allowed}"
+    assert "path" not in advice
+    assert "file" not in advice
+
+
+@pytest.mark.parametrize(
+    "src",
+    ["ftp://example.com/a.png", "https://example.com/a.png", "https://127.0.0.1/a.png", "data:image/png;base64,@@@@"],
+)
+async def test_a_caller_at_this_machine_is_told_of_files(taken: InputStore, src: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        await taken.take(src, local=True)
+    assert "path" in str(caught.value.hint)

@@ -1,13 +1,18 @@
 """Faults of an encrypted connection, which the library does not always turn into errors of its own."""
 
 import datetime
+import errno
 import ipaddress
+import os
 import ssl
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Never
 
 import anyio
 import anyio.abc
+import httpx2
 import pytest
 from anyio.streams.tls import TLSStream
 from cryptography import x509
@@ -16,6 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from darkroom.errors import Overloaded, ProviderFailed, SubmitUnknown
+from darkroom.net import client as client_module
+from darkroom.net.classify import Verdict, verdict_of
 from darkroom.net.client import ShardedClient
 from darkroom.net.download import Downloader
 from darkroom.net.provider import ProviderHttp
@@ -66,7 +73,8 @@ async def url(request: pytest.FixtureRequest, certificate: Path, calls: list[byt
     async def handle(raw: anyio.abc.SocketStream) -> None:
         async with raw:
             if way == "handshake":
-                await raw.receive()
+                with suppress(anyio.EndOfStream):
+                    await raw.receive()
                 return
             stream = await TLSStream.wrap(raw, server_side=True, ssl_context=context, standard_compatible=False)
             calls.append(await stream.receive())
@@ -114,3 +122,63 @@ async def test_a_fault_in_a_poll_or_a_download_is_trouble_that_may_pass(
     with pytest.raises(ProviderFailed):
         await Downloader(client, clock).fetch(f"{url}/film", tmp_path / "film", hosts=(), base_url=url)
     assert (len(calls), len(clock.slept), clock.now() >= NOW) == (8, 6, True)
+
+
+def _fails(number: int) -> Callable[..., Never]:
+    def fail(*_: object, **__: object) -> Never:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+@pytest.mark.parametrize("where", [(httpx2, "create_ssl_context"), (anyio, "connect_tcp")], ids=lambda found: found[1])
+@pytest.mark.parametrize("url", ["answer"], indirect=True)
+async def test_a_call_for_which_no_file_is_left_was_not_sent_and_may_be_sent_again(
+    client: ShardedClient,
+    url: str,
+    calls: list[bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    where: tuple[object, str],
+    number: int,
+) -> None:
+    http = ProviderHttp(client, ACME, url)
+    with monkeypatch.context() as patch:
+        patch.setattr(*where, _fails(number))
+        with pytest.raises(Overloaded, match="too many files are open; nothing was sent") as caught:
+            await http.submit("POST", "images", timeout_s=5)
+    assert verdict_of(caught.value) is Verdict.REFUSED
+    assert calls == []
+    assert (await http.submit("POST", "images", timeout_s=5)).body == b"ok"
+
+
+@pytest.mark.parametrize("url", ["handshake"], indirect=True)
+async def test_a_handshake_for_which_no_file_is_left_sent_nothing(
+    client: ShardedClient, url: str, calls: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TLSStream, "wrap", _fails(errno.EMFILE))  # as where certificates are read for each of them
+    with pytest.raises(Overloaded, match="too many files are open; nothing was sent"):
+        await ProviderHttp(client, ACME, url).submit("POST", "images", timeout_s=5)
+    assert calls == []
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO])
+@pytest.mark.parametrize("url", ["answer"], indirect=True)
+async def test_a_lack_of_files_after_the_request_proves_nothing(
+    client: ShardedClient, url: str, calls: list[bytes], monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(client_module, "_whole", _fails(number))
+    with pytest.raises(OSError, match=os.strerror(number)) as caught:
+        await ProviderHttp(client, ACME, url).submit("POST", "images", timeout_s=5)
+    assert verdict_of(caught.value) is Verdict.UNKNOWN
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("url", ["answer"], indirect=True)
+async def test_another_fault_of_the_machine_before_the_request_stays_what_it_is(
+    client: ShardedClient, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(httpx2, "create_ssl_context", _fails(errno.EIO))
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)) as caught:
+        await ProviderHttp(client, ACME, url).submit("POST", "images", timeout_s=5)
+    assert verdict_of(caught.value) is Verdict.UNKNOWN

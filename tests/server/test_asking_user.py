@@ -1,5 +1,6 @@
 """The person at the client is asked before much is spent, and what an agent wants to know, in both eras."""
 
+import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -32,6 +33,9 @@ from helpers_services import MANIFEST
 pytestmark = pytest.mark.anyio
 STATELESS = "2026-07-28"
 DEAR: dict[str, Any] = {"prompt": "a red fox", "model": "acme-pro", "n": 4, "size": "64x64", "wait": 40}
+LOOK = {"prompt": "a red fox", "n": 4, "size": "64x64"}
+FOUR = {"id": "look", "kind": "image", "model": "acme-pro", "arguments": LOOK}
+FILM: dict[str, Any] = {"task": "Four foxes.", "workflow": json.dumps({"name": "four", "steps": [FOUR]}), "wait": 40}
 
 
 class Everyone(QuickDraft):
@@ -208,6 +212,28 @@ async def test_a_repeated_call_brings_its_job_whatever_may_be_spent_by_now(app: 
     assert len(person.asked) == 1
     assert "The user did not agree" in words(new)
     assert "the cap is $0.01" in words(plan)
+
+
+async def test_a_repeated_run_is_not_asked_about_again(app: App, era: str, quick: QuickDraft) -> None:
+    person = Person(yes(agree=True))
+    async with with_person(app, era, person) as client:
+        made = await call(client, "run_agent", **FILM)
+        repeated = [await client.call_tool("run_agent", {**FILM, **more}) for more in ({}, {"max_cost": 0.01})]
+        plan = await call(client, "run_agent", **FILM, dry_run=True)
+    assert made["status"] == "succeeded"
+    assert person.asked == ["four would cost $0.16. Go on?"]
+    assert {content(answer)["run_id"] for answer in repeated} == {made["run_id"]}
+    assert all("This is the run of an earlier, equal call" in words(answer) for answer in repeated)
+    assert len(quick.sent) == 1
+    assert "run_id" not in plan
+
+
+async def test_a_run_that_its_user_does_not_agree_to_is_asked_about_each_time(app: App, era: str) -> None:
+    person = Person(NO)
+    async with with_person(app, era, person) as client:
+        refused = [await client.call_tool("run_agent", FILM) for _ in range(2)]
+    assert all("The user did not agree" in words(answer) for answer in refused)
+    assert len(person.asked) == 2
 
 
 @pytest.mark.parametrize("era", [STATELESS], indirect=True)

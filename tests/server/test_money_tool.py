@@ -121,6 +121,9 @@ async def test_a_job_tells_what_it_costs(client: Client) -> None:
     [
         ({"operation": "vidoe"}, "invalid_request", "operation"),
         ({"operation": "job"}, "invalid_request", "job_id"),
+        ({"operation": "image", "job_id": "job_x"}, "invalid_request", "job_id"),
+        ({"operation": "video", "n": 2, "job_id": "job_x"}, "invalid_request", "job_id"),
+        ({"operation": "spent", "job_id": "job_x"}, "invalid_request", "job_id"),
         ({"operation": "job", "job_id": "job_x"}, "unknown_job", "job_id"),
         ({"operation": "month"}, "invalid_request", "usage"),
         ({"operation": "spent", "since": "2999-01"}, "invalid_request", "since"),

@@ -9,6 +9,7 @@ import pytest
 from helpers_server import QuickDraft, call, read_json
 from mcp import Client
 from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS
 from PIL import Image
 
 from darkroom.app import App
@@ -79,11 +80,30 @@ async def test_a_file_that_the_user_deleted_is_said_to_be_gone(client: Client) -
         "darkroom://nothing",
         "darkroom://jobs/a/b",
         "file:///etc/passwd",
+        "darkroom://usage/2026-13",
+        "darkroom://usage/2026-00",
+        "darkroom://usage/0000-01",
+        "darkroom://usage/2999-01",
+        "darkroom://usage/abcd",
     ],
 )
 async def test_what_there_is_not_is_an_error(client: Client, uri: str) -> None:
-    with pytest.raises(MCPError, match="Unknown resource"):
+    with pytest.raises(MCPError, match="Unknown resource") as caught:
         await client.read_resource(uri)
+    assert caught.value.error.code == INVALID_PARAMS
+
+
+async def test_a_month_that_is_none_is_said_in_words(client: Client) -> None:
+    with pytest.raises(MCPError, match="month '2026-13' is no month"):
+        await client.read_resource("darkroom://usage/2026-13")
+    with pytest.raises(MCPError, match="'2999-01' is still to come"):
+        await client.read_resource("darkroom://usage/2999-01")
+
+
+async def test_a_page_of_a_conversation_that_is_none_is_said_in_words(client: Client) -> None:
+    with pytest.raises(MCPError, match="before must be the number of a message, not 'x'") as caught:
+        await client.read_resource("darkroom://sessions/ses_1?before=x")
+    assert caught.value.error.code == INVALID_PARAMS
 
 
 async def test_a_job_under_way_shows_its_progress_and_typical_time(client: Client, quick: QuickDraft, app: App) -> None:

@@ -10,6 +10,7 @@ from darkroom.server.run_views import run_view
 from darkroom.server.task_views import (
     SLOW_S,
     Standing,
+    as_asked,
     job_standing,
     question_key,
     question_request,
@@ -81,9 +82,9 @@ def test_progress_is_told_in_words() -> None:
 
 def test_a_run_is_over_when_the_jobs_that_it_started_are() -> None:
     run = make_run(state=RunState.SUCCEEDED)
-    assert run_standing(run, [job_in(State.RUNNING)], answers=0, asks=True) is Standing.WORKING
+    assert run_standing(run, [job_in(State.RUNNING)], asks=True) is Standing.WORKING
     for state in (State.SUCCEEDED, State.FAILED, State.SUBMIT_UNKNOWN):
-        assert run_standing(run, [job_in(state)], answers=0, asks=True) is Standing.COMPLETED
+        assert run_standing(run, [job_in(state)], asks=True) is Standing.COMPLETED
 
 
 @pytest.mark.parametrize(
@@ -98,16 +99,24 @@ def test_a_run_is_over_when_the_jobs_that_it_started_are() -> None:
         ({"state": RunState.WAITING, "awaits": Awaits.ANSWER}, False, Standing.COMPLETED),
         ({"state": RunState.WAITING, "awaits": Awaits.CLIENT}, True, Standing.COMPLETED),
         ({"state": RunState.RUNNING, "answers": ANSWERED}, True, Standing.WORKING),
-        ({"state": RunState.RUNNING, "answers": ANSWERED}, False, Standing.COMPLETED),
     ],
 )
 def test_a_task_stands_where_its_run_does(run: dict[str, Any], *, asks: bool, standing: Standing) -> None:
-    assert run_standing(make_run(**run), [], answers=0, asks=asks) is standing
+    assert run_standing(make_run(**run), [], asks=asks) is standing
 
 
 def test_a_task_that_began_with_an_answer_goes_on_without_a_form() -> None:
     run = make_run(state=RunState.RUNNING, answers=ANSWERED)
-    assert run_standing(run, [], answers=1, asks=False) is Standing.WORKING
+    assert run_standing(as_asked(run, 1), [], asks=False) is Standing.WORKING
+
+
+def test_a_question_that_was_answered_since_is_still_what_its_task_ended_with() -> None:
+    run = make_run(state=RunState.FAILED, answers=ANSWERED, error={"message": "They are full."}, finished_at=NOW + 9)
+    then = as_asked(run, 0)
+    assert (then.state, then.question, then.answers) == (RunState.WAITING, QUESTION, ())
+    assert (then.error, then.finished_at, then.updated_at) == (None, None, NOW)
+    assert run_standing(then, [], asks=False) is Standing.COMPLETED
+    assert as_asked(run, 1) is run
 
 
 def test_every_question_of_a_run_is_a_form_with_a_key_of_its_own() -> None:

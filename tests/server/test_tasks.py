@@ -430,7 +430,13 @@ async def test_without_forms_a_question_ends_the_task_and_its_answer_begins_anot
     assert now["result"]["structuredContent"]["question"] == "Which colour?"
     answered = await app.store.runs.answer(run.id, "local", "blue", app.clock.now())
     assert answered is not None
-    assert (await ask(taker, "tasks/get", taskId=task_id))["status"] == "completed"
+    for end in (False, True):
+        if end:
+            await app.runs.cancel(run.id, "local")
+        later = await ask(taker, "tasks/get", taskId=task_id)
+        assert (later["status"], later["statusMessage"]) == ("completed", now["statusMessage"])
+        told, before = later["result"]["structuredContent"], now["result"]["structuredContent"]
+        assert {**told, "duration_ms": 0} == {**before, "duration_ms": 0}
     follow = await start(taker, "run_agent", run_id=run.id)
     assert follow.get("taskId", "") != task_id
 

@@ -1,6 +1,7 @@
 """What clients see before they call anything."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ import pytest
 from helpers_server import connected
 from mcp import Client
 from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS
 
 from darkroom.app import App
 from darkroom.server.build import DarkroomServer
+from darkroom.server.resources import TEMPLATES
 from darkroom.server.tools import TOOLS
 
 pytestmark = pytest.mark.anyio
@@ -93,6 +96,22 @@ async def test_resources_and_their_templates_are_listed(client: Client) -> None:
     templates = {item.uri_template for item in (await client.list_resource_templates()).resource_templates}
     assert {"darkroom://jobs/{job_id}", "darkroom://outputs/{output_id}/thumbnail"} <= templates
     assert {"darkroom://runs/{run_id}", "darkroom://sessions/{session_id}{?before}"} <= templates
+
+
+def test_the_read_me_names_the_templates_as_they_are() -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    told = set(re.findall(r"`(darkroom://[^`]*\{[^`]*)`", text))
+    assert told
+    assert told <= {item.uri_template.partition("{?")[0] for item in TEMPLATES}
+
+
+@pytest.mark.parametrize("cursor", ["", "2", "after:draft"])
+@pytest.mark.parametrize("what", ["tools", "prompts", "resources", "resource_templates"])
+async def test_a_cursor_that_no_list_gave_is_refused(client: Client, what: str, cursor: str) -> None:
+    with pytest.raises(MCPError, match=f"cursor '{cursor}' is none that this list gave") as caught:
+        await getattr(client, f"list_{what}")(cursor=cursor)
+    assert caught.value.error.code == INVALID_PARAMS
+    assert (await getattr(client, f"list_{what}")()).next_cursor is None
 
 
 def test_a_server_that_does_not_run_has_no_program(app: App) -> None:

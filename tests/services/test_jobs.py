@@ -248,6 +248,16 @@ async def test_progress_is_that_of_this_process_first(app: App) -> None:
     assert await app.jobs.progress(job) == Progress(0.7, "here")
 
 
+async def test_progress_that_several_processes_tell_is_what_all_of_them_know(app: App) -> None:
+    job = await run_until(app, (await started(app, image())).id, State.RUNNING)
+    app.bus.progress(job.id, Progress(0.7, "here"))
+    assert await app.jobs.progress(job, shared=True) == Progress(0.7, "here"), "there is nobody else"
+    for name, progress in (("worker-1", {job.id: (0.6, "told")}), ("worker-2", {})):
+        await app.store.register(make_worker(id=name, progress=progress))
+    assert await app.jobs.progress(job, shared=True) == Progress(0.6, "told")
+    assert await app.jobs.progress(job) == Progress(0.7, "here")
+
+
 async def test_progress_of_nobody_and_of_the_ended_is_none(app: App) -> None:
     job = await started(app, image())
     assert await app.jobs.progress(job) is None

@@ -115,6 +115,17 @@ async def test_a_model_without_a_price_is_refused_under_a_cap_and_warned_of_with
     assert "The price of openai_compatible/own is not known" in run.warnings[0]
 
 
+async def test_a_repetition_brings_its_run_whatever_may_be_spent_by_now(thinking: App) -> None:
+    what, poor = task(model="openai_compatible/own"), Terms(max_cost=MicroUsd(1))
+    run = await begun(thinking, what)
+    found = await thinking.runs.start(what, poor)
+    assert (found.run.id, found.created) == (run.id, False)
+    assert isinstance(await refused(thinking, what, Terms(max_cost=MicroUsd(1), again=True)), PriceUnknown)
+    assert isinstance(await refused(thinking, what, Terms(max_cost=MicroUsd(1), principal="ann")), PriceUnknown)
+    with pytest.raises(PriceUnknown):
+        await thinking.runs.plan(what, poor)
+
+
 # One run at a time in a session
 
 

@@ -43,6 +43,22 @@ pytestmark = pytest.mark.anyio
 # Adding
 
 
+async def test_which_run_stands_for_another_is_told_without_adding_it(runs: RunStore) -> None:
+    assert await runs.equal(make_run()) is None
+    await runs.add(make_run())
+    await runs.add(make_run(2, idempotency_key="key", request_hash="other"))
+    same = make_run(3, request_hash="hash-1")
+    assert (await runs.equal(same) or same).id == RUN_ID
+    assert await runs.equal(same, again=True) is None
+    assert await runs.equal(make_run(3, request_hash="hash-1", principal="ann")) is None
+    found = await runs.equal(make_run(3, idempotency_key="key", request_hash="other"), again=True)
+    assert found is not None
+    assert found.id == run_id(2)
+    with pytest.raises(InvalidRequest):
+        await runs.equal(make_run(3, idempotency_key="key", request_hash="third", task="Another"))
+    assert len(await runs.find()) == 2
+
+
 async def test_a_run_comes_back_as_it_was_added(runs: RunStore) -> None:
     run = make_run(
         kind=RunKind.WORKFLOW,

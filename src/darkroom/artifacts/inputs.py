@@ -36,6 +36,7 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):", re.IGNORECASE)
 _WEB = re.compile(r"https?:", re.IGNORECASE)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _FORMS = "a path of a {noun}, an https:// or file:// address, a data:{data}/... URI or the id of an output"
+_FORMS_FROM_AFAR = "an https:// address, a data:{data}/... URI or the id of an output"
 _LISTED = 2000
 """Names of a folder that are compared with a missing one."""
 
@@ -50,9 +51,9 @@ class _Sort:
     names: str
     """The formats that are taken."""
 
-    @property
-    def forms(self) -> str:
-        return _FORMS.format(noun=self.noun, data=self.data)
+    def forms(self, *, local: bool) -> str:
+        """Return how one may be given; callers from afar name no files."""
+        return (_FORMS if local else _FORMS_FROM_AFAR).format(noun=self.noun, data=self.data)
 
 
 _PICTURE = _Sort("picture", "image", "PNG, JPEG, WebP, GIF, AVIF, BMP or TIFF")
@@ -78,7 +79,7 @@ class LocalInputs:
         if kind is Kind.VIDEO:
             return await self._take_clip(src, local)
         if _WEB.match(src):
-            data = await self._fetch(src, _PICTURE)
+            data = await self._fetch(src, local, _PICTURE)
             async with self._decoding:
                 return await anyio.to_thread.run_sync(self._keep, data, _name_of(src), "The picture at that address")
         async with self._decoding:
@@ -86,7 +87,7 @@ class LocalInputs:
 
     async def _take_clip(self, src: str, local: bool) -> StoredInput:
         if _WEB.match(src):
-            data = await self._fetch(src, _CLIP)
+            data = await self._fetch(src, local, _CLIP)
             return await self._keep_clip(partial(BytesIO, data), _name_of(src), "The clip at that address")
         given = await anyio.to_thread.run_sync(self._given, src, local, _CLIP)
         if isinstance(given, bytes):
@@ -115,14 +116,16 @@ class LocalInputs:
         with opening() as file, files.storing(self._home, variable="DARKROOM_HOME", kept="Nothing was stored."):
             return clips.copied(self._folder, clips.pieces(file))
 
-    async def _fetch(self, url: str, sort: _Sort) -> bytes:
+    async def _fetch(self, url: str, local: bool, sort: _Sort) -> bytes:
         try:
             return await self._guard.fetch(url, limit=MAX_BYTES)
         except Unsafe as exc:
-            advice = "Give a public https:// address, or the path of a file."
+            other = "the path of a file" if local else f"a data:{sort.data}/... URI"
+            advice = f"Give a public https:// address, or {other}."
             raise _refusal(f"The address {clip(url)!r} {exc}; it was not opened.", advice) from exc
         except Unreachable as exc:
-            advice = f"Check the address, or download the {sort.noun} and give the path of the file."
+            other = "the path of the file" if local else f"it as a data:{sort.data}/... URI"
+            advice = f"Check the address, or download the {sort.noun} and give {other}."
             raise _refusal(f"The {sort.noun} {clip(url)!r} could not be fetched. {exc}", advice) from exc
 
     def get(self, sha256: str) -> StoredInput:
@@ -148,11 +151,11 @@ class LocalInputs:
         scheme = _SCHEME.match(src)
         kind = scheme[1].lower() if scheme else ""
         if kind == "data":
-            return _data_of_uri(src, sort)
+            return _data_of_uri(src, local, sort)
+        advice = f"Give {sort.forms(local=local)}."
         if kind and kind != "file":
-            raise _refusal(f"The {sort.noun} {clip(src)!r} is an address of an unknown kind.", f"Give {sort.forms}.")
+            raise _refusal(f"The {sort.noun} {clip(src)!r} is an address of an unknown kind.", advice)
         if not local:
-            advice = f"Give a data:{sort.data}/... URI or an output id."
             raise _refusal("Paths of files are not accepted over this connection.", advice)
         return self._find(_path_of_uri(src) if kind == "file" else src, sort)
 
@@ -173,7 +176,7 @@ class LocalInputs:
         """
         fault = fault_of_text(text)
         if fault:
-            raise _refusal(f"The {sort.noun} {clip(text)!r} {fault}.", f"Give {sort.forms}.")
+            raise _refusal(f"The {sort.noun} {clip(text)!r} {fault}.", f"Give {sort.forms(local=True)}.")
         path = user_path(text)
         tries = self._tries(path)
         inside = [resolved for entry in tries if (resolved := self._confine(entry)) is not None]
@@ -265,7 +268,7 @@ def _readable(path: Path) -> Generator[None]:
         raise _refusal(f"The file {name!r} cannot be read: {reason}.", "Mend its permissions, or copy it.") from exc
 
 
-def _data_of_uri(src: str, sort: _Sort) -> bytes:
+def _data_of_uri(src: str, local: bool, sort: _Sort) -> bytes:
     head, comma, body = src[len("data:") :].partition(",")
     if len(body) > MAX_BYTES * 3:
         raise _refusal("The data URI is larger than 50 MB.", f"Give a smaller {sort.noun}.", allowed="up to 50 MB")
@@ -277,19 +280,20 @@ def _data_of_uri(src: str, sort: _Sort) -> bytes:
         )
     data = unquote_to_bytes(body)
     if "base64" in parameters[1:]:
-        data = _decoded(data)
+        data = _decoded(data, local)
     if len(data) > MAX_BYTES:
         raise _refusal("The data URI is larger than 50 MB.", f"Give a smaller {sort.noun}.", allowed="up to 50 MB")
     return data
 
 
-def _decoded(data: bytes) -> bytes:
+def _decoded(data: bytes, local: bool) -> bytes:
     """Return decoded base64, also of the URL alphabet, with line breaks, or without padding."""
     text = b"".join(data.split()).translate(bytes.maketrans(b"-_", b"+/")).rstrip(b"=")
     try:
         return base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
     except binascii.Error as exc:
-        raise _refusal("The data URI holds no valid base64.", "Send it whole, or give the path of the file.") from exc
+        advice = "Send it whole, or give the path of the file." if local else "Send it whole."
+        raise _refusal("The data URI holds no valid base64.", advice) from exc
 
 
 def _path_of_uri(src: str) -> str:
@@ -321,8 +325,8 @@ def _exists(path: Path) -> bool:
 
 def _missing(text: str, path: Path, tries: Sequence[Path], sort: _Sort) -> InvalidRequest:
     if len(path.parts) == 1 and not path.suffix:
-        words = f"The {sort.noun} {clip(text)!r} is neither a file nor a data URI."
-        return _refusal(words, f"Give {sort.forms}.", allowed=sort.forms)
+        forms, words = sort.forms(local=True), f"The {sort.noun} {clip(text)!r} is neither a file nor a data URI."
+        return _refusal(words, f"Give {forms}.", allowed=forms)
     near = list(dict.fromkeys(name for entry in tries for name in _similar(entry)))[:3]
     advice = f"Close to it: {', '.join(clip(name) for name in near)}." if near else "Check the path."
     return _refusal(f"There is no file {clip(text)!r}.", advice)

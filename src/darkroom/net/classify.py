@@ -1,5 +1,6 @@
 """What an answer, or none, means: refused, final, to be asked later, or unknown."""
 
+import errno
 import re
 import ssl
 from collections.abc import Mapping
@@ -53,6 +54,8 @@ _SAID = 10_000
 """Characters of an answer that are looked through before they are cut: redaction must see whole credentials."""
 NO_ANSWER = (httpx2.HTTPError, httpx2.InvalidURL, ssl.SSLError)
 """What comes out of a call without a whole answer; the library hands on a fault of TLS in mid-answer as it is."""
+NO_FILES = (errno.EMFILE, errno.ENFILE)
+"""What is said where a process, or its machine, has no file left to open."""
 NOTHING_SENT = (
     httpx2.ConnectError,
     httpx2.ConnectTimeout,
@@ -231,6 +234,11 @@ def explain_failure(exc: Exception, provider: Provider, *, submitting: bool) -> 
             f"An address of {provider.title} is none that can be called; nothing was sent.",
             hint="Check the provider's base URL where you set one.",
         )
+    if isinstance(exc, NOTHING_SENT) and _lacks_files(exc):
+        return Overloaded(
+            f"No connection to {provider.title} could be opened, since too many files are open; nothing was sent.",
+            hint="It is tried again by itself. Close what holds files open, or allow more (ulimit -n).",
+        )
     if isinstance(exc, NOTHING_SENT):
         return Overloaded(
             f"{provider.title} could not be reached; nothing was sent.",
@@ -239,6 +247,13 @@ def explain_failure(exc: Exception, provider: Provider, *, submitting: bool) -> 
     if submitting:
         return lost_answer(provider.title)
     return ProviderFailed(f"{provider.title} gave no answer ({type(exc).__name__}).")
+
+
+def _lacks_files(exc: BaseException | None) -> bool:
+    """Return whether a failure comes of there being no file left to open."""
+    while exc is not None and not (isinstance(exc, OSError) and exc.errno in NO_FILES):
+        exc = exc.__cause__ or exc.__context__
+    return exc is not None
 
 
 def retry_after_s(headers: Mapping[str, str], now: int) -> float | None:

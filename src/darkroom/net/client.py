@@ -18,6 +18,7 @@ from darkroom.clock import Clock
 from darkroom.errors import NotConfigured, UnexpectedAnswer
 from darkroom.net import spool as spools
 from darkroom.net.answer import Answer
+from darkroom.net.classify import NO_FILES
 
 for _chatty in ("httpx2", "httpcore2"):
     logging.getLogger(_chatty).setLevel(logging.WARNING)  # below that they write addresses, with keys and signatures
@@ -106,6 +107,22 @@ class ShardedClient:
         An answer of success is kept whole in the file `spool`, where one is named, before it is returned; a disk that
         does not take it costs nothing but that. Arguments and errors as in `request`.
         """
+        begun = False
+
+        async def note(event: str, _: object) -> None:
+            nonlocal begun
+            begun = begun or "send_request" in event
+
+        try:
+            return await self._submitted(
+                method, url, timeout_s=timeout_s, spool=spool, extensions={"trace": note}, **parts
+            )
+        except OSError as exc:
+            if begun or exc.errno not in NO_FILES:
+                raise
+            raise httpx2.ConnectError("no file was left for a connection") from exc  # the library lets these through
+
+    async def _submitted(self, method: str, url: str, *, timeout_s: float, spool: Path | None, **parts: Any) -> Answer:
         context = await self._context()
         limits = httpx2.Limits(max_connections=1, max_keepalive_connections=0)
         async with self._submits:

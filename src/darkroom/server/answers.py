@@ -71,7 +71,7 @@ async def things_answer(things: Sequence[Thing], call: ToolCall, *, none: str = 
 async def view_of(job: Job, call: ToolCall) -> dict[str, Any]:
     """Return a job's lean view as the caller may see it."""
     program = call.program
-    progress = await program.jobs.progress(job)
+    progress = await program.jobs.progress(job, shared=call.repeats)
     plans = program.plans.plans
     view = job_view(job, now=program.clock.now(), progress=progress, offer=call.offer(job), plans=plans)
     return outward(view, call.links)

@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio.to_thread
 from mcp.server import CacheHint, MCPServer
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
@@ -34,6 +35,7 @@ from pydantic import AnyUrl
 from darkroom import __version__
 from darkroom.catalog.data import resource_text
 from darkroom.domain.names import did_you_mean
+from darkroom.domain.request import clip
 from darkroom.errors import BudgetExceeded, DarkroomError, InvalidRequest, UnknownJob
 from darkroom.server.answers import error_answer, outcome
 from darkroom.server.asking_user import agreed, round_key
@@ -52,6 +54,7 @@ from darkroom.server.tasks import Tasks, checked_listening, takes_tasks
 from darkroom.server.tools import TOOLS
 from darkroom.server.views import error_text
 
+ONE_PAGE = frozenset({"tools/list", "prompts/list", "resources/list", "resources/templates/list"})
 log = logging.getLogger(__name__)
 
 
@@ -101,6 +104,7 @@ class DarkroomServer(MCPServer[Program]):
             ],
         )
         self.middleware.insert(0, seal)
+        self.middleware.append(checked_cursor)
         self.middleware.append(checked_listening)
         self.middleware.append(listening)
         self.completion()(self._complete)
@@ -236,10 +240,21 @@ class DarkroomServer(MCPServer[Program]):
             await self.program.ready()
             reader = Reader(self.program, caller().principal, await self._links())
             return [await reader.read(str(uri))]
-        except (UnknownResource, UnknownJob) as exc:
+        except (UnknownResource, UnknownJob, InvalidRequest) as exc:  # the address names no month, or no page
             raise ResourceNotFoundError(f"Unknown resource: {uri}. {exc}") from exc
         except DarkroomError as exc:
             raise ResourceError(error_text(exc)) from exc
+
+
+async def checked_cursor(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    """Refuse a cursor where the whole list is one page, since none was given out; a middleware.
+
+    Raises:
+        MCPError: -32602, as the protocol wants it.
+    """
+    if ctx.method in ONE_PAGE and (cursor := (ctx.params or {}).get("cursor")) is not None:
+        raise MCPError(INVALID_PARAMS, f"The cursor {clip(cursor)!r} is none that this list gave; leave it out.")
+    return await call_next(ctx)
 
 
 def _reporter(context: Context[Program, Any] | None) -> Callable[[float, float | None, str], Any]:

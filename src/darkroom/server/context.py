@@ -184,7 +184,7 @@ class ToolCall:
     as_task: bool = False
     """Whether a task goes on in the place of an answer that would take longer."""
     repeats: bool = False
-    """Whether the same answer is given as often as it is asked for, its thumbnails too."""
+    """Whether it is about a task: the same answer as often as it is asked for, its thumbnails too, by any process."""
 
     def noting(self, note: str | None) -> "ToolCall":
         """Return the call with a note on its answer."""

@@ -24,6 +24,10 @@ ANSWER = "answer"
 """The one field of the form that a question is."""
 
 
+_RESULTS = ("output", "data", "brief", "error")
+"""What a run has at its end alone."""
+
+
 class Standing(StrEnum):
     """Where a task stands; `failed` is for errors of the protocol, of which stored work has none."""
 
@@ -43,13 +47,26 @@ def job_standing(job: Job) -> Standing:
     return Standing.COMPLETED if job.ended else Standing.WORKING
 
 
-def run_standing(run: Run, jobs: Sequence[Job], *, answers: int, asks: bool) -> Standing:
+def as_asked(run: Run, answers: int) -> Run:
+    """Return a run as it was when the question after so many answers was open; the run itself before an answer to it.
+
+    A task that has ended with a question tells the same from then on.
+    """
+    if len(run.answers) <= answers:
+        return run
+    asked = run.answers[answers]
+    then = {"state": RunState.WAITING, "awaits": Awaits.ANSWER, "question": asked.question, "updated_at": asked.at}
+    return run.model_copy(
+        update={**then, "answers": run.answers[:answers], "finished_at": None, **dict.fromkeys(_RESULTS)}
+    )
+
+
+def run_standing(run: Run, jobs: Sequence[Job], *, asks: bool) -> Standing:
     """Return where a task of a run stands.
 
     Args:
         run: Which one.
         jobs: Those that it started; a run that has succeeded is over when they are.
-        answers: How many answers it had when the task began.
         asks: Whether the client puts questions to its user; else a question ends its task.
     """
     if run.state is RunState.CANCELLED:
@@ -58,7 +75,7 @@ def run_standing(run: Run, jobs: Sequence[Job], *, answers: int, asks: bool) -> 
         return Standing.COMPLETED if all(at_rest(job) for job in jobs) else Standing.WORKING
     if run.awaits is Awaits.ANSWER and asks:
         return Standing.INPUT_REQUIRED
-    return Standing.COMPLETED if rests(run) or (not asks and len(run.answers) > answers) else Standing.WORKING
+    return Standing.COMPLETED if rests(run) else Standing.WORKING
 
 
 def task_view(

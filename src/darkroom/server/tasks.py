@@ -44,6 +44,7 @@ from darkroom.server.task_views import (
     ANSWER,
     FINAL,
     Standing,
+    as_asked,
     job_standing,
     question_key,
     question_request,
@@ -187,8 +188,9 @@ class Tasks(Extension):
         return await self._answered(ctx, params, self._read)
 
     async def _read(self, ctx: Context, params: TaskParams, name: Name, call: ToolCall) -> HandlerResult:
-        [thing] = await call.program.runs.wait([name.subject], call.principal, 0.0)
-        seen = await _Seen.of(thing, name, call, ctx)
+        [now] = await call.program.runs.wait([name.subject], call.principal, 0.0)
+        seen = await _Seen.of(now, name, call, ctx)
+        thing = seen.thing
         task = task_view(params.task_id, thing, seen.standing, await seen.view(call))
         if seen.standing is Standing.INPUT_REQUIRED and isinstance(thing, Run):
             return {**task, "inputRequests": {question_key(thing): question_request(thing)}}
@@ -258,7 +260,7 @@ class Tasks(Extension):
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A job or run, and where its task stands for the client that asks."""
+    """A job or run, as its task tells of it, and where that stands for the client that asks."""
 
     thing: Thing
     standing: Standing
@@ -272,7 +274,8 @@ class _Seen:
             return cls(thing, job_standing(thing))
         jobs = await call.program.runs.jobs_of(thing)
         asks = shows_forms(ctx.session.client_capabilities)
-        return cls(thing, run_standing(thing, jobs, answers=name.answers, asks=asks), jobs)
+        run = thing if asks else as_asked(thing, name.answers)
+        return cls(run, run_standing(run, jobs, asks=asks), jobs)
 
     async def view(self, call: ToolCall) -> dict[str, Any]:
         """Return the lean view of what goes on: of the job that is still open where the run itself is over."""

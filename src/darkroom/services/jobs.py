@@ -140,12 +140,18 @@ class Jobs:
         if job.state is State.SUCCEEDED and job.delivered_at is None:
             await self._store.delivered(job.id, self._clock.now())
 
-    async def progress(self, job: Job) -> Progress | None:
-        """Return how far a job is: from this process, else from the heartbeat of the process that runs it."""
+    async def progress(self, job: Job, *, shared: bool = False) -> Progress | None:
+        """Return how far a job is: from this process, else from the heartbeat of the process that runs it.
+
+        `shared`: where there are other processes, what they would say too, so that it never steps back in between.
+        """
         here = self._bus.progress_of(job.id)
-        if here is not None or job.ended:
+        if job.ended or (here is not None and not shared):
             return here
-        for worker in await self._store.workers():
+        workers = await self._store.workers()
+        if here is not None and len(workers) < 2:
+            return here
+        for worker in workers:
             if job.id in worker.progress:
                 return Progress(*worker.progress[job.id])
         return None

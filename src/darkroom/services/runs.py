@@ -15,12 +15,12 @@ from darkroom.domain.job import Job, new_id
 from darkroom.domain.names import VERY_ALIKE, did_you_mean
 from darkroom.domain.request import clip
 from darkroom.domain.run import Awaits, Message, Mode, Run, RunKind, RunState, Session
-from darkroom.errors import BudgetExceeded, InvalidRequest, UnknownJob
+from darkroom.errors import BudgetExceeded, InvalidRequest, MoneyError, UnknownJob
 from darkroom.events import Bus
 from darkroom.services.agents import AgentCatalogue
 from darkroom.services.callbacks import wished
 from darkroom.services.caps import Terms
-from darkroom.services.chat_models import CLIENT, OFF, USUAL, ChatModels
+from darkroom.services.chat_models import CLIENT, OFF, USUAL, ChatChoice, ChatModels
 from darkroom.services.intents import read
 from darkroom.services.jobs import Jobs, at_rest
 from darkroom.services.sessions import Sessions
@@ -66,7 +66,7 @@ class Thinking:
     mode: Mode
     model: str | None = None
     """`provider/model` where it is one that we call."""
-    warnings: tuple[str, ...] = ()
+    choice: ChatChoice | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,16 @@ class Prepared:
     work: dict[str, Any]
     price: WorkPrice | None
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A run that is not stored yet, with the session that begins with it, its workflow, and the model that thinks."""
+
+    run: Run
+    session: Session | None
+    prepared: Prepared | None
+    choice: ChatChoice | None
 
 
 class Runs:
@@ -124,12 +134,22 @@ class Runs:
             UnknownModel: If there is no such model.
             NotConfigured: If the named model lacks its key.
             BudgetExceeded: If all of a workflow would cost more than the cap, or than may be spent without a word.
+            PriceUnknown: If there is any cap or budget, and the model has no price.
         """
         check(task)
         terms = capped(task, terms)
-        run, session, prepared = await self._run(task, terms, can_sample=can_sample)
-        if prepared and prepared.price:
-            self._prices.check(prepared.price, prepared.name, terms)
+        begun = await self._begun(task, terms, can_sample=can_sample)
+        run, session, prepared = begun.run, begun.session, begun.prepared
+        try:
+            run = self._warned(begun, terms)
+            if prepared and prepared.price:
+                self._prices.check(prepared.price, prepared.name, terms)
+        except MoneyError:
+            # A repeated call brings its first run, which was agreed to already, however much may be spent by now.
+            earlier = await self._store.equal(run, again=terms.again, session=session)
+            if earlier is None:
+                raise
+            return StartedRun(earlier, created=False)
         callback = None
         if task.callback_url:
             wish = wished(task.callback_url, task.context.get("invocation_id"), self._settings)
@@ -141,11 +161,12 @@ class Runs:
         """Return what `start` would store, and what it would cost; nothing is stored.
 
         Raises:
-            InvalidRequest, UnknownModel, NotConfigured: As `start`.
+            InvalidRequest, UnknownModel, NotConfigured, PriceUnknown: As `start`.
         """
         check(task)
         terms = capped(task, terms)
-        run, _, prepared = await self._run(task, terms, can_sample=can_sample)
+        begun = await self._begun(task, terms, can_sample=can_sample)
+        run, prepared = self._warned(begun, terms), begun.prepared
         price = prepared.price if prepared else await anyio.to_thread.run_sync(self._wished, run, terms)
         obstacle = None
         try:
@@ -160,7 +181,17 @@ class Runs:
         intent = read(run.task) if run.mode is Mode.HAND_OFF and run.agent is None else None
         return self._prices.of_call(intent.tool, intent.arguments, terms) if intent else None
 
-    async def _run(self, task: Task, terms: Terms, *, can_sample: bool) -> tuple[Run, Session | None, Prepared | None]:
+    def _warned(self, begun: Begun, terms: Terms) -> Run:
+        """Return a run with what is to be said of the price of its model.
+
+        Raises:
+            PriceUnknown: If there is any cap or budget, and no price.
+        """
+        run = begun.run
+        said = self._models.check(begun.choice, terms.principal, terms.max_cost) if begun.choice else ()
+        return run.model_copy(update={"warnings": (*said, *run.warnings)})
+
+    async def _begun(self, task: Task, terms: Terms, *, can_sample: bool) -> Begun:
         now, principal = self._clock.now(), terms.principal
         context = dict(task.context)
         history = read_history(context.pop("history", None) or context.pop("conversation_history", None))
@@ -203,12 +234,12 @@ class Runs:
             state=RunState.WAITING if by.mode is Mode.CLIENT else RunState.QUEUED,
             awaits=Awaits.CLIENT if by.mode is Mode.CLIENT else None,
             work=prepared.work if prepared else {"cap_words": terms.cap_words} if terms.cap_words else {},
-            warnings=(*by.warnings, *cap_notes(task, terms), *(prepared.notes if prepared else ())),
+            warnings=(*cap_notes(task, terms), *(prepared.notes if prepared else ())),
             deadline_at=now + DEADLINE_MS[kind],
             created_at=now,
             updated_at=now,
         )
-        return run, session, prepared
+        return Begun(run, session, prepared, by.choice)
 
     def _prepared(self, task: Task, context: Mapping[str, JsonValue], terms: Terms) -> Agent | Prepared | None:
         """Return the agent or the workflow that is named; may read files."""
@@ -238,8 +269,7 @@ class Runs:
             return Thinking(Mode.CLIENT)
         choice = await anyio.to_thread.run_sync(self._models.choose, tier, task.model, terms.principal)
         if choice is not None:
-            warnings = self._models.check(choice, terms.principal, terms.max_cost)
-            return Thinking(Mode.LOOP, choice.name, warnings)
+            return Thinking(Mode.LOOP, choice.name, choice)
         return Thinking(Mode.CLIENT if can_sample and named != OFF and not self._models.off else Mode.HAND_OFF)
 
     async def child(self, run: Run, agent: str, task: str, *, key: str, **more: Any) -> Run:

@@ -104,6 +104,16 @@ class RunStore(Protocol):
         """
         ...
 
+    async def equal(
+        self, run: Run, *, again: bool = False, fresh_for_ms: int = 120_000, session: Session | None = None
+    ) -> Run | None:
+        """Return the run that `add` would return in place of this one, which is not stored; None where it is new.
+
+        Raises:
+            InvalidRequest: If the key was used for another request.
+        """
+        ...
+
     async def get(self, run_id: str, principal: str | None = None) -> Run | None:
         """Return the run, or None when there is none or it is another principal's; None asks for anybody's."""
         ...

@@ -7,7 +7,7 @@ import anyio.to_thread
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import Field
 
-from darkroom.domain.request import whole
+from darkroom.domain.request import clip, whole
 from darkroom.errors import InvalidRequest
 from darkroom.server import money_texts as texts
 from darkroom.server import money_views as views
@@ -49,6 +49,12 @@ async def run(args: EstimateCreditsArgs, call: ToolCall) -> CallToolResult:
     """Answer from the catalogue and the ledger."""
     estimates, word = call.program.estimates, args.operation.strip().lower()
     word = WORDS.get(word, word)
+    if args.job_id is not None and word != "job":
+        raise InvalidRequest(
+            f"job_id is of no use with operation={clip(args.operation)!r}.",
+            field="job_id",
+            hint=f"{NOTHING} Give operation='job' to see what that job costs, or leave job_id out.",
+        )
     if word == "month":
         month = await anyio.to_thread.run_sync(estimates.month, args.usage or {}, args.plan, call.principal)
         return _answer(views.month_view(month), texts.month_text)

@@ -65,6 +65,11 @@ class SqliteRuns:
         self._bus.run_work()  # a callback may be new where the run is not
         return added
 
+    async def equal(
+        self, run: Run, *, again: bool = False, fresh_for_ms: int = 120_000, session: Session | None = None
+    ) -> Run | None:
+        return await self._read(partial(runs.equal, run=run, again=again, fresh_for_ms=fresh_for_ms, session=session))
+
     async def claim(self, owner: str, now: int, limit: int) -> list[Run]:
         if not await self._read(partial(runs.any_ready, now=now)):
             return []

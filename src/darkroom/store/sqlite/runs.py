@@ -51,9 +51,7 @@ def add(
     alone: bool = False,
 ) -> AddedRun:
     """Insert a run unless an equal one stands for it."""
-    earlier = _by_key(db, run, session) if run.idempotency_key is not None else None
-    if earlier is None and run.idempotency_key is None and not again:
-        earlier = _by_hash(db, run, fresh_for_ms)
+    earlier = equal(db, run, again=again, fresh_for_ms=fresh_for_ms, session=session)
     found = earlier or run
     if earlier is None:
         if session is not None:
@@ -64,6 +62,15 @@ def add(
         insert_run(db, run)
     callbacks.keep(db, callback, found.id, run.created_at, ended=found.ended)
     return AddedRun(found, created=earlier is None)
+
+
+def equal(
+    db: sqlite3.Connection, run: Run, *, again: bool, fresh_for_ms: int, session: Session | None = None
+) -> Run | None:
+    """Return the run that stands for another one."""
+    if run.idempotency_key is not None:
+        return _by_key(db, run, session)
+    return None if again else _by_hash(db, run, fresh_for_ms)
 
 
 def _by_key(db: sqlite3.Connection, run: Run, session: Session | None) -> Run | None:
