@@ -115,3 +115,18 @@ async def test_a_job_under_way_shows_its_progress_and_typical_time(client: Clien
     record = await read_json(client, f"darkroom://jobs/{job['job_id']}")
     assert "check_after_s" in record
     quick.ready.set()
+
+
+async def test_a_record_tells_what_it_comes_from_and_what_came_of_it(client: Client) -> None:
+    jobs: list[dict[str, Any]] = [await call(client, "generate_image", **FOX)]
+    for words in ("in snow", "at night"):
+        jobs.append(await call(client, "generate_image", prompt=words, refine=jobs[-1]["job_id"]))
+    first, middle, last = (item["job_id"] for item in jobs)
+    assert (await read_json(client, f"darkroom://jobs/{first}"))["lineage"] == {"children": [middle]}
+    assert (await read_json(client, f"darkroom://jobs/{middle}"))["lineage"] == {
+        "ancestors": [first],
+        "children": [last],
+    }
+    assert (await read_json(client, f"darkroom://jobs/{last}"))["lineage"] == {"ancestors": [first, middle]}
+    alone = await call(client, "generate_image", prompt="a boat", size="64x64")
+    assert "lineage" not in await read_json(client, f"darkroom://jobs/{alone['job_id']}")

@@ -162,8 +162,9 @@ class Reader:
         job = (await self.program.jobs.get([job_id], self.principal))[0]
         events, ledger = await self.program.history(job)
         callback = await self.program.callbacks.of(job.id, self.principal)
+        lineage = await self.program.jobs.lineage(job)
         now, plans = self.program.clock.now(), self.program.plans.plans
-        return self._shown(record(job, events, ledger, now=now, plans=plans, callback=callback))
+        return self._shown(record(job, events, ledger, now=now, plans=plans, callback=callback, lineage=lineage))
 
     async def _output(self, output_id: str) -> ReadResourceContents:
         output = await self.program.jobs.output(output_id, self.principal)

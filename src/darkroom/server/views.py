@@ -17,6 +17,7 @@ from darkroom.errors import DarkroomError
 from darkroom.events import Progress
 from darkroom.server.callback_views import callback_view
 from darkroom.services.estimates import job_cost
+from darkroom.services.jobs import Lineage
 from darkroom.services.routes import Proposal
 
 DRAFT = "draft"
@@ -317,6 +318,7 @@ def record(
     now: int,
     plans: Plans | None = None,
     callback: Callback | None = None,
+    lineage: Lineage | None = None,
 ) -> dict[str, Any]:
     """Return everything that is known of a job, except secrets and file contents."""
     return {
@@ -326,6 +328,7 @@ def record(
         "labels": list(job.labels),
         "idempotency_key": job.idempotency_key,
         "request": job.request.model_dump(mode="json", exclude_none=True),
+        **({"lineage": without_none(_plain(lineage))} if lineage and lineage != Lineage() else {}),
         "submissions": [_submission(part) for part in job.submissions],
         "files": [
             without_none({**output_view(item), "bytes": item.bytes, "sha256": item.sha256, "thumbnail": item.thumbnail})
@@ -346,6 +349,10 @@ def record(
     }
 
 
+def _plain(lineage: Lineage) -> dict[str, Any]:
+    return {"ancestors": list(lineage.ancestors), "children": list(lineage.children)}
+
+
 def _submission(part: Submission) -> dict[str, Any]:
     return without_none(
         {
@@ -355,6 +362,7 @@ def _submission(part: Submission) -> dict[str, Any]:
             "account": part.account,
             "provider_job_id": part.provider_job_id,
             "effective": part.effective.model_dump(mode="json", exclude_none=True),
+            "sent_text": part.notes.get("sent_text") or (part.effective.text if part.effective.rules else None),
             "sent_at": part.sent_at,
             "notes": part.notes,
             "failed_outputs": [item.model_dump(mode="json") for item in part.failed_outputs],

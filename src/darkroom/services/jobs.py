@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 from darkroom.clock import Clock
 from darkroom.domain.job import ACTIVE, ENDED, Job, State
@@ -20,6 +21,16 @@ GROUPS = {"active": ACTIVE, "running": ACTIVE - STILL - {State.QUEUED}, "unknown
 """Words that stand for several states."""
 
 Tell = Callable[[Sequence[Job]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """Where a job comes from, and what came of it."""
+
+    ancestors: tuple[str, ...] = ()
+    """The jobs that it continues, the first one first."""
+    children: tuple[str, ...] = ()
+    """The jobs that continue it, oldest first."""
 
 
 class Jobs:
@@ -48,6 +59,16 @@ class Jobs:
                 )
             jobs.append(job)
         return jobs
+
+    async def lineage(self, job: Job) -> Lineage:
+        """Return the jobs before and after one in its chain of refinements."""
+        ancestors: list[str] = []
+        before = job.parent_job_id
+        while before is not None and before not in ancestors:
+            ancestors.append(before)
+            parent = await self._store.get(before, job.principal)
+            before = parent.parent_job_id if parent else None
+        return Lineage(tuple(reversed(ancestors)), tuple(await self._store.children(job.id)))
 
     async def find(
         self,
