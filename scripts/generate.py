@@ -6,13 +6,17 @@
 import json
 import re
 import sys
+from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 
 from darkroom.adapters.registry import adapter_names
-from darkroom.catalog.providers import Providers, Status, schema
+from darkroom.catalog.prices import TOKEN_UNITS
+from darkroom.catalog.providers import Offer, Providers, Status, Unit, schema
 from darkroom.catalog.workflows import schema as workflow_schema
 from darkroom.cli.hosts import HOSTS, HostName
 from darkroom.cli.jsonc import put
+from darkroom.domain.kinds import Mode
 from darkroom.server.build import publish
 from darkroom.server.tools import TOOLS
 from darkroom.settings import PREFIX, Settings
@@ -38,19 +42,69 @@ def tool_table() -> str:
     return "\n".join(rows)
 
 
+SOURCES = {
+    Mode.TEXT_TO_IMAGE: "text",
+    Mode.EDIT_IMAGE: "edit",
+    Mode.REFERENCE_TO_IMAGE: "references",
+    Mode.UPSCALE_IMAGE: "upscale",
+    Mode.TEXT_TO_VIDEO: "text",
+    Mode.IMAGE_TO_VIDEO: "first frame",
+    Mode.FIRST_LAST_FRAME: "both ends",
+    Mode.REFERENCE_TO_VIDEO: "references",
+    Mode.TIMELINE: "scenes",
+    Mode.EDIT_VIDEO: "edit",
+    Mode.EXTEND_VIDEO: "extend",
+    Mode.UPSCALE_VIDEO: "upscale",
+    Mode.JOIN_VIDEO: "join",
+}
+"""What each operation makes a picture or a clip of."""
+
+
 def provider_table() -> str:
     """Return the README's table of providers."""
-    rows = ["| provider | key | makes | offers | today | what it is |", "|---|---|---|---|---|---|"]
+    rows = [
+        "| provider | key | makes | offers | prices in USD | today | what it is |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for provider in Providers().values():
         keys = (
             " or ".join(" and ".join(f"`{name}`" for name in names) for names in provider.credentials) or "none needed"
         )
         there = [offer for offer in provider.offers if offer.status is not Status.RETIRED]
-        kinds = ", ".join(dict.fromkeys(offer.kind.value for offer in there))
         today = "works" if provider.adapter_name in adapter_names() else "prices only"
         name = f"{provider.title} (`{provider.id}`)"
-        rows.append(f"| {name} | {keys} | {kinds} | {len(there)} | {today} | {provider.summary} |")
+        prices = "free" if all(offer.replayable for offer in there) else price_ranges(there)
+        made = kinds_and_sources(there)
+        rows.append(f"| {name} | {keys} | {made} | {len(there)} | {prices} | {today} | {provider.summary} |")
     return "\n".join(rows)
+
+
+def kinds_and_sources(offers: Sequence[Offer]) -> str:
+    """Return what offers make, and pictures and clips of what."""
+    words: list[str] = []
+    for kind in dict.fromkeys(offer.kind for offer in offers):
+        modes = {mode for offer in offers if offer.kind is kind for mode in offer.operations}
+        sources = ", ".join(word for mode, word in SOURCES.items() if mode in modes)
+        words.append(f"{kind.value} ({sources})" if sources else kind.value)
+    return ", ".join(words)
+
+
+def price_ranges(offers: Sequence[Offer]) -> str:
+    """Return the lowest and the highest price of each unit that offers charge by."""
+    found: dict[Unit, list[Decimal]] = {}
+    for offer in offers:
+        for price in offer.prices:
+            if not price.part and price.unit not in TOKEN_UNITS:
+                found.setdefault(price.unit, []).extend((price.low or price.usd, price.high or price.usd))
+    spans = [(unit.value.replace("_", " "), f"{min(items):.4g}", f"{max(items):.4g}") for unit, items in found.items()]
+    words = [f"{unit} {low}" if low == high else f"{unit} {low} to {high}" for unit, low, high in spans]
+    tokens = ["by the token"] if any(charged_by_token(offer) for offer in offers) else []
+    return "; ".join([*words, *tokens]) or "not known"
+
+
+def charged_by_token(offer: Offer) -> bool:
+    """Return whether it is charged by the token."""
+    return offer.tokens is not None or any(price.unit in TOKEN_UNITS for price in offer.prices)
 
 
 def setting_table() -> str:

@@ -9,7 +9,6 @@ from darkroom.catalog.fit import fit
 from darkroom.catalog.providers import Offer, Providers
 from darkroom.domain.kinds import Mode, Role
 from darkroom.domain.request import Effective, ImageRequest, VideoRequest
-from darkroom.domain.rules import STRICT
 from darkroom.errors import InvalidRequest, Unsupported
 from helpers_catalog import image, make_offer, make_video_offer, video
 
@@ -496,22 +495,3 @@ def test_counts_and_prompts_beyond_the_offer_are_refused() -> None:
     error = refusal(image(prompt="x" * 11), make_offer(prompt_max=10))
     assert (error.field, error.allowed) == ("prompt", "up to 10 with acme-1")
     assert fitted(image(prompt="x" * 10, n=4), make_offer(prompt_max=10))[0].n == 4
-
-
-# Rules
-
-
-def test_strict_sends_the_rules_before_the_prompt_and_counts_them() -> None:
-    made, warnings = fit(image(prompt="a cat", strict=True), make_offer())
-    assert (made.prompt, made.rules, warnings) == ("a cat", STRICT, ())
-    assert made.text == f"{STRICT}\n\na cat"
-    assert fit(image(prompt="a cat"), make_offer())[0].text == "a cat"
-    error = refusal(image(prompt="a cat", strict=True), make_offer(prompt_max=len(STRICT) + 6))
-    assert "with the" in error.message
-    assert fit(image(prompt="a cat", strict=True), make_offer(prompt_max=len(STRICT) + 7))[0].rules == STRICT
-
-
-def test_strict_changes_nothing_where_words_alone_are_drawn() -> None:
-    made, warnings = fit(image(strict=True), make_offer(replayable=True))
-    assert made.rules is None
-    assert warnings == ("acme-1 adds nothing by itself; strict changes nothing here.",)
