@@ -77,6 +77,11 @@ class Gate:
         self._waiting: list[tuple[float, int, anyio.Event]] = []
         self._number = count()
 
+    @property
+    def waiting(self) -> int:
+        """How many wait for their turn."""
+        return len(self._waiting)
+
     @asynccontextmanager
     async def turn(self, rank: float) -> AsyncGenerator[None]:
         """Wait for a turn and have it for the block."""
