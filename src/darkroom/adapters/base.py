@@ -198,8 +198,8 @@ class Adapter(Protocol):
     `Overloaded`: provably not accepted, may be sent again later; anything else: unknown.
     """
 
-    async def submit(self, call: Call) -> Accepted | Succeeded:
-        """Start the work with exactly one call that may cost money."""
+    async def submit(self, call: Call) -> Accepted | Succeeded | Failed:
+        """Start the work with exactly one call that may cost money; `Failed`: it was taken, ended so, and may cost."""
         ...
 
     async def poll(self, operation: Json, call: Follow) -> Pending | Succeeded | Failed:
@@ -242,7 +242,7 @@ class Locatable(Protocol):
 class Reads(Protocol):
     """An adapter that can read a kept answer again, whose process ended before it had made anything of it."""
 
-    def read(self, answer: Answer, call: Call) -> Accepted | Succeeded:
+    def read(self, answer: Answer, call: Call) -> Accepted | Succeeded | Failed:
         """Make of an answer to a submission what `submit` would have made of it, and raise what it would have."""
         ...
 
