@@ -17,11 +17,12 @@ from darkroom.errors import DarkroomError
 from darkroom.net.answer import Answer
 
 Json = dict[str, JsonValue]
+_ENDINGS = {"quicktime": "mov"}
 
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """One input picture, checked and kept by us."""
+    """One input picture or clip, checked and kept by us."""
 
     path: Path
     role: Role
@@ -36,6 +37,12 @@ class Blob:
     """The file, within the offer's limits; loaded by the runtime for whoever sends it."""
     uploaded: JsonValue = None
     """What `Uploads.upload` returned for it."""
+
+    @property
+    def file_name(self) -> str:
+        """A name for it at a provider's, which tells its type."""
+        kind = self.media_type.rpartition("/")[2]
+        return f"{self.sha256[:16]}.{_ENDINGS.get(kind, kind)}"
 
     @property
     def base64(self) -> str:
