@@ -207,10 +207,11 @@ def call_of(provider: Provider, case: dict[str, Any], folder: Path) -> Call:
 
 def _unasked(case: dict[str, Any], offer: Offer, images: list[MediaInput]) -> Effective:
     """Return a request for an operation that no tool asks for yet."""
-    options = check_options(case.get("request", {}).get("options", {}), offer)
-    prompt = case.get("request", {}).get("prompt", "")
+    asked = case.get("request", {})
+    options = check_options(asked.get("options", {}), offer)
     whole: dict[str, Any] = {"width": 1024, "height": 1024, "aspect_ratio": "1:1", "inputs": images, "options": options}
-    return Effective(kind=offer.kind, mode=Mode(case["mode"]), prompt=prompt, **whole)
+    more = {name: asked[name] for name in ("duration", "resolution", "audio", "seed") if name in asked}
+    return Effective(kind=offer.kind, mode=Mode(case["mode"]), prompt=asked.get("prompt", ""), **whole, **more)
 
 
 def _blob(number: int, item: dict[str, Any], folder: Path) -> Blob:

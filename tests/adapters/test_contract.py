@@ -24,8 +24,8 @@ for _name in adapter_names():  # reads files, which the event loop must not
     importlib.import_module(f"darkroom.adapters.{_name}")
 RECORDED = sorted(path.stem for path in RECORDINGS.glob("*.json"))
 NEEDED = frozenset(SHAPES) - {"other"}
-LATER = frozenset({Mode.EDIT_VIDEO, Mode.EXTEND_VIDEO, Mode.UPSCALE_VIDEO})
-"""Operations on clips, which no call of this version can take in."""
+LATER = frozenset({Mode.UPSCALE_VIDEO})
+"""Operations that no call of this version asks for."""
 MARK = re.compile(r"\[[SOD3U]\]")
 ABILITIES = {"upload": Uploads, "cancel": Cancellable, "locate": Locatable, "check": Checkable}
 MADE = ("succeeded",)

@@ -36,6 +36,7 @@ KINDS = {
     "replicate": ("image",),
     "runway": ("image", "video"),
     "stability": ("image",),
+    "xai": ("image", "video"),
 }
 _URL = re.compile(r"https?://[^/\"\\]+")
 

@@ -7,7 +7,7 @@ from itertools import accumulate, chain, count, pairwise
 from typing import Any
 
 from darkroom.adapters.base import Blob, Call
-from darkroom.catalog.places import places
+from darkroom.catalog.places import form_for, places
 from darkroom.catalog.wires import PLAIN, Form, Slot
 from darkroom.domain.request import Effective
 from darkroom.errors import Unsupported
@@ -67,7 +67,7 @@ def wire_of(call: Call) -> str:
 
 def form_of(call: Call) -> Form:
     """Return in which form pictures go out."""
-    return call.offer.pictures or call.provider.pictures
+    return form_for(call.provider, call.offer, {blob.role for blob in call.inputs})
 
 
 def picture_of(blob: Blob, call: Call) -> Any:

@@ -342,6 +342,7 @@ class Provider(_Strict):
         default_factory=dict, description="where values of a request go in the body; offers may have their own"
     )
     pictures: Form = Field(default=Form.DATA_URI, description="in which form input pictures go out")
+    clips: Form | None = Field(default=None, description="instead for input clips, and for pictures beside them")
     picture: PictureLimits = PictureLimits()
     uploads_kept_s: float = Field(default=3600, gt=0, description="how long an uploaded picture can be named again")
     errors: tuple[ErrorRule, ...] = Field(default=(), description="its own errors; the first row that fits counts")
