@@ -1,6 +1,7 @@
 """Accounts name credentials without telling them."""
 
 import pytest
+from pydantic import ValidationError
 
 from darkroom.catalog.accounts import NO_ACCOUNT, Accounts
 from darkroom.catalog.providers import Provider
@@ -82,3 +83,10 @@ def test_what_goes_with_a_credential_makes_no_other_account_and_is_no_secret() -
     assert one.account(acme) == other.account(acme)
     assert other.secrets() == {"k"}
     assert Accounts({}, {"ACME_TEAM": "blue"}, b"").credential(acme) is None
+
+
+def test_a_base_url_is_taken_from_a_credential_that_is_always_there() -> None:
+    with pytest.raises(ValidationError, match="base_url_from names no variable of every credential"):
+        make_provider(
+            "cloud", credentials=[["CLOUD_KEY", "CLOUD_ENDPOINT"], ["CLOUD_KEY"]], base_url_from="CLOUD_ENDPOINT"
+        )

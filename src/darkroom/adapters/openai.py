@@ -66,6 +66,8 @@ class OpenAIAdapter:
         data = answer.json()
         if dig(data, "error") and not text_at(data, "id"):
             raise self._http.failure(answer, told_of(data), submitting=True)
+        if call.offer.kind is Kind.IMAGE and isinstance(ended := self._picture(data), Succeeded):
+            return ended  # some servers know no background, and answer with the picture at once
         found = _checked(needed(data, "id"))
         return Accepted({"id": found}, found, _hint(answer))
 
@@ -81,7 +83,7 @@ class OpenAIAdapter:
         return self._clip(operation, data, call) if call.offer.kind is Kind.VIDEO else self._picture(data)
 
     def _clip(self, operation: Json, data: Any, call: Follow) -> Succeeded | Failed:
-        if text_at(data, "status") != "completed":
+        if needed(data, "status").lower() != "completed":
             return self._failed(data)
         gone = number_at(data, "expires_at")
         expires_at = None if gone is None else int(gone * 1000)
@@ -101,8 +103,9 @@ class OpenAIAdapter:
 
     def _failed(self, data: Any, words: str = "") -> Failed:
         told, reason = told_of(data), text_at(data, "incomplete_details", "reason")
-        state = text_at(data, "status") if not told.codes and not reason else None
-        return Failed(self._http.ended(*told.codes, reason, state, message=told.message or words))
+        state = text_at(data, "status")
+        said = reason or (None if told.codes or state == "completed" else state)
+        return Failed(self._http.ended(*told.codes, said, message=told.message or words))
 
     async def cancel(self, operation: Json, call: Follow) -> Cancelled | TooLate:
         """Stop an answer in the background; a clip can only be deleted, and goes on to be made."""

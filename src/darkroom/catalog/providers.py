@@ -350,6 +350,8 @@ class Provider(_Strict):
     def _distinct(self) -> Self:
         if len({offer.model for offer in self.offers}) != len(self.offers):
             raise ValueError("two offers have the same model")
+        if self.base_url_from is not None and not all(self.base_url_from in names for names in self.credentials):
+            raise ValueError("base_url_from names no variable of every credential")
         chats = {offer.model for offer in self.offers if offer.kind is Kind.CHAT}
         if self.chat and not set(self.chat.tiers.values()) <= chats:
             raise ValueError("chat.tiers names an offer that is none for chat")
@@ -458,11 +460,12 @@ class Providers(Mapping[str, Provider]):
         return len(self._all())
 
     def variables(self) -> frozenset[str]:
-        """Return every DARKROOM_* variable that a manifest reads: its credentials and its base URL."""
+        """Return every DARKROOM_* variable that a manifest reads: credentials, what goes with them, and base URL."""
         return frozenset(
             name
             for provider in self.values()
-            for name in (*(name for names in provider.credentials for name in names), base_url_variable(provider.id))
+            for names in (*provider.credentials, provider.extras, (base_url_variable(provider.id),))
+            for name in names
         )
 
 
