@@ -40,6 +40,7 @@ from darkroom.adapters.base import (
     Unsure,
 )
 from darkroom.adapters.registry import Registry
+from darkroom.catalog.accounts import Accounts
 from darkroom.catalog.fit import fit
 from darkroom.catalog.options import check_options
 from darkroom.catalog.providers import Offer, Provider
@@ -91,12 +92,13 @@ def cases() -> Iterator[tuple[str, dict[str, Any]]]:
 
 async def play(provider: Provider, case: dict[str, Any], folder: Path) -> bool:
     """Play one case, and check what was sent and what came of it, also of an answer that is read again; return True."""
-    script = _Script(case["exchange"], provider)
-    client = ShardedClient(FakeClock(NOW), transport=httpx2.MockTransport(script.answer))
     call = call_of(provider, case, folder)
+    base = Accounts({}, call.credentials, b"").base_url(provider)
+    script = _Script(case["exchange"], base)
+    client = ShardedClient(FakeClock(NOW), transport=httpx2.MockTransport(script.answer))
     secrets = tuple(call.credentials.values())
     guard = Guard(client, _public, proxied=False)
-    registry = Registry({provider.id: provider}, lambda item: ProviderHttp(client, item, None, secrets, guard))
+    registry = Registry({provider.id: provider}, lambda item: ProviderHttp(client, item, base, secrets, guard))
     adapter = registry.adapter(provider.id)
     try:
         await _check(lambda: _done(adapter, case, call), case["result"], secrets, script)
@@ -138,7 +140,7 @@ async def _check_read_again(adapter: Reads, case: dict[str, Any], call: Call, se
     async def read() -> Any:
         return adapter.read(kept, replace(call, inputs=()))
 
-    await _check(read, case["result"], secrets, _Script([], call.provider))
+    await _check(read, case["result"], secrets, _Script([], None))
 
 
 async def _done(adapter: Any, case: dict[str, Any], call: Call) -> Any:
@@ -159,7 +161,7 @@ async def _done(adapter: Any, case: dict[str, Any], call: Call) -> Any:
 
 def adapter_of(provider: Provider) -> Adapter:
     """Return the adapter of a provider, on a wire that answers nothing."""
-    client = ShardedClient(FakeClock(NOW), transport=httpx2.MockTransport(_Script([], provider).answer))
+    client = ShardedClient(FakeClock(NOW), transport=httpx2.MockTransport(_Script([], None).answer))
     return Registry({provider.id: provider}, lambda item: ProviderHttp(client, item)).adapter(provider.id)
 
 
@@ -232,9 +234,9 @@ def _blob(number: int, item: dict[str, Any], folder: Path) -> Blob:
 class _Script:
     """Answers requests one after another, and checks each."""
 
-    def __init__(self, exchange: list[dict[str, Any]], provider: Provider) -> None:
+    def __init__(self, exchange: list[dict[str, Any]], base: str | None) -> None:
         self.left = list(exchange)
-        self._base = provider.base_url or ""
+        self._base = base or ""
         self._wrong: AssertionError | None = None
 
     def check(self) -> None:

@@ -25,6 +25,7 @@ from helpers_contract import cases, credentials, offer_of
 Json = dict[str, Any]
 BOUND_S = 110.0
 KINDS = {
+    "azure": ("image",),
     "bfl": ("image",),
     "comfyui": ("image",),
     "fal": ("image", "video"),
@@ -33,6 +34,7 @@ KINDS = {
     "kling": ("image", "video"),
     "luma": ("image", "video"),
     "minimax": ("image", "video"),
+    "openai": ("image", "video"),
     "replicate": ("image",),
     "runway": ("image", "video"),
     "stability": ("image",),
@@ -138,7 +140,7 @@ class Handler(BaseHTTPRequestHandler):
                 played.left = list(played.cycles.pop(0).answers)
                 played.paid += 1
             if rest.startswith("files/") or not played.left:
-                kind = rest.split("/")[1] if rest.startswith("files/") else "image"
+                kind = "video" if rest.startswith("files/video") or rest.endswith("/content") else "image"
                 self._send(200, self.server.files[kind], "image/png" if kind == "image" else "video/mp4")
                 return
             status, text = played.left.pop(0)
@@ -178,7 +180,7 @@ def job_of(result: CallToolResult) -> Json:
 
 @pytest.mark.timeout(150)
 async def test_every_provider_makes_pictures_and_clips_over_stdio(server: Server) -> None:
-    variables = {"DARKROOM_ENABLE": "comfyui,kie", "DARKROOM_THUMBNAILS": "never", "DARKROOM_LINGER": "0"}
+    variables = {"DARKROOM_ENABLE": "comfyui,kie,openai/sora-2", "DARKROOM_THUMBNAILS": "never", "DARKROOM_LINGER": "0"}
     work: list[tuple[str, str, Cycle]] = []
     for provider_id, kinds in KINDS.items():
         variables[base_url_variable(provider_id)] = f"{server.base}/{provider_id}"

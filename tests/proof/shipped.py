@@ -7,7 +7,7 @@ from darkroom.catalog.data import manifests_dir
 from darkroom.catalog.providers import base_url_variable
 from darkroom.domain.kinds import Mode, Role
 from fake_provider.engine import Envelope, Script
-from fake_provider.envelopes import fal, kling, xai
+from fake_provider.envelopes import fal, gpt, kling, xai
 from fake_provider.server import FakeProvider
 from proof.blows import Scene
 from proof.driver import Wanted
@@ -19,11 +19,15 @@ KINDS = (
     Wanted("", "kling", "kling-1", mode=Mode.IMAGE_TO_VIDEO, picture=Role.FIRST_FRAME),
     Wanted("", "fal", "gpt-image-2", n=2),
     Wanted("", "fal", "gpt-image-2", mode=Mode.EDIT_IMAGE, picture=Role.SOURCE),
+    Wanted("", "openai", "gpt-image-2", n=2),
+    Wanted("", "azure", "gpt-image-2", mode=Mode.EDIT_IMAGE, picture=Role.SOURCE),
     Wanted("", "xai", "grok-imagine-image", n=2),
     Wanted("", "xai", "grok-imagine-video-1.5", mode=Mode.IMAGE_TO_VIDEO, picture=Role.FIRST_FRAME),
 )
-"""Kling can be asked by our key, and takes pictures within the body; fal cannot, and takes them before; xAI cannot
-either, and makes pictures within the call."""
+"""Kling can be asked by our key, and takes pictures within the body; fal cannot, and takes them before.
+
+OpenAI, Azure and xAI answer with the pictures, and know nothing of them later.
+"""
 NAMES = tuple(dict.fromkeys(kind.provider for kind in KINDS))
 CALM = Script(accept_delay_s=0.15, polls=2)
 FATES = {
@@ -49,7 +53,13 @@ SHARES = (*FATES, *["calm"] * len(FATES))
 
 def envelopes() -> dict[str, Envelope]:
     """Return the wire formats of the scene."""
-    return {"kling": kling.Kling(), "fal": fal.Fal(), "xai": xai.Xai()}
+    return {
+        "kling": kling.Kling(),
+        "fal": fal.Fal(),
+        "openai": gpt.openai(),
+        "azure": gpt.azure(),
+        "xai": xai.Xai(),
+    }
 
 
 def scene(provider: FakeProvider) -> Scene:
@@ -63,7 +73,7 @@ def scene(provider: FakeProvider) -> Scene:
         kinds=KINDS,
         fates=SHARES,
         askable=("kling",),
-        environment={**kling.CREDENTIALS, **fal.CREDENTIALS, **xai.CREDENTIALS, **moved},
+        environment={**kling.CREDENTIALS, **fal.CREDENTIALS, **gpt.OPENAI, **gpt.AZURE, **xai.CREDENTIALS, **moved},
         pause_s=0.04,
     )
 

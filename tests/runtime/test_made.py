@@ -6,7 +6,7 @@ import anyio
 import pytest
 from helpers_runtime import Rig, failing, png
 
-from darkroom.adapters.base import Call, Failed, Made, Succeeded
+from darkroom.adapters.base import Accepted, Call, Failed, Made, Pending, Succeeded
 from darkroom.domain.job import LedgerKind, State
 from darkroom.domain.money import MicroUsd
 from darkroom.domain.output import FailedOutput
@@ -39,6 +39,21 @@ async def test_what_an_answer_holds_is_in_files_before_it_is_noted(rig: Rig) -> 
     assert [item.media_type for item in done.submissions[0].results] == ["image/png", None]
     assert (done.submissions[0].notes, done.submissions[0].actual) == ({"seed": 7}, 38_000)
     assert not (rig.folder / "home" / "scratch" / job.id).exists()
+
+
+async def test_an_offer_that_answers_at_once_may_be_asked_to_work_in_the_background(rig: Rig) -> None:
+    rig.adapter.submits = [Accepted({"id": "r1"}, "r1")]
+    rig.adapter.polls = [Pending(), MADE]
+    job = await rig.add(synchronous=True)
+    held = await rig.stepper.advance(await rig.claim())
+    assert held is not None
+    part = await rig.part(job)
+    assert (part.state, part.operation, part.synchronous) == (State.RUNNING, {"id": "r1"}, True)
+    held = await rig.stepper.advance(held)
+    assert held is not None
+    assert await rig.stepper.advance(held) is None
+    done = await rig.job(job)
+    assert (done.state, [item.variant for item in done.outputs]) == (State.SUCCEEDED, ["raw", None])
 
 
 async def test_files_that_an_answer_names_and_such_that_it_holds_may_be_mixed(rig: Rig) -> None:
