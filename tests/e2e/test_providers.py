@@ -29,6 +29,7 @@ KINDS = {
     "bfl": ("image",),
     "comfyui": ("image",),
     "fal": ("image", "video"),
+    "google": ("image", "video"),
     "higgsfield": ("image", "video"),
     "kie": ("image", "video"),
     "kling": ("image", "video"),

@@ -226,7 +226,8 @@ async def finished(
 ) -> Held | None:
     """Note what is to be downloaded, keeping first what the answer itself holds, and go on with it at once."""
     if not answer.outputs:
-        error = ProviderFailed(f"{part.provider} said that it was done and delivered nothing.")
+        why = answer.failed[0].message if answer.failed else "It delivered nothing."
+        error = ProviderFailed(f"{part.provider} said that it was done, without a result. {why}")
         return await kit.end(part, State.FAILED, error, charged=charge(answer.cost, part))
     results = await _kept(kit, scratch, part, answer)
     offer = kit.offer(part.provider, part.model)
