@@ -285,7 +285,7 @@ def adapter_modules() -> set[str]:
         path.stem
         for path in (SRC / "adapters").iterdir()
         if (path.is_dir() or path.suffix == ".py")
-        and path.stem not in ("base", "body", "reading", "registry")
+        and path.stem not in ("base", "body", "gpt_images", "reading", "registry")
         and not path.name.startswith(("_", "."))
     }
 
