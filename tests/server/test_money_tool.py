@@ -46,7 +46,7 @@ async def test_ten_clips_of_eight_seconds_are_priced_at_everyone_who_can_make_th
     veo = next(row for row in rows if row["offer"] == "vertex/veo-3.1-fast")
     assert veo["usd"] == 8, "0.10 a second"
     assert veo["state"].startswith("needs GOOGLE_CLOUD_PROJECT")
-    assert "- vertex/veo-3.1-fast: $8.00 (no adapter yet)" in words(result)
+    assert "- vertex/veo-3.1-fast: $8.00 (needs GOOGLE_CLOUD_PROJECT" in words(result)
     assert len(words(result)) < MOST_TEXT
 
 
