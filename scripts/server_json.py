@@ -52,16 +52,17 @@ def _settings() -> list[dict[str, object]]:
 
 
 def _credentials() -> list[dict[str, object]]:
-    """Return the credentials of every provider, each once, and the addresses that only the user knows."""
+    """Return the credentials of every provider, each once, and what else of theirs only the user knows."""
     uses: dict[str, list[str]] = {}
-    addresses: list[dict[str, object]] = []
+    others: list[dict[str, object]] = []
     for provider in Providers().values():
         for name in dict.fromkeys(name for names in provider.credentials for name in names):
             uses.setdefault(name, []).append(_use(provider, name))
+        others += [_variable(name, f"{provider.title}, where wanted", secret=False) for name in provider.extras]
         if provider.chat and provider.base_url is None:
             about = f"{provider.title}: its address"
-            addresses.append(_variable(base_url_variable(provider.id), about, secret=False))
-    return [*(_variable(name, "; ".join(said), secret=True) for name, said in uses.items()), *addresses]
+            others.append(_variable(base_url_variable(provider.id), about, secret=False))
+    return [*(_variable(name, "; ".join(said), secret=True) for name, said in uses.items()), *others]
 
 
 def _use(provider: Provider, name: str) -> str:

@@ -40,6 +40,7 @@ from darkroom.adapters.base import (
     Unsure,
 )
 from darkroom.adapters.registry import Registry
+from darkroom.catalog.accounts import Accounts
 from darkroom.catalog.fit import fit
 from darkroom.catalog.options import check_options
 from darkroom.catalog.providers import Offer, Provider
@@ -54,6 +55,8 @@ from factories import FakeClock
 
 Json = dict[str, Any]
 RECORDINGS = Path(__file__).parent / "adapters" / "recordings"
+PERSON = Path(__file__).parent / "adapters" / "authorized_user.json"
+"""A made-up file of credentials, where a provider takes one."""
 SHAPES = (
     "accepted",
     "pending",
@@ -91,12 +94,13 @@ def cases() -> Iterator[tuple[str, dict[str, Any]]]:
 
 async def play(provider: Provider, case: dict[str, Any], folder: Path) -> bool:
     """Play one case, and check what was sent and what came of it, also of an answer that is read again; return True."""
-    script = _Script(case["exchange"], provider)
-    client = ShardedClient(FakeClock(NOW), transport=httpx2.MockTransport(script.answer))
     call = call_of(provider, case, folder)
+    base = Accounts({}, call.credentials, b"").base_url(provider)
+    script = _Script(case["exchange"], base)
+    client = ShardedClient(FakeClock(NOW), transport=httpx2.MockTransport(script.answer))
     secrets = tuple(call.credentials.values())
     guard = Guard(client, _public, proxied=False)
-    registry = Registry({provider.id: provider}, lambda item: ProviderHttp(client, item, None, secrets, guard))
+    registry = Registry({provider.id: provider}, lambda item: ProviderHttp(client, item, base, secrets, guard))
     adapter = registry.adapter(provider.id)
     try:
         await _check(lambda: _done(adapter, case, call), case["result"], secrets, script)
@@ -130,15 +134,15 @@ async def _check(work: Callable[[], Awaitable[Any]], wanted: Json, secrets: tupl
 async def _check_read_again(adapter: Reads, case: dict[str, Any], call: Call, secrets: tuple[str, ...]) -> None:
     """Check that a kept answer of success leads to the same, after a crash: without inputs, by nobody who sent it."""
     kept = await anyio.to_thread.run_sync(spool.load, call.spool)
-    good = [step for step in case["exchange"] if 200 <= step["answer"]["status"] < 300]
-    assert (kept is not None) is bool(good), "the answer of success, and no other, is kept"
+    good = [step for step in case["exchange"][-1:] if 200 <= step["answer"]["status"] < 300]
+    assert (kept is not None) is bool(good), "the answer of success to the submission, and no other, is kept"
     if kept is None:
         return
 
     async def read() -> Any:
         return adapter.read(kept, replace(call, inputs=()))
 
-    await _check(read, case["result"], secrets, _Script([], call.provider))
+    await _check(read, case["result"], secrets, _Script([], None))
 
 
 async def _done(adapter: Any, case: dict[str, Any], call: Call) -> Any:
@@ -159,14 +163,16 @@ async def _done(adapter: Any, case: dict[str, Any], call: Call) -> Any:
 
 def adapter_of(provider: Provider) -> Adapter:
     """Return the adapter of a provider, on a wire that answers nothing."""
-    client = ShardedClient(FakeClock(NOW), transport=httpx2.MockTransport(_Script([], provider).answer))
+    client = ShardedClient(FakeClock(NOW), transport=httpx2.MockTransport(_Script([], None).answer))
     return Registry({provider.id: provider}, lambda item: ProviderHttp(client, item)).adapter(provider.id)
 
 
 def credentials(provider: Provider, case: dict[str, Any]) -> dict[str, str]:
-    """Return made-up values for the case's credentials, else for the provider's first set."""
-    names = provider.credentials[0] if provider.credentials else ()
-    return case.get("credentials") or {name: f"made-up-{name.lower().replace('_', '-')}-1" for name in names}
+    """Return the case's credentials, else made-up values for the provider's first set of the fewest names."""
+    names = min(provider.credentials, key=len, default=())
+    made_up = {name: f"made-up-{name.lower().replace('_', '-')}-1" for name in names}
+    files = {name: str(PERSON) for name in names if name.endswith("_APPLICATION_CREDENTIALS")}
+    return case.get("credentials") or {**made_up, **files}
 
 
 def offer_of(provider: Provider, case: dict[str, Any]) -> Offer:
@@ -207,10 +213,11 @@ def call_of(provider: Provider, case: dict[str, Any], folder: Path) -> Call:
 
 def _unasked(case: dict[str, Any], offer: Offer, images: list[MediaInput]) -> Effective:
     """Return a request for an operation that no tool asks for yet."""
-    options = check_options(case.get("request", {}).get("options", {}), offer)
-    prompt = case.get("request", {}).get("prompt", "")
+    asked = case.get("request", {})
+    options = check_options(asked.get("options", {}), offer)
     whole: dict[str, Any] = {"width": 1024, "height": 1024, "aspect_ratio": "1:1", "inputs": images, "options": options}
-    return Effective(kind=offer.kind, mode=Mode(case["mode"]), prompt=prompt, **whole)
+    more = {name: asked[name] for name in ("duration", "resolution", "audio", "seed") if name in asked}
+    return Effective(kind=offer.kind, mode=Mode(case["mode"]), prompt=asked.get("prompt", ""), **whole, **more)
 
 
 def _blob(number: int, item: dict[str, Any], folder: Path) -> Blob:
@@ -231,9 +238,9 @@ def _blob(number: int, item: dict[str, Any], folder: Path) -> Blob:
 class _Script:
     """Answers requests one after another, and checks each."""
 
-    def __init__(self, exchange: list[dict[str, Any]], provider: Provider) -> None:
+    def __init__(self, exchange: list[dict[str, Any]], base: str | None) -> None:
         self.left = list(exchange)
-        self._base = provider.base_url or ""
+        self._base = base or ""
         self._wrong: AssertionError | None = None
 
     def check(self) -> None:

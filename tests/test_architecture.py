@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import darkroom
+from darkroom.adapters.registry import adapter_names
 
 ROOT = Path(__file__).parent.parent
 SRC = ROOT / "src" / "darkroom"
@@ -280,16 +281,6 @@ def lint_imports(folder: Path) -> str:
 # Manifests, generated files, package
 
 
-def adapter_modules() -> set[str]:
-    return {
-        path.stem
-        for path in (SRC / "adapters").iterdir()
-        if (path.is_dir() or path.suffix == ".py")
-        and path.stem not in ("base", "body", "reading", "registry")
-        and not path.name.startswith(("_", "."))
-    }
-
-
 def manifests() -> dict[str, dict[str, object]]:
     return {path.stem: tomllib.loads(path.read_text("utf-8")) for path in (ROOT / "manifests/providers").glob("*.toml")}
 
@@ -299,13 +290,13 @@ def test_a_manifest_is_named_after_its_provider() -> None:
 
 
 def test_every_adapter_has_a_manifest() -> None:
-    assert adapter_modules() <= {manifest.get("adapter", manifest["id"]) for manifest in manifests().values()}
+    assert adapter_names() <= {manifest.get("adapter", manifest["id"]) for manifest in manifests().values()}
 
 
 def test_every_adapter_has_a_test() -> None:
     folder = ROOT / "tests" / "adapters"
     tested = {path.stem for path in (folder / "recordings").iterdir()} | {path.name for path in folder.iterdir()}
-    assert adapter_modules() - tested == set()
+    assert adapter_names() - tested == set()
 
 
 @pytest.mark.skipif(not GENERATE.exists(), reason="there is no generator yet")

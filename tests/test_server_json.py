@@ -167,7 +167,9 @@ def test_every_credential_of_every_provider_is_named_once_as_an_optional_secret(
 
 def test_what_is_no_credential_is_a_setting_that_is_read() -> None:
     others = variables().keys() - KEYS
-    assert others - known_variables() == {"DARKROOM_OPENAI_COMPATIBLE_BASE_URL"}
+    extras = {name for provider in Providers().values() for name in provider.extras}
+    assert others - known_variables() == {"DARKROOM_OPENAI_COMPATIBLE_BASE_URL", *extras}
+    assert "OPENAI_API_VERSION" in extras
     assert [name for name in others if variables()[name]["isSecret"]] == ["DARKROOM_CALLBACK_SECRET"]
     assert variables()["DARKROOM_HOME"]["format"] == variables()["DARKROOM_OUTPUT_DIR"]["format"] == "filepath"
 

@@ -255,6 +255,22 @@ def test_a_picture_is_a_data_uri_where_nobody_says_otherwise_and_bytes_are_the_p
     assert body_of(a_call(multipart, blobs=(blob,)))["image"] is blob
 
 
+def test_a_clip_may_go_out_in_another_form_and_the_pictures_beside_it_with_it() -> None:
+    offer = make_offer(fields={"source": "image", "video": "clip"})
+    provider, picture, clip = make_provider(offers=[offer], clips="upload"), a_blob(Role.SOURCE), a_blob(Role.VIDEO, 2)
+    assert body_of(a_call(offer, provider, blobs=(picture,)))["image"] == picture.data_uri
+    sent = body_of(a_call(offer, provider, blobs=(picture, clip)))
+    assert (sent["image"], sent["clip"]) == ("upload-1", "upload-2")
+    assert body_of(a_call(offer, blobs=(clip,)))["clip"] == clip.data_uri
+
+
+@pytest.mark.parametrize(
+    ("media_type", "ending"), [("image/png", "png"), ("video/mp4", "mp4"), ("video/quicktime", "mov")]
+)
+def test_the_name_of_a_file_tells_its_type(media_type: str, ending: str) -> None:
+    assert a_blob(Role.VIDEO, media_type=media_type, sha256="ab" * 32).file_name == f"{'ab' * 8}.{ending}"
+
+
 def test_what_an_upload_returned_is_sent_whole() -> None:
     offer = make_offer(fields={"source": "image"}, pictures="upload")
     blob = a_blob(Role.SOURCE, uploaded={"id": "u1", "kind": "file"})

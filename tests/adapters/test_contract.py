@@ -24,9 +24,9 @@ for _name in adapter_names():  # reads files, which the event loop must not
     importlib.import_module(f"darkroom.adapters.{_name}")
 RECORDED = sorted(path.stem for path in RECORDINGS.glob("*.json"))
 NEEDED = frozenset(SHAPES) - {"other"}
-LATER = frozenset({Mode.EDIT_VIDEO, Mode.EXTEND_VIDEO, Mode.UPSCALE_VIDEO})
-"""Operations on clips, which no call of this version can take in."""
-MARK = re.compile(r"\[[SOD3U]\]")
+LATER = frozenset({Mode.UPSCALE_VIDEO})
+"""Operations that no call of this version asks for."""
+MARK = re.compile(r"\[[CSOD3U]\]")
 ABILITIES = {"upload": Uploads, "cancel": Cancellable, "locate": Locatable, "check": Checkable}
 MADE = ("succeeded",)
 ENDS: dict[str, tuple[str, ...]] = {
@@ -97,7 +97,7 @@ def test_what_comes_of_a_case_is_what_its_shape_says(provider_id: str, case: dic
     del provider_id
     shape, result = case["shape"], case["result"]
     end = result.get("raises") or result.get("failed") or next(iter(result))
-    assert MARK.search(case["mark"]), "how sure it is: [S], [O], [D], [3] or [U]"
+    assert MARK.search(case["mark"]), "how sure it is: [C], [S], [O], [D], [3] or [U]"
     assert end in ENDS.get(shape, (end,))
     made = result.get("succeeded", {})
     several = len([*made.get("urls", []), *made.get("made", []), *made.get("failed", [])]) > 1

@@ -233,6 +233,19 @@ def test_every_offer_has_a_place_for_each_thing_that_it_says_it_takes(provider_i
     assert missing == {}, "these would be left out of the body without a word"
 
 
+@pytest.mark.parametrize("provider_id", [provider.id for provider in OURS])
+def test_every_offer_that_changes_clips_takes_one_and_has_a_place_for_it(provider_id: str) -> None:
+    provider = ALL[provider_id]
+    for offer in provider.offers:
+        for mode in {Mode.EDIT_VIDEO, Mode.EXTEND_VIDEO} & set(offer.operations):
+            slots = _slots(provider, offer, mode)
+            if offer.status is Status.RETIRED or offer.off or not slots:
+                continue
+            assert offer.inputs.get(Role.VIDEO) == 1, f"{offer.model} takes no clip to {mode}"
+            assert slots.get(Role.VIDEO, Slot(to="")).to, f"{offer.model} has no place for a clip to {mode}"
+            assert "prompt" in slots
+
+
 def _lost(provider: Provider, offer: Offer) -> Iterator[str]:
     """Yield what the manifest declares and gives no slot, in any operation; of pictures, in none.
 

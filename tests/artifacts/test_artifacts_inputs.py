@@ -441,6 +441,26 @@ async def test_a_turned_picture_keeps_its_colours(inputs: LocalInputs, picture: 
         assert found.info["icc_profile"] == b"profile"
 
 
+@pytest.mark.parametrize(
+    ("mode", "colour", "clear"),
+    [
+        ("RGBA", (1, 2, 3, 0), True),
+        ("RGBA", (1, 2, 3, 254), True),
+        ("RGBA", (1, 2, 3, 255), False),
+        ("LA", (9, 0), True),
+        ("RGB", (1, 2, 3), False),
+        ("L", 255, False),
+    ],
+)
+async def test_whether_anything_shines_through_is_told(
+    inputs: LocalInputs, mode: str, colour: Any, clear: bool
+) -> None:
+    buffer = BytesIO()
+    Image.new(mode, (8, 8), colour).save(buffer, "PNG")
+    taken = await inputs.take(uri(buffer.getvalue()), local=False)
+    assert taken.facts.clear is clear
+
+
 async def test_moving_pictures_keep_their_bytes(inputs: LocalInputs) -> None:
     buffer = BytesIO()
     first, second = Image.new("RGB", (40, 30), "red"), Image.new("RGB", (40, 30), "blue")

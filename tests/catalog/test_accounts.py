@@ -1,6 +1,7 @@
 """Accounts name credentials without telling them."""
 
 import pytest
+from pydantic import ValidationError
 
 from darkroom.catalog.accounts import NO_ACCOUNT, Accounts
 from darkroom.catalog.providers import Provider
@@ -60,3 +61,32 @@ def test_neither_an_account_nor_a_representation_tells_the_secret() -> None:
     assert "hush" not in shown
     assert "inst-key" not in shown
     assert len(str(made.account(ACME))) == 16
+
+
+def test_an_endpoint_among_the_credentials_is_the_base_url_unless_the_user_sets_another() -> None:
+    cloud = make_provider("cloud", credentials=[["CLOUD_KEY", "CLOUD_ENDPOINT"]], base_url_from="CLOUD_ENDPOINT")
+    given = {"CLOUD_KEY": "k", "CLOUD_ENDPOINT": "https://mine.test"}
+    assert Accounts({}, given, b"").base_url(cloud) == "https://mine.test"
+    assert Accounts({}, given | {"DARKROOM_CLOUD_BASE_URL": "https://other.test"}, b"").base_url(cloud) == (
+        "https://other.test"
+    )
+    assert Accounts({}, {}, b"").base_url(cloud) is None
+    assert Accounts({}, given, b"").base_url(ACME) is None
+
+
+def test_what_goes_with_a_credential_makes_no_other_account_and_is_no_secret() -> None:
+    acme = make_provider("acme", credentials=["ACME_NEW_KEY"], extras=["ACME_TEAM"])
+    alone, both = ({"ACME_NEW_KEY": "k"}, {"ACME_TEAM": "blue", "ACME_NEW_KEY": "k"})
+    one, other = (Accounts({"acme": acme}, environment, b"") for environment in (alone, both))
+    assert list((other.credential(acme) or {}).items()) == [("ACME_NEW_KEY", "k"), ("ACME_TEAM", "blue")]
+    assert one.credential(acme) == alone
+    assert one.account(acme) == other.account(acme)
+    assert other.secrets() == {"k"}
+    assert Accounts({}, {"ACME_TEAM": "blue"}, b"").credential(acme) is None
+
+
+def test_a_base_url_is_taken_from_a_credential_that_is_always_there() -> None:
+    with pytest.raises(ValidationError, match="base_url_from names no variable of every credential"):
+        make_provider(
+            "cloud", credentials=[["CLOUD_KEY", "CLOUD_ENDPOINT"], ["CLOUD_KEY"]], base_url_from="CLOUD_ENDPOINT"
+        )

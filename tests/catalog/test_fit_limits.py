@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -9,8 +10,9 @@ from pydantic import ValidationError
 from darkroom.catalog.fit import fit
 from darkroom.catalog.parts import parts_of
 from darkroom.catalog.providers import DurationRange, SizeRange
-from darkroom.domain.request import RESOLUTIONS, Effective, Size
-from darkroom.errors import DarkroomError
+from darkroom.domain.kinds import Role
+from darkroom.domain.request import RESOLUTIONS, Effective, MediaInput, Size
+from darkroom.errors import DarkroomError, InvalidRequest
 from helpers_catalog import image, make_offer, make_video_offer, video
 
 SIDES = st.integers(16, 8192)
@@ -97,3 +99,27 @@ def test_a_clip_that_is_accepted_lies_within_the_limits(
     assert made.resolution in (have.resolutions or RESOLUTIONS)
     assert made.duration in time.values if time.values else time.min_s <= (made.duration or 0) <= time.max_s
     assert all(scene.duration for scene in made.scenes)
+
+
+WIDE = make_offer(size={"max_side": 3840, "widest": 3, "min_pixels": 655360, "max_pixels": 8294400, "multiple_of": 16})
+
+
+@pytest.mark.parametrize("size", ["3088x1008", "512x2048", "640x1008"])
+def test_a_size_is_no_longer_and_no_smaller_than_an_offer_makes(size: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        fit(image(size=size), WIDE)
+    assert "655,360 to 8,294,400 in all" in str(caught.value.allowed)
+    assert "3 times" in str(caught.value.allowed)
+
+
+@pytest.mark.parametrize(("asked", "used"), [("4:1", (1776, 592)), ("1:5", (592, 1776)), ("3:1", (1776, 592))])
+def test_a_ratio_that_is_too_long_becomes_the_longest(asked: str, used: tuple[int, int]) -> None:
+    made, warnings = fit(image(aspect_ratio=asked), WIDE)
+    assert (made.width, made.height) == used
+    assert len(warnings) == (asked != "3:1")
+
+
+def test_the_picture_of_a_long_source_is_as_long_as_it_can_be() -> None:
+    source = MediaInput(src="a", role=Role.SOURCE, width=4000, height=1000)
+    made, warnings = fit(image(images=[source]), WIDE)
+    assert (made.width, made.height, warnings) == (1776, 592, ())

@@ -141,6 +141,22 @@ def test_a_retired_model_names_its_successor() -> None:
         names(model="acme-old")
 
 
+def test_only_its_own_name_in_the_settings_wakes_a_retired_model_and_only_one_that_is_off() -> None:
+    off = {"status": "retired", "shutdown": YESTERDAY, "successor": "acme-pro"}
+    offers = [make_offer(model="acme-0", off="gone", **off), make_offer(model="acme-00", **off)]
+    providers = {"acme": make_provider(offers=offers)}
+
+    def found(model: str, *enabled: str) -> list[str]:
+        choice = Choice(kind=Kind.IMAGE, mode=Mode.TEXT_TO_IMAGE, model=model, enabled=enabled)
+        return [item.name for item in route(providers, choice, {"acme"}, YESTERDAY.replace(year=2030))]
+
+    assert found("acme-0", "acme/acme-0") == ["acme/acme-0"]
+    for model, enabled in (("acme-0", "acme"), ("acme-0", "acme-0"), ("acme-00", "acme/acme-00"), ("acme-0", "x")):
+        with pytest.raises(ModelRetired) as caught:
+            found(model, enabled)
+        assert caught.value.successor == "acme-pro"
+
+
 def test_a_model_is_gone_after_its_last_day_and_not_before() -> None:
     assert names(model="acme-ending") == ["acme/acme-ending"]
     choice = Choice(kind=Kind.IMAGE, mode=Mode.TEXT_TO_IMAGE, model="acme-ending")

@@ -17,7 +17,7 @@ KEYS = {
     "REPLICATE_API_TOKEN": "made-up-replicate",
     "RUNWAYML_API_SECRET": "made-up-runway",
     "STABILITY_API_KEY": "made-up-stability",
-    "OPENAI_API_KEY": "made-up-openai",
+    "PERPLEXITY_API_KEY": "made-up-perplexity",
 }
 
 
@@ -46,7 +46,7 @@ async def made(monkeypatch: pytest.MonkeyPatch, keys: dict[str, str]) -> App:
 async def test_each_is_told_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = await check_all(await made(monkeypatch, KEYS))
     told = {says.partition(":")[0]: (level, says.partition(": ")[2]) for level, _, says in rows}
-    assert set(told) == {"bfl", "luma", "replicate", "runway", "stability"}, "openai has no adapter yet"
+    assert set(told) == {"bfl", "luma", "replicate", "runway", "stability"}, "perplexity has no adapter yet"
     assert told["bfl"][0] == "ok"
     assert told["bfl"][1].startswith("ok in ")
     assert told["bfl"][1].endswith(", 12.5 credits left")

@@ -20,23 +20,30 @@ from mcp_types import CallToolResult
 from PIL import Image
 
 from darkroom.catalog.providers import Providers, base_url_variable
-from helpers_contract import cases, credentials, offer_of
+from helpers_contract import PERSON, cases, credentials, offer_of
 
 Json = dict[str, Any]
 BOUND_S = 110.0
 KINDS = {
+    "azure": ("image",),
     "bfl": ("image",),
     "comfyui": ("image",),
     "fal": ("image", "video"),
+    "google": ("image", "video"),
     "higgsfield": ("image", "video"),
     "kie": ("image", "video"),
     "kling": ("image", "video"),
     "luma": ("image", "video"),
     "minimax": ("image", "video"),
+    "openai": ("image", "video"),
     "replicate": ("image",),
     "runway": ("image", "video"),
     "stability": ("image",),
+    "xai": ("image", "video"),
+    "vertex": ("image", "video"),
 }
+TOKEN = json.dumps({"access_token": "made-up", "expires_in": 3600})
+"""What a place called token answers, apart from the script: callers keep it for all that follows."""
 _URL = re.compile(r"https?://[^/\"\\]+")
 
 
@@ -69,7 +76,7 @@ PNG = png()
 PROVIDERS = Providers()
 
 
-def cycle(provider_id: str, kind: str, base: str) -> Cycle:
+def cycle(provider_id: str, kind: str, base: str, file: bytes) -> Cycle:
     """Return a provider's life cycle as its recordings tell it: accepted, pending where it is told, done."""
     provider = PROVIDERS[provider_id]
     mine = [case for name, case in cases() if name == provider_id]
@@ -88,18 +95,31 @@ def cycle(provider_id: str, kind: str, base: str) -> Cycle:
     ends = done["result"]["succeeded"]
     answers: list[tuple[int, str]] = []
     for part in parts:
-        for step in part["exchange"]:
+        for step in (step for step in part["exchange"] if not step["sent"]["path"].endswith("/token")):
             text = json.dumps(step["answer"].get("json", {}))
             for number, url in enumerate(ends.get("urls", [])):
                 text = text.replace(url, f"{base}/files/{kind}/{number}")
             for made in ends.get("made", []):
-                text = text.replace(base64.b64encode(made.encode()).decode(), base64.b64encode(PNG).decode())
+                text = text.replace(base64.b64encode(made.encode()).decode(), base64.b64encode(file).decode())
             answers.append((step["answer"]["status"], _URL.sub(lambda found: _local(found[0], base), text)))
     asked = {"prompt": f"a red boat, {kind}", **begun.get("request", {})}
     asked.pop("kind", None)  # each kind has a tool of its own
     request = {"provider": provider_id, "model": offer_of(provider, begun).model, "wait": 50, **asked}
     outputs = len(ends.get("urls", [])) + len(ends.get("made", []))
     return Cycle(request, credentials(provider, begun), answers, outputs)
+
+
+def here(environment: dict[str, str], base: str, folder: Path) -> dict[str, str]:
+    """Return the credentials that are files, as copies that get their tokens at the server."""
+    copies: dict[str, str] = {}
+    for name, value in environment.items():
+        if value == str(PERSON):
+            copy = folder / f"{name}.json"
+            copy.write_text(
+                json.dumps({**json.loads(PERSON.read_text("utf-8")), "token_uri": f"{base}/token"}), "utf-8"
+            )
+            copies[name] = str(copy)
+    return copies
 
 
 def _local(url: str, base: str) -> str:
@@ -133,11 +153,14 @@ class Handler(BaseHTTPRequestHandler):
         name, _, rest = self.path.strip("/").partition("/")
         with self.server.lock:
             played = self.server.played[name]
+            if rest == "token":
+                self._send(200, TOKEN.encode(), "application/json")
+                return
             if self.command == "POST" and not played.left and played.cycles and body:
                 played.left = list(played.cycles.pop(0).answers)
                 played.paid += 1
             if rest.startswith("files/") or not played.left:
-                kind = rest.split("/")[1] if rest.startswith("files/") else "image"
+                kind = "video" if rest.startswith("files/video") or rest.endswith("/content") else "image"
                 self._send(200, self.server.files[kind], "image/png" if kind == "image" else "video/mp4")
                 return
             status, text = played.left.pop(0)
@@ -157,11 +180,13 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server(clip: Path) -> Iterator[Server]:
+def server(clip: Path, tmp_path: Path) -> Iterator[Server]:
     made = Server(clip.read_bytes())
     for provider_id, kinds in KINDS.items():
         base = f"{made.base}/{provider_id}"
-        made.played[provider_id] = Played([cycle(provider_id, kind, base) for kind in kinds])
+        made.played[provider_id] = Played([cycle(provider_id, kind, base, made.files[kind]) for kind in kinds])
+        for one in made.played[provider_id].cycles:
+            one.environment |= here(one.environment, base, tmp_path)
     thread = threading.Thread(target=made.serve_forever, daemon=True)
     thread.start()
     yield made
@@ -177,7 +202,7 @@ def job_of(result: CallToolResult) -> Json:
 
 @pytest.mark.timeout(150)
 async def test_every_provider_makes_pictures_and_clips_over_stdio(server: Server) -> None:
-    variables = {"DARKROOM_ENABLE": "comfyui,kie", "DARKROOM_THUMBNAILS": "never", "DARKROOM_LINGER": "0"}
+    variables = {"DARKROOM_ENABLE": "comfyui,kie,openai/sora-2", "DARKROOM_THUMBNAILS": "never", "DARKROOM_LINGER": "0"}
     work: list[tuple[str, str, Cycle]] = []
     for provider_id, kinds in KINDS.items():
         variables[base_url_variable(provider_id)] = f"{server.base}/{provider_id}"

@@ -7,7 +7,7 @@ from darkroom.catalog.data import manifests_dir
 from darkroom.catalog.providers import base_url_variable
 from darkroom.domain.kinds import Mode, Role
 from fake_provider.engine import Envelope, Script
-from fake_provider.envelopes import fal, kling
+from fake_provider.envelopes import fal, gpt, kling, xai
 from fake_provider.server import FakeProvider
 from proof.blows import Scene
 from proof.driver import Wanted
@@ -19,8 +19,16 @@ KINDS = (
     Wanted("", "kling", "kling-1", mode=Mode.IMAGE_TO_VIDEO, picture=Role.FIRST_FRAME),
     Wanted("", "fal", "gpt-image-2", n=2),
     Wanted("", "fal", "gpt-image-2", mode=Mode.EDIT_IMAGE, picture=Role.SOURCE),
+    Wanted("", "openai", "gpt-image-2", n=2),
+    Wanted("", "azure", "gpt-image-2", mode=Mode.EDIT_IMAGE, picture=Role.SOURCE),
+    Wanted("", "xai", "grok-imagine-image", n=2),
+    Wanted("", "xai", "grok-imagine-video-1.5", mode=Mode.IMAGE_TO_VIDEO, picture=Role.FIRST_FRAME),
 )
-"""Kling can be asked by our key, and takes pictures within the body; fal cannot, and takes them before."""
+"""Kling can be asked by our key, and takes pictures within the body; fal cannot, and takes them before.
+
+OpenAI, Azure and xAI answer with the pictures, and know nothing of them later.
+"""
+NAMES = tuple(dict.fromkeys(kind.provider for kind in KINDS))
 CALM = Script(accept_delay_s=0.15, polls=2)
 FATES = {
     "slow": Script(accept_delay_s=0.8),
@@ -45,7 +53,13 @@ SHARES = (*FATES, *["calm"] * len(FATES))
 
 def envelopes() -> dict[str, Envelope]:
     """Return the wire formats of the scene."""
-    return {"kling": kling.Kling(), "fal": fal.Fal()}
+    return {
+        "kling": kling.Kling(),
+        "fal": fal.Fal(),
+        "openai": gpt.openai(),
+        "azure": gpt.azure(),
+        "xai": xai.Xai(),
+    }
 
 
 def scene(provider: FakeProvider) -> Scene:
@@ -53,19 +67,20 @@ def scene(provider: FakeProvider) -> Scene:
     provider.default = CALM
     for fate, script in FATES.items():
         provider.script(f"-{fate}", script)
-    moved = {base_url_variable(name): provider.base_url_of(name) for name in ("kling", "fal")}
+    moved = {base_url_variable(name): provider.base_url_of(name) for name in NAMES}
     return Scene(
-        providers={name: _manifest(name) for name in ("kling", "fal")},
+        providers={name: _manifest(name) for name in NAMES},
         kinds=KINDS,
         fates=SHARES,
         askable=("kling",),
-        environment={**kling.CREDENTIALS, **fal.CREDENTIALS, **moved},
+        environment={**kling.CREDENTIALS, **fal.CREDENTIALS, **gpt.OPENAI, **gpt.AZURE, **xai.CREDENTIALS, **moved},
         pause_s=0.04,
     )
 
 
 def _manifest(provider_id: str) -> dict[str, Any]:
-    """Return a shipped manifest, with the offers that are used here and without the pauses between polls."""
+    """Return a shipped manifest, with the offers that are used here and without chats and pauses between polls."""
     data = tomllib.loads((manifests_dir("providers") / f"{provider_id}.toml").read_text(encoding="utf-8"))
+    data.pop("chat", None)
     used = {wanted.model for wanted in KINDS if wanted.provider == provider_id}
     return {**data, "poll": QUICK, "offers": [offer for offer in data["offers"] if offer["model"] in used]}

@@ -26,7 +26,7 @@ UNANSWERED = ("lost", "half", "denied", "garbled")
 
 def end(provider: str, fate: str) -> State:
     """Return what becomes of a submission: who can be asked what it took is asked."""
-    return UNKNOWN if provider == "fal" and fate in UNANSWERED else ENDS.get(fate, SUCCEEDED)
+    return UNKNOWN if provider != "kling" and fate in UNANSWERED else ENDS.get(fate, SUCCEEDED)
 
 
 @pytest.mark.timeout(180)

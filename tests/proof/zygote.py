@@ -16,13 +16,21 @@ import tenacity
 
 import darkroom.adapters.fal
 import darkroom.adapters.kling
+import darkroom.adapters.xai
 from darkroom.catalog.providers import Provider
 from darkroom.domain.job import Event, Job, LedgerRow, Ref, Submission
 from darkroom.domain.output import Output
 from darkroom.domain.request import Effective, ImageRequest, MediaInput, VideoRequest
 from proof.driver import main
 
-PRELOADED = (PIL.Image, PIL.PngImagePlugin, tenacity, darkroom.adapters.fal, darkroom.adapters.kling)
+PRELOADED = (
+    PIL.Image,
+    PIL.PngImagePlugin,
+    tenacity,
+    darkroom.adapters.fal,
+    darkroom.adapters.kling,
+    darkroom.adapters.xai,
+)
 MODELS = (Effective, Event, ImageRequest, Job, LedgerRow, MediaInput, Output, Provider, Ref, Submission, VideoRequest)
 """What is built on first use, which would take longer than many a life here."""
 

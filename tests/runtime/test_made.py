@@ -6,11 +6,11 @@ import anyio
 import pytest
 from helpers_runtime import Rig, failing, png
 
-from darkroom.adapters.base import Call, Made, Succeeded
+from darkroom.adapters.base import Accepted, Call, Failed, Made, Pending, Succeeded
 from darkroom.domain.job import LedgerKind, State
 from darkroom.domain.money import MicroUsd
 from darkroom.domain.output import FailedOutput
-from darkroom.errors import StorageFull
+from darkroom.errors import ContentBlocked, StorageFull
 from darkroom.events import Progress
 from factories import make_effective, make_request
 
@@ -39,6 +39,21 @@ async def test_what_an_answer_holds_is_in_files_before_it_is_noted(rig: Rig) -> 
     assert [item.media_type for item in done.submissions[0].results] == ["image/png", None]
     assert (done.submissions[0].notes, done.submissions[0].actual) == ({"seed": 7}, 38_000)
     assert not (rig.folder / "home" / "scratch" / job.id).exists()
+
+
+async def test_an_offer_that_answers_at_once_may_be_asked_to_work_in_the_background(rig: Rig) -> None:
+    rig.adapter.submits = [Accepted({"id": "r1"}, "r1")]
+    rig.adapter.polls = [Pending(), MADE]
+    job = await rig.add(synchronous=True)
+    held = await rig.stepper.advance(await rig.claim())
+    assert held is not None
+    part = await rig.part(job)
+    assert (part.state, part.operation, part.synchronous) == (State.RUNNING, {"id": "r1"}, True)
+    held = await rig.stepper.advance(held)
+    assert held is not None
+    assert await rig.stepper.advance(held) is None
+    done = await rig.job(job)
+    assert (done.state, [item.variant for item in done.outputs]) == (State.SUCCEEDED, ["raw", None])
 
 
 async def test_files_that_an_answer_names_and_such_that_it_holds_may_be_mixed(rig: Rig) -> None:
@@ -147,3 +162,38 @@ async def test_an_answer_in_hand_is_kept_although_the_move_is_being_cancelled(ri
         await rig.stepper.advance(held)
     assert (await rig.part(job)).state is State.DOWNLOADING
     assert len((await rig.part(job)).results) == 2
+
+
+BLOCKED = Failed(ContentBlocked("It was made and withheld."), billed=True, charged=MicroUsd(38_000))
+
+
+@pytest.mark.parametrize(
+    ("answer", "charged", "money"),
+    [
+        pytest.param(BLOCKED, 38_000, (LedgerKind.SETTLED, 38_000), id="as the provider says"),
+        pytest.param(Failed(BLOCKED.error, billed=True), 40_000, (LedgerKind.SETTLED, 40_000), id="as estimated"),
+        pytest.param(Failed(BLOCKED.error), 0, (LedgerKind.RELEASED, 40_000), id="nothing"),
+    ],
+)
+async def test_an_answer_that_failed_at_once_is_charged_as_it_says(
+    rig: Rig, answer: Failed, charged: int, money: tuple[LedgerKind, int]
+) -> None:
+    rig.adapter.submits = [answer]
+    job = await rig.add()
+    assert await rig.stepper.advance(await rig.claim()) is None
+    found = await rig.job(job)
+    assert (found.state, found.submissions[0].actual) == (State.FAILED, charged)
+    assert (found.submissions[0].error or {})["code"] == "content_blocked"
+    assert [row[:2] for row in await rig.money(job)][1:] == [money]
+
+
+async def test_an_answer_that_failed_at_once_gets_in_though_its_process_was_taken_for_dead(rig: Rig) -> None:
+    async def late(_: Call) -> Failed:
+        await rig.store.reap([rig.kit.owner], rig.clock.now())
+        return BLOCKED
+
+    rig.adapter.submits = [late]
+    job = await rig.add()
+    assert await rig.stepper.advance(await rig.claim()) is None
+    part = await rig.part(job)
+    assert (part.state, part.actual) == (State.FAILED, 38_000)

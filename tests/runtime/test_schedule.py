@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from darkroom.catalog.providers import PollBounds
+from darkroom.catalog.calls import PollBounds
 from darkroom.domain.kinds import Kind
 from darkroom.runtime import schedule
 

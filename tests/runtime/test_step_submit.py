@@ -13,6 +13,7 @@ from darkroom.adapters.base import Accepted, Call, Succeeded
 from darkroom.domain.job import LedgerKind, State, Submission
 from darkroom.domain.kinds import Kind, Role
 from darkroom.domain.money import FREE, MicroUsd
+from darkroom.domain.output import FailedOutput
 from darkroom.domain.request import MediaInput, Scene
 from darkroom.errors import (
     AuthFailed,
@@ -459,6 +460,10 @@ async def test_a_provider_that_delivers_nothing_fails_and_charges_what_it_says(r
     part = await rig.part(job)
     assert part.error is not None
     assert "delivered nothing" in part.error["message"]
+    rig.adapter.submits = [Succeeded((), failed=(FailedOutput(index=1, code="stop", message="It said no."),))]
+    told = await rig.add()
+    await rig.stepper.advance(await rig.claim())
+    assert ((await rig.part(told)).error or {})["message"].endswith("It said no.")
     assert (await rig.money(job))[1:] == [(LedgerKind.SETTLED, 40_000, False)], "our estimate, not certain"
     rig.adapter.submits = [Succeeded((), cost=FREE)]
     free = await rig.add()

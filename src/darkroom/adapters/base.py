@@ -17,6 +17,7 @@ from darkroom.errors import DarkroomError
 from darkroom.net.answer import Answer
 
 Json = dict[str, JsonValue]
+_ENDINGS = {"quicktime": "mov"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,12 @@ class Blob:
     """The file, within the offer's limits; loaded by the runtime for whoever sends it."""
     uploaded: JsonValue = None
     """What `Uploads.upload` returned for it."""
+
+    @property
+    def file_name(self) -> str:
+        """A name for it at a provider's, which tells its type."""
+        kind = self.media_type.rpartition("/")[2]
+        return f"{self.sha256[:16]}.{_ENDINGS.get(kind, kind)}"
 
     @property
     def base64(self) -> str:
@@ -200,8 +207,8 @@ class Adapter(Protocol):
     `Overloaded`: provably not accepted, may be sent again later; anything else: unknown.
     """
 
-    async def submit(self, call: Call) -> Accepted | Succeeded:
-        """Start the work with exactly one call that may cost money."""
+    async def submit(self, call: Call) -> Accepted | Succeeded | Failed:
+        """Start the work with exactly one call that may cost money; `Failed`: it was taken, ended so, and may cost."""
         ...
 
     async def poll(self, operation: Json, call: Follow) -> Pending | Succeeded | Failed:
@@ -244,7 +251,7 @@ class Locatable(Protocol):
 class Reads(Protocol):
     """An adapter that can read a kept answer again, whose process ended before it had made anything of it."""
 
-    def read(self, answer: Answer, call: Call) -> Accepted | Succeeded:
+    def read(self, answer: Answer, call: Call) -> Accepted | Succeeded | Failed:
         """Make of an answer to a submission what `submit` would have made of it, and raise what it would have."""
         ...
 

@@ -7,12 +7,13 @@ from itertools import accumulate, chain, count, pairwise
 from typing import Any
 
 from darkroom.adapters.base import Blob, Call
-from darkroom.catalog.places import places
+from darkroom.catalog.places import form_for, places
 from darkroom.catalog.wires import PLAIN, Form, Slot
 from darkroom.domain.request import Effective
 from darkroom.errors import Unsupported
 
 Body = dict[str, Any]
+Part = tuple[str, tuple[str | None, str] | tuple[str, bytes, str]]
 _OFF = Slot(to="")
 
 
@@ -67,7 +68,7 @@ def wire_of(call: Call) -> str:
 
 def form_of(call: Call) -> Form:
     """Return in which form pictures go out."""
-    return call.offer.pictures or call.provider.pictures
+    return form_for(call.provider, call.offer, {blob.role for blob in call.inputs})
 
 
 def picture_of(blob: Blob, call: Call) -> Any:
@@ -198,3 +199,20 @@ def _key(value: Any) -> str:
 def number_text(value: float) -> str:
     """Return a number as people write it: 5, 2.5."""
     return f"{Decimal(str(value)).normalize():f}"
+
+
+def parts_of(body: Body) -> list[Part]:
+    """Return a body as the parts of a form: texts, then pictures as files; several of one name have brackets."""
+    found: list[Part] = []
+    for name, value in body.items():
+        values: list[Any] = value if isinstance(value, list) else [value]  # pyright: ignore[reportUnknownVariableType] because bodies are JSON
+        told = f"{name}[]" if len(values) > 1 else name
+        found += [(told, _part(name, item)) for item in values]
+    return sorted(found, key=lambda part: part[1][0] is not None)
+
+
+def _part(name: str, value: Any) -> tuple[str | None, str] | tuple[str, bytes, str]:
+    """Return a picture as a file, all else as text."""
+    if isinstance(value, Blob):
+        return f"{name}.{value.media_type.rpartition('/')[2]}", value.content, value.media_type
+    return None, _key(value)

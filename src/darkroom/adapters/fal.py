@@ -145,14 +145,13 @@ class FalAdapter:
         return {**_addresses(wire_of(call), provider_job_id)}
 
     async def upload(self, blob: Blob, call: Call) -> str:
-        """Ask where a picture may go, bring it there, and return its address."""
-        name = f"{blob.sha256[:16]}.{blob.media_type.partition('/')[2]}"
+        """Ask where a picture or a clip may go, bring it there, and return its address."""
         answer = await self._http.request(
             "POST",
             self._at(STORAGE, "/storage/upload/initiate", call),
             headers=_headers(call),
             params={"storage_type": "gcs"},
-            json={"file_name": name, "content_type": blob.media_type},
+            json={"file_name": blob.file_name, "content_type": blob.media_type},
         )
         data = answer.json()
         address, url = needed(data, "upload_url"), needed(data, "file_url")

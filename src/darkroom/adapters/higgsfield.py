@@ -126,7 +126,7 @@ class HiggsfieldAdapter:
         return f"/requests/{quote(needed(operation, 'request_id'), safe='')}/{what}"
 
     async def upload(self, blob: Blob, call: Call) -> JsonValue:
-        """Bring a picture to the place that is named for it, without our credential, and return its address."""
+        """Bring a picture or a clip to the place named for it, without our credential, and return its address."""
         answer = await self._http.request(
             "POST", "/files/generate-upload-url", headers=_headers(call), json={"content_type": blob.media_type}
         )

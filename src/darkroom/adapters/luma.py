@@ -31,6 +31,7 @@ PATHS = {
     Mode.TEXT_TO_VIDEO: "/generations/video",
     Mode.IMAGE_TO_VIDEO: "/generations/video",
     Mode.FIRST_LAST_FRAME: "/generations/video",
+    Mode.EDIT_VIDEO: "/generations/video/modify",
 }
 WEIGHED = ("image_ref", "style_ref", "modify_image_ref")
 """Where pictures may have a weight, each its own."""

@@ -2,6 +2,7 @@
 
 import math
 from base64 import b64decode
+from datetime import UTC, datetime
 from typing import Any, cast
 from urllib.parse import unquote_to_bytes
 
@@ -52,6 +53,15 @@ def number_at(data: Any, *path: str | int) -> float | None:
     except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
+
+
+def moment_at(data: Any, *path: str | int) -> int | None:
+    """Return the ISO date and time at that path in milliseconds since 1970; one without a zone is of UTC."""
+    try:
+        found = datetime.fromisoformat(text_at(data, *path) or "")
+    except ValueError:
+        return None
+    return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def health(left: float | None, unit: str = "credits") -> Health:

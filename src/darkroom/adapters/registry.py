@@ -9,7 +9,7 @@ from darkroom.adapters.base import Adapter, Closable
 from darkroom.catalog.providers import Provider
 from darkroom.net.provider import ProviderHttp
 
-_OURS = frozenset({"base", "body", "reading", "registry"})
+_OURS = frozenset({"base", "body", "gemini", "google_tokens", "gpt_images", "reading", "registry"})
 
 
 def adapter_names() -> frozenset[str]:

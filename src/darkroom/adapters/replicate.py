@@ -23,7 +23,7 @@ from darkroom.adapters.base import (
     Unsure,
 )
 from darkroom.adapters.body import body_of, wire_of
-from darkroom.adapters.reading import dig, links, needed, output_of, text_at
+from darkroom.adapters.reading import dig, links, moment_at, needed, output_of, text_at
 from darkroom.errors import InvalidRequest
 from darkroom.net.answer import Answer
 from darkroom.net.provider import ProviderHttp
@@ -161,11 +161,7 @@ def _named_links(output: Any) -> list[tuple[str | None, str]]:
 
 
 def _kept_until(data: Json, now: int) -> int:
-    try:
-        done = datetime.fromisoformat(text_at(data, "completed_at") or "")
-    except ValueError:
-        return now + KEPT_MS
-    return int((done if done.tzinfo else done.replace(tzinfo=UTC)).timestamp() * 1000) + KEPT_MS
+    return (moment_at(data, "completed_at") or now) + KEPT_MS
 
 
 def create(http: ProviderHttp) -> ReplicateAdapter:

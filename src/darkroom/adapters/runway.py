@@ -39,6 +39,8 @@ PATHS = {
     Mode.REFERENCE_TO_VIDEO: "/v1/text_to_video",
     Mode.IMAGE_TO_VIDEO: "/v1/image_to_video",
     Mode.FIRST_LAST_FRAME: "/v1/image_to_video",
+    Mode.EDIT_VIDEO: "/v1/video_to_video",
+    Mode.EXTEND_VIDEO: "/v1/video_to_video",
 }
 OVER = ("succeeded", "failed", "cancelled")
 WAITING = ("pending", "throttled")
@@ -99,16 +101,15 @@ class RunwayAdapter:
         return Cancelled(None if state in WAITING else most)
 
     async def upload(self, blob: Blob, call: Call) -> str:
-        """Bring a picture to the storage that the answer names, which takes no credentials."""
-        name = f"{blob.sha256[:16]}.{blob.media_type.rpartition('/')[2]}"
-        asked = {"filename": name, "type": "ephemeral"}
+        """Bring a picture or a clip to the storage that the answer names, which takes no credentials."""
+        asked = {"filename": blob.file_name, "type": "ephemeral"}
         data = (await self._http.request("POST", "/v1/uploads", headers=_headers(call), json=asked)).json()
         fields = dig(data, "fields")
         await self._http.deliver(
             "POST",
             needed(data, "uploadUrl"),
             data=fields if isinstance(fields, dict) else {},
-            files={"file": (name, blob.content, blob.media_type)},
+            files={"file": (blob.file_name, blob.content, blob.media_type)},
         )
         return needed(data, "runwayUri")
 

@@ -5,8 +5,8 @@ from base64 import b64decode, b64encode
 from typing import Any
 from urllib.parse import quote
 
-from darkroom.adapters.base import Accepted, Blob, Call, Failed, Follow, Health, Json, Made, Pending, Succeeded
-from darkroom.adapters.body import Body, body_of, number_text, wire_of
+from darkroom.adapters.base import Accepted, Call, Failed, Follow, Health, Json, Made, Pending, Succeeded
+from darkroom.adapters.body import body_of, number_text, parts_of, wire_of
 from darkroom.adapters.reading import dig, needed, number_at, text_at, texts
 from darkroom.errors import UnexpectedAnswer
 from darkroom.net.answer import Answer
@@ -18,7 +18,6 @@ RUNNING = 202
 FILTERED = "CONTENT_FILTERED"
 """The picture is there, but blurred."""
 _TYPE = re.compile(r"(?:^|\btype=\"?)(image/[\w.+-]+)", re.IGNORECASE)
-Part = tuple[str, tuple[str | None, str] | tuple[str, bytes, str]]
 
 
 class StabilityAdapter:
@@ -30,7 +29,7 @@ class StabilityAdapter:
     async def submit(self, call: Call) -> Accepted | Succeeded:
         """Send a form, without files too; nearly every endpoint answers with the picture."""
         path = f"/v2beta/stable-image/{wire_of(call)}"
-        parts = _parts(body_of(call))
+        parts = parts_of(body_of(call))
         headers = _headers(call)
         answer = await self._http.submit("POST", path, headers=headers, files=parts, spool=call.spool, told=_told)
         return self.read(answer, call)
@@ -74,19 +73,6 @@ class StabilityAdapter:
 def _headers(call: Follow) -> dict[str, str]:
     """Return the headers; asked for JSON, every answer has seed and finish reason in its body."""
     return {**call.bearer(), "accept": "application/json"}
-
-
-def _parts(body: Body) -> list[Part]:
-    return [(name, _part(name, value)) for name, value in body.items()]
-
-
-def _part(name: str, value: Any) -> tuple[str | None, str] | tuple[str, bytes, str]:
-    """Return a picture as a file, all else as text."""
-    if isinstance(value, Blob):
-        return f"{name}.{value.media_type.rpartition('/')[2]}", value.content, value.media_type
-    if isinstance(value, bool):
-        return None, str(value).lower()
-    return None, number_text(value) if isinstance(value, float) else str(value)
 
 
 def _data(answer: Answer) -> Any:

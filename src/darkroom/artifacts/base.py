@@ -1,6 +1,6 @@
 """What the rest of darkroom may ask of the place where bytes live."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +19,8 @@ class MediaFacts:
     height: int | None = None
     duration: float | None = None
     """Seconds; None for pictures."""
+    clear: bool | None = field(default=None, compare=False)
+    """Whether a picture is transparent anywhere; None where its pixels were not looked at."""
 
 
 @dataclass(frozen=True, slots=True)

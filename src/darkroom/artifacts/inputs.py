@@ -10,7 +10,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -222,7 +222,8 @@ def _check(data: bytes) -> tuple[MediaFacts, bytes]:
         raise media.NotMedia(f"is {looks_like(data[:HEAD])}, no picture")
     picture = media.open_picture(BytesIO(data), media_type, MAX_PIXELS)
     media.load(picture)
-    return media.facts_of(picture, media_type), media.upright(picture) or data
+    facts = replace(media.facts_of(picture, media_type), clear=media.is_clear(picture))
+    return facts, media.upright(picture) or data
 
 
 def _facts_of_file(path: Path, media_type: str) -> MediaFacts:

@@ -160,6 +160,14 @@ def facts_of(picture: "Image.Image", media_type: str) -> MediaFacts:
     return MediaFacts(media_type, FORMATS[media_type].extensions[0], width, height)
 
 
+def is_clear(picture: "Image.Image") -> bool:
+    """Return whether a decoded picture is transparent anywhere."""
+    if picture.mode not in ("RGBA", "LA", "PA") and "transparency" not in picture.info:
+        return False
+    lowest, _ = picture.convert("RGBA").getchannel("A").getextrema()
+    return isinstance(lowest, int | float) and lowest < 255
+
+
 def orientation_of(picture: "Image.Image") -> int:
     """Return the EXIF orientation, 1 to 8; 1 where there is none that can be read."""
     try:

@@ -19,16 +19,22 @@ class Accounts:
         self._key = key
 
     def credential(self, provider: Provider) -> dict[str, str] | None:
-        """Return the credential by variable name, empty where none is needed, None when it is missing."""
-        return provider.credential(self._environment)
+        """Return the credential by variable name, empty where none is needed, None when it is missing.
+
+        What goes with it comes last, and makes no other account of it.
+        """
+        found = provider.credential(self._environment)
+        more = {name: value for name in provider.extras if (value := self._environment.get(name))}
+        return None if found is None else found | more
 
     def base_url(self, provider: Provider) -> str | None:
-        """Return where its API is: what the user set, else what the manifest says."""
-        return self._environment.get(base_url_variable(provider.id)) or provider.base_url
+        """Return where its API is: what the user set, the credential that is an address, or what the manifest says."""
+        given = self._environment.get(base_url_variable(provider.id))
+        return given or self._environment.get(provider.base_url_from or "") or provider.base_url
 
     def account(self, provider: Provider) -> str | None:
         """Return a keyed hash that names the credential without telling it, or None when it is missing."""
-        credential = self.credential(provider)
+        credential = provider.credential(self._environment)
         if credential is None:
             return None
         if not credential:
@@ -38,7 +44,7 @@ class Accounts:
 
     def secrets(self) -> frozenset[str]:
         """Return the values of all credentials, for whoever must keep them out of texts."""
-        found = (self.credential(provider) or {} for provider in self._providers.values())
+        found = (provider.credential(self._environment) or {} for provider in self._providers.values())
         return frozenset(value for credential in found for value in credential.values())
 
     def ready(self) -> frozenset[str]:

@@ -6,6 +6,7 @@ from typing import Literal, TypeVar
 from darkroom.catalog.fit_time import fit_time
 from darkroom.catalog.fitting import NOTHING_STORED, Fitting
 from darkroom.catalog.joins import film_size
+from darkroom.catalog.masks import check_mask
 from darkroom.catalog.options import check_options
 from darkroom.catalog.parts import shares
 from darkroom.catalog.providers import Offer, SizeRange
@@ -143,6 +144,7 @@ def _fit_inputs(work: Fitting) -> tuple[MediaInput, ...]:
         if sum(item.role is role for item in fitted) > have[role]:
             raise _too_many(work, role, have[role])
     _check_together(work, {item.role for item in fitted if item.role})
+    check_mask(work.offer, fitted)
     most = work.offer.inputs_max
     if most is not None and len(fitted) > most:
         raise work.refuse(
@@ -312,11 +314,14 @@ def _distance(size: Size, ratio: float, *areas: float) -> tuple[float, float]:
 
 def _snap_ratio(work: Fitting, have: SizeRange, ratio: str) -> str:
     known = {parse_ratio(item) for item in have.ratios}
+    value = ratio_value(ratio)
+    if have.widest is not None and max(value, 1 / value) > have.widest:
+        known = {f"{have.widest:g}:1" if value > 1 else f"1:{have.widest:g}"}
     if not known or ratio in known:
         return ratio
     used = min(sorted(known), key=lambda item: abs(math.log(ratio_value(item) / ratio_value(ratio))))
     if work.request.aspect_ratio not in (None, "auto"):
-        work.snap("aspect_ratio", ratio, used, ", ".join(have.ratios))
+        work.snap("aspect_ratio", ratio, used, ", ".join(have.ratios or known))
     return used
 
 
@@ -350,11 +355,13 @@ def _snap_size(work: Fitting, have: SizeRange, size: Size) -> Size:
 
 def _check_bounds(work: Fitting, have: SizeRange, size: Size) -> str:
     """Refuse a size that is out of the offer's bounds; return them in words."""
-    allowed = f"{have.min_side} to {have.max_side} pixels a side" + (
-        f", {have.max_pixels:,} in all" if have.max_pixels else ""
-    )
-    too_many = have.max_pixels is not None and size.width * size.height > have.max_pixels
-    if too_many or not all(have.min_side <= side <= have.max_side for side in size):
+    allowed = f"{have.min_side} to {have.max_side} pixels a side"
+    least = f"{have.min_pixels:,} to " if have.min_pixels > 1 else ""
+    allowed += f", {least}{have.max_pixels:,} in all" if have.max_pixels else ""
+    allowed += f", the longer up to {have.widest:g} times the shorter" if have.widest else ""
+    fits = have.min_pixels <= size.width * size.height <= (have.max_pixels or math.inf)
+    fits = fits and max(size) <= min(size) * (have.widest or math.inf)
+    if not fits or not all(have.min_side <= side <= have.max_side for side in size):
         raise work.refuse(f"{work.offer.model} makes no pictures of {size}.", "size", allowed)
     return allowed
 

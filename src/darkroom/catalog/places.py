@@ -1,6 +1,6 @@
 """Whether the body of an offer has a place for every picture of a request."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from darkroom.catalog.providers import Offer, Provider
 from darkroom.catalog.wires import Form, Slot
@@ -16,6 +16,12 @@ def places(provider: Provider, offer: Offer, mode: Mode) -> Mapping[str, Slot]:
     return {**provider.fields, **offer.fields, **offer.fields_of.get(mode, {})}
 
 
+def form_for(provider: Provider, offer: Offer, roles: Collection[Role | None]) -> Form:
+    """Return in which form the inputs of one call go out, by what they are for."""
+    clips = provider.clips if Role.VIDEO in roles else None
+    return clips or offer.pictures or provider.pictures
+
+
 def check_places(provider: Provider, offer: Offer, request: Effective) -> None:
     """Refuse pictures that have no place in the body, share a place for one, or lack the address that they go by.
 
@@ -25,7 +31,7 @@ def check_places(provider: Provider, offer: Offer, request: Effective) -> None:
     slots = places(provider, offer, request.mode)
     if not slots:  # an adapter that writes its bodies without a manifest's help
         return
-    form = offer.pictures or provider.pictures
+    form = form_for(provider, offer, {item.role for item in request.inputs})
     taken = set[str]()
     for item in request.inputs:
         role = item.role or Role.REFERENCE

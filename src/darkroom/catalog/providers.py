@@ -25,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 
+from darkroom.catalog.calls import Credentials, Limits, PollBounds
 from darkroom.catalog.data import manifests_dir
 from darkroom.catalog.wires import Chat, ClipLimits, ErrorRule, Fields, Form, PictureLimits, check_names
 from darkroom.domain.kinds import Kind, Mode, Quality, Role
@@ -62,6 +63,8 @@ class SizeRange(_Strict):
     min_side: int = Field(default=16, ge=1, description="pixels")
     max_side: int = Field(default=8192, ge=1, description="pixels")
     max_pixels: int | None = Field(default=None, description="width times height")
+    min_pixels: int = Field(default=1, ge=1, description="width times height")
+    widest: float | None = Field(default=None, ge=1, description="the longer side may be so many times the shorter")
     multiple_of: int = Field(default=1, ge=1, description="pixels")
 
     @field_validator("sizes", "ratios", "resolutions", "classes")
@@ -205,7 +208,9 @@ class Offer(_Strict):
         default=None, description="the provider's interface it is called through, where there are several"
     )
     operations: tuple[Mode, ...]
-    off: str | None = Field(default=None, description="why it is not used unless DARKROOM_ENABLE names it")
+    off: str | None = Field(
+        default=None, description="why it is not used unless DARKROOM_ENABLE names it, which wakes a retired one too"
+    )
     status: Status = Status.LIVE
     shutdown: date | None = None
     successor: str | None = None
@@ -224,6 +229,7 @@ class Offer(_Strict):
     duration: DurationRange | None = None
     inputs: dict[Role, int] = Field(default_factory=dict[Role, int], description="how many of each role")
     inputs_max: int | None = Field(default=None, ge=1, description="how many of all roles together")
+    clear_mask: bool = Field(default=False, description="takes as a mask only a PNG that is transparent somewhere")
     alone: tuple[Role, ...] = Field(default=(), description="roles that go together with no other role")
     needs: dict[Role, Role] = Field(
         default_factory=dict[Role, Role], description="roles that go only together with another one"
@@ -287,35 +293,6 @@ class Offer(_Strict):
         return self
 
 
-class Limits(_Strict):
-    """How many calls may be under way at once."""
-
-    submits: int = Field(default=4, ge=1)
-    polls: int = Field(default=8, ge=1)
-
-
-class PollBounds(_Strict):
-    """How often a provider may be asked."""
-
-    first_s: float | None = Field(default=None, gt=0)
-    min_s: float | None = Field(default=None, gt=0)
-    max_s: float | None = Field(default=None, gt=0)
-
-
-def _sets(value: object) -> object:
-    """Read credentials: a name alone is a set of one."""
-    if not isinstance(value, list | tuple):
-        return value
-    entries: list[object] = list(value)  # pyright: ignore[reportUnknownArgumentType] because TOML is untyped
-    return tuple((item,) if isinstance(item, str) else item for item in entries)
-
-
-Credentials = Annotated[
-    tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...],
-    BeforeValidator(_sets, json_schema_input_type=tuple[str | tuple[str, ...], ...]),
-]
-
-
 class Provider(_Strict):
     """One service and what it offers."""
 
@@ -328,6 +305,8 @@ class Provider(_Strict):
         default=(), description="variable names, or lists of them that go together; newest first"
     )
     base_url: str | None = None
+    base_url_from: str | None = Field(default=None, description="the credential that is the base URL")
+    extras: tuple[str, ...] = Field(default=(), description="variables that go with a credential where they are set")
     hosts: tuple[str, ...] = Field(default=(), description="where credentials may go")
     download_hosts: tuple[str, ...] = ()
     auth_for_downloads: bool = False
@@ -342,6 +321,7 @@ class Provider(_Strict):
         default_factory=dict, description="where values of a request go in the body; offers may have their own"
     )
     pictures: Form = Field(default=Form.DATA_URI, description="in which form input pictures go out")
+    clips: Form | None = Field(default=None, description="instead for input clips, and for pictures beside them")
     picture: PictureLimits = PictureLimits()
     uploads_kept_s: float = Field(default=3600, gt=0, description="how long an uploaded picture can be named again")
     errors: tuple[ErrorRule, ...] = Field(default=(), description="its own errors; the first row that fits counts")
@@ -371,6 +351,8 @@ class Provider(_Strict):
     def _distinct(self) -> Self:
         if len({offer.model for offer in self.offers}) != len(self.offers):
             raise ValueError("two offers have the same model")
+        if self.base_url_from is not None and not all(self.base_url_from in names for names in self.credentials):
+            raise ValueError("base_url_from names no variable of every credential")
         chats = {offer.model for offer in self.offers if offer.kind is Kind.CHAT}
         if self.chat and not set(self.chat.tiers.values()) <= chats:
             raise ValueError("chat.tiers names an offer that is none for chat")
@@ -407,7 +389,7 @@ def check_own(provider: Provider, shipped: Mapping[str, Provider], adapters: fro
     prefix = f"DARKROOM_{provider.id.upper()}_"
     if provider.id in shipped:
         raise ManifestError(f"{provider.id}.toml: the id {provider.id!r} is a shipped provider's; choose another")
-    for name in (name for names in provider.credentials for name in names):
+    for name in (*(name for names in provider.credentials for name in names), *provider.extras):
         if not name.startswith(prefix):
             raise ManifestError(f"{provider.id}.toml: credentials may only name {prefix}* variables, not {name}")
         if name in known_variables() | {f"{PREFIX}{later}" for later in LATER}:
@@ -479,11 +461,12 @@ class Providers(Mapping[str, Provider]):
         return len(self._all())
 
     def variables(self) -> frozenset[str]:
-        """Return every DARKROOM_* variable that a manifest reads: its credentials and its base URL."""
+        """Return every DARKROOM_* variable that a manifest reads: credentials, what goes with them, and base URL."""
         return frozenset(
             name
             for provider in self.values()
-            for name in (*(name for names in provider.credentials for name in names), base_url_variable(provider.id))
+            for names in (*provider.credentials, provider.extras, (base_url_variable(provider.id),))
+            for name in names
         )
 
 

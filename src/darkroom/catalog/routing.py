@@ -90,12 +90,12 @@ def route(
         model = choice.default_model
     if model is not None:
         found = _named(found, model)
-    alive = [item for item in found if not gone(item.offer, today)]
+    alive = [item for item in found if not has_ended(item, choice.enabled, today)]
     if not alive:
         raise _retired(found, choice)
     able = [item for item in alive if choice.mode in item.offer.operations]
     if not able:
-        everyone = [item for item in candidates(providers, choice.kind) if not gone(item.offer, today)]
+        everyone = [item for item in candidates(providers, choice.kind) if not has_ended(item, choice.enabled, today)]
         raise _unable(alive, everyone, choice, ready)
     usable = [item for item in able if obstacle(item, choice.adapters, choice.enabled) is None]
     if not usable:
@@ -129,6 +129,12 @@ def _order(item: Candidate, prefer: Sequence[str]) -> tuple[int, int, str]:
 def gone(offer: Offer, today: date) -> bool:
     """Return whether an offer has ended."""
     return offer.status is Status.RETIRED or (offer.shutdown is not None and offer.shutdown < today)
+
+
+def has_ended(item: Candidate, enabled: Sequence[str], today: date) -> bool:
+    """Return whether an offer has ended, and the user did not wake it by its own name, as servers imitate some."""
+    woken = item.offer.off is not None and normal(item.name) in {normal(name) for name in enabled}
+    return gone(item.offer, today) and not woken
 
 
 def _provider_id(providers: Mapping[str, Provider], name: str) -> str:

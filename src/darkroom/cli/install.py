@@ -126,7 +126,7 @@ def _tell_keys(there: Host, given: Mapping[str, str]) -> None:
     err.print(f"Keys and settings belong into {home / '.env'}, as NAME=value.", style="dim", markup=False)
     providers = Providers()
     names = known_variables() | providers.variables()
-    names |= {name for provider in providers.values() for group in provider.credentials for name in group}
+    names |= {name for one in providers.values() for group in (*one.credentials, one.extras) for name in group}
     missed = sorted(name for name in names - given.keys() - kept_variables(home).keys() if os.environ.get(name))
     if missed:
         verb = "is" if len(missed) == 1 else "are"

@@ -165,6 +165,8 @@ class MediaInput(_Frozen):
     height: int | None = None
     duration: float | None = None
     """Seconds of a clip."""
+    clear: bool | None = None
+    """Whether a picture is transparent anywhere."""
     url: str | None = Field(default=None, repr=False)
     """Its https address, where the offer takes pictures by that alone."""
 

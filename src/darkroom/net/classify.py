@@ -108,6 +108,8 @@ class Told:
     message: str = ""
     status: int | None = None
     """As of HTTP, where an envelope names one instead of the answer's own."""
+    wait_s: float | None = None
+    """Seconds that it asks to wait, where its body says so."""
 
 
 def explain(
@@ -140,7 +142,7 @@ def explain(
         error = kind(f"{provider.title} {text} (status {status}).")
     _quote(error, told, answer.headers, secrets)
     if kind is not None:
-        error.retry_after_s = retry_after_s(answer.headers, now) or _asked_to_wait(told.message, error)
+        error.retry_after_s = retry_after_s(answer.headers, now) or _asked_to_wait(told, error)
     return error
 
 
@@ -177,9 +179,13 @@ def _is_the_provider_s_own(answer: Answer) -> bool:
     return not trouble or answer.body.lstrip()[:1] in (b"", b"{", b"[")
 
 
-def _asked_to_wait(message: str, error: DarkroomError) -> float | None:
-    """Return the seconds that a provider names in words, such as `try again in 5.2s`."""
-    found = _WAIT.search(message[:_SAID]) if isinstance(error, RateLimited | Overloaded) else None
+def _asked_to_wait(told: Told, error: DarkroomError) -> float | None:
+    """Return the seconds that a provider names, in words such as `try again in 5.2s` too."""
+    if not isinstance(error, RateLimited | Overloaded):
+        return None
+    if told.wait_s is not None:
+        return min(told.wait_s, LONGEST_S)
+    found = _WAIT.search(told.message[:_SAID])
     if found is None:
         return None
     return min(float(found[1]) * (60.0 if found[2].lower().startswith("m") else 1.0), LONGEST_S)

@@ -105,7 +105,14 @@ class ProviderHttp:
         return answer
 
     async def request(
-        self, method: str, path: str, *, timeout_s: float = REQUEST_S, also: Container[int] = (), **parts: Any
+        self,
+        method: str,
+        path: str,
+        *,
+        timeout_s: float = REQUEST_S,
+        also: Container[int] = (),
+        told: Callable[[Answer], Told | None] | None = None,
+        **parts: Any,
     ) -> Answer:
         """Make a call that costs nothing, several times where that may help; return an answer of success.
 
@@ -125,7 +132,7 @@ class ProviderHttp:
             except (*NO_ANSWER, TimeoutError) as exc:
                 raise explain_failure(exc, self._provider, submitting=False) from exc
             if not answer.ok and answer.status not in also:
-                raise self._explained(answer, parts, submitting=False)
+                raise self._explained(answer, parts, submitting=False, told=told and told(answer))
             return answer
 
         return await retried(once, self._client.clock)

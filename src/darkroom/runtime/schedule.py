@@ -7,7 +7,7 @@ from itertools import count
 
 import anyio
 
-from darkroom.catalog.providers import PollBounds
+from darkroom.catalog.calls import PollBounds
 from darkroom.domain.kinds import Kind
 
 LONG = frozenset({Kind.VIDEO, Kind.MUSIC, Kind.RESEARCH, Kind.SLIDES})

@@ -9,10 +9,10 @@ from typing import TypeGuard
 import anyio
 import anyio.to_thread
 
-from darkroom.adapters.base import Accepted, Adapter, Call, Succeeded
+from darkroom.adapters.base import Accepted, Adapter, Call, Failed, Succeeded
 from darkroom.catalog.prices import counted_cost
 from darkroom.domain.job import INSTEAD, Job, LedgerKind, State, Submission
-from darkroom.domain.money import FREE
+from darkroom.domain.money import FREE, MicroUsd
 from darkroom.domain.output import RemoteOutput
 from darkroom.errors import (
     AuthFailed,
@@ -110,11 +110,11 @@ async def _refused(kit: Kit, held: Held, job: Job, part: Submission, exc: Except
     match verdict_of(exc):
         case Verdict.FINAL if isinstance(exc, DarkroomError):
             await kit.end(part, State.FAILED, exc)
-            return await _late_refusal(kit, part, exc)
+            return await _late_end(kit, part, exc)
         case Verdict.REFUSED if isinstance(exc, DarkroomError):
             pause = schedule.refusal_pause(part.attempt, exc.retry_after_s)
             following = await _queued_again(kit, held, job, part, pause, exc.message)
-            return following or await _late_refusal(kit, part, exc)
+            return following or await _late_end(kit, part, exc)
         case _:
             return await _unknown(kit, held, job, part, exc)
 
@@ -155,15 +155,15 @@ async def _elsewhere(kit: Kit, job: Job, part: Submission, exc: DarkroomError) -
     return placed is not None
 
 
-async def _late_refusal(kit: Kit, part: Submission, exc: DarkroomError) -> None:
-    """End what became unknown while its process was taken for dead, now that it was provably not accepted.
+async def _late_end(kit: Kit, part: Submission, exc: DarkroomError, charged: MicroUsd | None = FREE) -> None:
+    """End what became unknown while its process was taken for dead, now that it was refused, or failed at once.
 
     Not while its provider is being asked: that may have sent it again with its key.
     """
     job = await kit.store.get(part.job_id)
     late = job.submissions[part.idx] if job else None
     if late and late.state is State.SUBMIT_UNKNOWN and late.submit_key == part.submit_key and late.owner is None:
-        await kit.end(late, State.FAILED, exc)
+        await kit.end(late, State.FAILED, exc, charged=charged)
 
 
 async def _queued_again(kit: Kit, held: Held, job: Job, part: Submission, pause: float, why: str) -> Held | None:
@@ -191,12 +191,16 @@ async def unsure(kit: Kit, part: Submission, why: str) -> None:
 
 
 async def answered(
-    kit: Kit, call: Call, held: Held | None, job: Job, part: Submission, answer: Accepted | Succeeded
+    kit: Kit, call: Call, held: Held | None, job: Job, part: Submission, answer: Accepted | Succeeded | Failed
 ) -> Held | None:
     """Store what the provider answered to a submission, now or found later, whatever it takes."""
     kit.health.well(part.provider)
     if isinstance(answer, Succeeded):
         return await finished(kit, call.scratch, held, job, part, answer)
+    if isinstance(answer, Failed):
+        charged = charge(answer.charged, part) if answer.billed else FREE
+        await kit.end(part, State.FAILED, answer.error, charged=charged)
+        return await _late_end(kit, part, answer.error, charged)
     now = kit.clock.now()
     wait = answer.poll_after_s or schedule.poll_interval(job.kind, 0, call.provider.poll)
     acceptance = Acceptance(
@@ -222,7 +226,8 @@ async def finished(
 ) -> Held | None:
     """Note what is to be downloaded, keeping first what the answer itself holds, and go on with it at once."""
     if not answer.outputs:
-        error = ProviderFailed(f"{part.provider} said that it was done and delivered nothing.")
+        why = answer.failed[0].message if answer.failed else "It delivered nothing."
+        error = ProviderFailed(f"{part.provider} said that it was done, without a result. {why}")
         return await kit.end(part, State.FAILED, error, charged=charge(answer.cost, part))
     results = await _kept(kit, scratch, part, answer)
     offer = kit.offer(part.provider, part.model)

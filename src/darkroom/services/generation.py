@@ -252,6 +252,7 @@ class Generation:
                 "width": facts.width,
                 "height": facts.height,
                 "duration": facts.duration,
+                "clear": facts.clear,
                 "url": src if addresses and src.lower().startswith("https:") else None,
             }
         )
@@ -354,11 +355,11 @@ def _by_address(item: Candidate) -> bool:
 def request_hash(request: AnyRequest, parents: Parents) -> str:
     """Return the identity of a request: its arguments and the contents of its inputs, not its caps or file names.
 
-    How long a clip is follows from its content.
+    How long a clip is, and where a picture is transparent, follows from its content.
     """
     own = {
-        "images": {"__all__": {"src", "name", "duration"}},
-        "scenes": {"__all__": {"image": {"src", "name", "duration"}}},
+        "images": {"__all__": {"src", "name", "duration", "clear"}},
+        "scenes": {"__all__": {"image": {"src", "name", "duration", "clear"}}},
         "allow_unpriced": True,
     }
     text = request.model_dump_json(exclude=own if request.kind is Kind.VIDEO else {**own, "scenes": True})

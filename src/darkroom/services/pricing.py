@@ -17,6 +17,7 @@ from darkroom.catalog.routing import (
     Choice,
     candidates,
     gone,
+    has_ended,
     is_one_model,
     obstacle,
     route,
@@ -116,13 +117,13 @@ class Pricing:
         kinds = tuple(Kind) if kind is None else (kind,)
         found = [item for one in kinds for item in candidates(self._providers, one)]
         return sorted(
-            (item for item in found if ended or not gone(item.offer, self.today())),
+            (item for item in found if ended or not self._ended(item)),
             key=lambda item: (-item.offer.rank, item.name),
         )
 
     def state(self, item: Candidate) -> str:
         """Return `ready`, or what is in the way: the missing variable, no adapter, off, ended."""
-        if gone(item.offer, self.today()):
+        if self._ended(item):
             return f"ended{f', use {item.offer.successor}' if item.offer.successor else ''}"
         reason = obstacle(item, self._adapters, self._settings.enable)
         if reason is not None:
@@ -130,6 +131,9 @@ class Pricing:
         if self._accounts().account(item.provider) is not None:
             return "ready"
         return "needs " + " or ".join(" and ".join(names) for names in item.provider.credentials)
+
+    def _ended(self, item: Candidate) -> bool:
+        return has_ended(item, self._settings.enable, self.today())
 
     def choose(self, piece: Piece) -> Candidate:
         """Return the offer that would do it: as a job would be routed, and where none can run yet, the best ranked.

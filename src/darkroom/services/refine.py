@@ -75,7 +75,7 @@ async def continue_from(
         earlier = await _earlier(parent, output, own, store, offers)
         if earlier is not None:
             return _pinned(request, own).model_copy(update={"follows": earlier}), parent.id
-    return _changed(request, parent, output, own), parent.id
+    return _changed(request, parent, output, own, offers), parent.id
 
 
 def _may_be(request: AnyRequest, own: Candidate) -> bool:
@@ -117,15 +117,19 @@ async def _earlier(parent: Job, output: Output, own: Candidate, store: JobStore,
     )
 
 
-def _changed(request: AnyRequest, parent: Job, output: Output, own: Candidate | None) -> AnyRequest:
-    """Return the request with the result as what it changes, its own model first where that can."""
+def _changed(request: AnyRequest, parent: Job, output: Output, own: Candidate | None, offers: Offers) -> AnyRequest:
+    """Return the request with the result as what it changes, by its own model, its provider's best, or any other."""
     role = _ROLES[parent.kind, request.kind]
     if not request.prompt:
         request = request.having(prompt=parent.request.prompt)
     lead = MediaInput(src=output.id, role=role)
     changed = request.model_copy(update={"images": (lead, *request.images)})
-    able = own is not None and role in own.offer.inputs and mode_of(changed) in own.offer.operations
-    return _pinned(changed, own) if own is not None and able else changed
+    if own is None or request.kind is not parent.kind:
+        return changed
+    mode = mode_of(changed)
+    able = [offer for offer in (own.offer, *own.provider.offers) if role in offer.inputs and mode in offer.operations]
+    named = [item for offer in able if (item := offers.usable(own.provider.id, offer.model)) and _may_be(request, item)]
+    return _pinned(changed, max(named, key=lambda item: (item == own, item.offer.rank))) if named else changed
 
 
 async def _target(target: str, store: JobStore, principal: str) -> tuple[Job, Output]:

@@ -11,7 +11,7 @@ from darkroom.catalog.places import check_places
 from darkroom.catalog.prices import Quote, quote
 from darkroom.catalog.providers import Provider
 from darkroom.catalog.refused import explained
-from darkroom.catalog.routing import DRAFT, Candidate, Choice, gone, is_one_model, obstacle, route
+from darkroom.catalog.routing import DRAFT, Candidate, Choice, has_ended, is_one_model, obstacle, route
 from darkroom.clock import Clock
 from darkroom.domain.kinds import Kind, Mode
 from darkroom.domain.modes import mode_of
@@ -108,12 +108,11 @@ class Routes:
         """Return an offer, unless it has ended, this version or the settings do not use it, or it lacks its key."""
         provider = self._providers.get(provider_id)
         offer = provider.offer(model) if provider else None
-        if provider is None or offer is None or gone(offer, self._today()):
+        if provider is None or offer is None or provider.id not in self._accounts().ready():
             return None
-        found = Candidate(provider, offer)
-        if obstacle(found, self._adapters, self._settings.enable) or provider.id not in self._accounts().ready():
-            return None
-        return found
+        found, wanted = Candidate(provider, offer), self._settings.enable
+        ended = has_ended(found, wanted, self._today())
+        return None if ended or obstacle(found, self._adapters, wanted) else found
 
     def _choice(self, request: AnyRequest, *, free: bool) -> Choice:
         settings = self._settings
