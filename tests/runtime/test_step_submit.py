@@ -27,6 +27,7 @@ from darkroom.errors import (
     ResultExpired,
     StorageFull,
     StorageUnwritable,
+    UnexpectedAnswer,
 )
 from darkroom.runtime import schedule
 from darkroom.runtime.kit import Kit
@@ -97,8 +98,15 @@ async def test_a_final_refusal_fails_the_job_and_releases_its_money(rig: Rig, er
     assert await rig.money(job) == [(LedgerKind.RESERVED, 40_000, True), (LedgerKind.RELEASED, 40_000, True)]
 
 
-async def test_a_submission_without_an_answer_is_never_sent_again(rig: Rig) -> None:
-    rig.adapter.submits = [ConnectionResetError()]
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ConnectionResetError(), "no answer was recorded"),
+        (UnexpectedAnswer("It says: <html>"), "its answer cannot be read (It says: <html>)"),
+    ],
+)
+async def test_a_submission_without_an_answer_is_never_sent_again(rig: Rig, error: Exception, said: str) -> None:
+    rig.adapter.submits = [error]
     job = await rig.add()
     held = await rig.claim()
     assert await rig.stepper.advance(held) is None
@@ -106,7 +114,7 @@ async def test_a_submission_without_an_answer_is_never_sent_again(rig: Rig) -> N
     part = await rig.part(job)
     assert (part.state, part.owner) == (State.SUBMIT_UNKNOWN, None)
     assert part.error is not None
-    assert part.error["code"] == "submit_unknown"
+    assert (part.error["code"], said in part.error["message"]) == ("submit_unknown", True)
     assert len(rig.adapter.sent) == 1
     assert await rig.money(job) == [(LedgerKind.RESERVED, 40_000, True)], "the reservation stays"
 

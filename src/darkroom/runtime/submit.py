@@ -26,6 +26,7 @@ from darkroom.errors import (
     RateLimited,
     StorageError,
     TimedOut,
+    UnexpectedAnswer,
     lost_answer,
 )
 from darkroom.events import Progress
@@ -180,13 +181,14 @@ async def _unknown(kit: Kit, held: Held, job: Job, part: Submission, exc: Except
             return await _queued_again(kit, held, job, part, pause, "no answer; sent again, since it is free")
         error = exc if isinstance(exc, DarkroomError) else ProviderFailed(f"{part.provider} did not answer.")
         return await kit.end(part, State.FAILED, error)
-    await unsure(kit, part, kit.plain(exc))
+    await unsure(kit, part, kit.plain(exc), answered=isinstance(exc, UnexpectedAnswer))
     return None
 
 
-async def unsure(kit: Kit, part: Submission, why: str) -> None:
-    """Say of a paid call that nobody knows what came of it."""
-    error = lost_answer(part.provider).to_dict()
+async def unsure(kit: Kit, part: Submission, why: str, *, answered: bool = False) -> None:
+    """Say of a paid call that nobody knows what came of it, with what came where something did."""
+    said = (f"its answer cannot be read ({why.rstrip('.')})",) if answered else ()
+    error = lost_answer(part.provider, *said).to_dict()
     await kit.move(part, Move(State.SUBMIT_UNKNOWN, kit.clock.now(), error=error, detail=why, release=True))
 
 
