@@ -180,7 +180,7 @@ def test_a_model_that_cannot_do_it_names_first_what_the_keys_can() -> None:
 def test_what_no_adapter_speaks_to_comes_after_what_could_be_used() -> None:
     with pytest.raises(Unsupported) as caught:
         names(ALL, model="acme-lite", mode=Mode.EDIT_IMAGE, adapters={"zed_labs"})
-    allowed = caught.value.allowed or ()
+    allowed = list(caught.value.allowed or ())
     assert (allowed[0], len(allowed)) == ("zed_labs/acme-pro", 4)
 
 
