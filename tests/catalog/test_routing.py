@@ -182,6 +182,24 @@ def test_a_model_that_cannot_do_it_names_those_that_can() -> None:
     }
 
 
+def test_a_model_that_cannot_do_it_names_first_what_the_keys_can() -> None:
+    with pytest.raises(Unsupported) as caught:
+        names(frozenset({"acme"}), model="acme-lite", mode=Mode.EDIT_IMAGE)
+    assert (caught.value.allowed or ())[:2] == ["acme/acme-pro", "acme/acme-ending"]
+    assert set((caught.value.allowed or ())[2:]) == {"draft/draft-image", "zed_labs/acme-pro"}
+    assert caught.value.hint == "Nothing was stored or sent. acme/acme-pro can, with your keys."
+    with pytest.raises(Unsupported) as caught:
+        names(frozenset(), model="acme-lite", mode=Mode.EDIT_IMAGE)
+    assert caught.value.hint == "Nothing was stored or sent. Name one of the allowed models."
+
+
+def test_what_no_adapter_speaks_to_comes_after_what_could_be_used() -> None:
+    with pytest.raises(Unsupported) as caught:
+        names(ALL, model="acme-lite", mode=Mode.EDIT_IMAGE, adapters={"zed_labs"})
+    allowed = list(caught.value.allowed or ())
+    assert (allowed[0], len(allowed)) == ("zed_labs/acme-pro", 4)
+
+
 def test_a_missing_key_names_its_variables_and_the_way_without() -> None:
     with pytest.raises(NotConfigured) as caught:
         names(frozenset({"draft"}), provider="acme")

@@ -1,4 +1,4 @@
-"""Clips among the inputs of a request: joined when they are alone, refused in words beside anything else."""
+"""Clips among the inputs of a request: joined when they are alone, changed or gone on with, else refused in words."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 
 from darkroom.domain.kinds import Kind, Mode, Role
 from darkroom.domain.modes import mode_of
-from darkroom.domain.request import ImageRequest, VideoRequest
+from darkroom.domain.request import Earlier, ImageRequest, VideoRequest
 from darkroom.errors import InvalidRequest
 from helpers_catalog import image, video
 
@@ -53,3 +53,50 @@ def test_clips_beside_anything_else_are_refused(request_: ImageRequest | VideoRe
 )
 def test_without_clips_nothing_is_joined(fields: dict[str, Any], mode: Mode) -> None:
     assert mode_of(video(**fields)) is mode
+
+
+EARLIER = Earlier(job_id="job_1", submission=0, offer="acme/acme-clip")
+
+
+@pytest.mark.parametrize(
+    ("request_", "mode"),
+    [
+        (video(images=["video=a.mp4"]), Mode.EDIT_VIDEO),
+        (video(images=["video=a.mp4", "reference=b.png"]), Mode.EDIT_VIDEO),
+        (video(images=["video=a.mp4"], extend=True), Mode.EXTEND_VIDEO),
+        (video(follows=EARLIER), Mode.EDIT_VIDEO),
+        (video(follows=EARLIER, extend=True), Mode.EXTEND_VIDEO),
+        (image(follows=EARLIER), Mode.EDIT_IMAGE),
+        (image(follows=EARLIER, images=["reference=a.png"]), Mode.EDIT_IMAGE),
+    ],
+)
+def test_a_result_is_changed_or_gone_on_with(request_: ImageRequest | VideoRequest, mode: Mode) -> None:
+    assert mode_of(request_) is mode
+
+
+@pytest.mark.parametrize(
+    ("request_", "said", "field"),
+    [
+        (image(images=["video=a.mp4"]), "No picture is made of a clip.", "images"),
+        (
+            video(images=["video=a.mp4", "clip=b.mp4"]),
+            "Clips are joined with clips alone, not with a picture as video.",
+            "images",
+        ),
+        (video(extend=True), "There is no clip to go on with.", "options.extend"),
+        (video(extend=True, images=["first_frame=a.png"]), "There is no clip to go on with.", "options.extend"),
+        (
+            video(images=["video=a.mp4"], scenes=[{"prompt": "x"}]),
+            "A clip is changed as a whole, without scenes.",
+            "images",
+        ),
+        (video(follows=EARLIER, scenes=[{"prompt": "x"}]), "A clip is changed as a whole, without scenes.", "images"),
+    ],
+)
+def test_a_clip_to_change_that_cannot_be_is_refused_by_its_field(
+    request_: ImageRequest | VideoRequest, said: str, field: str
+) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        mode_of(request_)
+    assert (caught.value.message, caught.value.field) == (said, field)
+    assert str(caught.value.hint).startswith("Nothing was stored.")

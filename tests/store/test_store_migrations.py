@@ -255,6 +255,24 @@ def test_a_file_from_before_there_were_runs_keeps_its_jobs_and_its_money(db: sql
         assert db.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
 
 
+def test_a_file_from_before_there_were_turns_keeps_its_jobs_and_takes_turns(db: sqlite3.Connection) -> None:
+    steps = migrations("sqlite")
+    migrate(db, {number: sql for number, sql in steps.items() if number <= 9})
+    db.execute("PRAGMA foreign_keys = ON")
+    sql = """INSERT INTO jobs (id, principal, kind, mode, request, request_hash, created_at, updated_at, parent_job_id)
+             VALUES (?, 'local', 'image', 'text_to_image', '{}', 'x', 5, 7, ?)"""
+    db.executemany(sql, [("job_1", None), ("job_2", "job_1")])
+    migrate(db, steps)
+    assert db.execute("SELECT id, parent_job_id FROM jobs").fetchall() == [("job_1", None), ("job_2", "job_1")]
+    assert db.execute("SELECT count(*) FROM turns").fetchone() == (0,)
+    db.execute("INSERT INTO turns (job_id, idx, content) VALUES ('job_1', 0, '{}')")
+    for wrong in ("('job_1', 1, 'no JSON')", "('job_9', 0, '{}')", "('job_1', 0, '{}')"):
+        with pytest.raises(sqlite3.IntegrityError):
+            db.execute(f"INSERT INTO turns (job_id, idx, content) VALUES {wrong}")
+    db.execute("DELETE FROM jobs WHERE id = 'job_1'")
+    assert db.execute("SELECT count(*) FROM turns").fetchone() == (0,)
+
+
 def test_a_run_in_the_database_has_every_field_of_a_run(db: sqlite3.Connection) -> None:
     migrate(db, migrations("sqlite"))
     for table, model in (("runs", Run), ("sessions", Session), ("callbacks", Callback)):
@@ -268,6 +286,7 @@ def test_a_run_in_the_database_has_every_field_of_a_run(db: sqlite3.Connection) 
         (f"SELECT SUM(micro_usd) FROM spending WHERE {IN_TREE}", "runs_parent"),
         (f"SELECT SUM(micro_usd) FROM spending WHERE {IN_TREE}", "jobs_run"),
         ("SELECT 1 FROM callbacks WHERE state = 'due' AND due_at <= ?1 LIMIT 1", "callbacks_due"),
+        ("SELECT id FROM jobs WHERE parent_job_id = ?1 ORDER BY id", "jobs_followers"),
     ],
 )
 def test_what_is_asked_again_and_again_is_found_by_an_index(db: sqlite3.Connection, sql: str, index: str) -> None:

@@ -9,9 +9,8 @@ from pydantic import JsonValue
 
 from darkroom.catalog.providers import Offer, Price, Unit
 from darkroom.catalog.tokens import token_cost
-from darkroom.domain.kinds import Role
 from darkroom.domain.money import FREE, MICRO, MicroUsd, to_micro
-from darkroom.domain.request import Effective, Size
+from darkroom.domain.request import CLIPS, Effective, Size
 
 TOKEN_UNITS = (Unit.MTOKEN_IN, Unit.MTOKEN_OUT)
 MILLION = Decimal(1_000_000)
@@ -67,7 +66,7 @@ def work_of(request: Effective) -> Work:
     """Return what a request uses, as far as it can be told before."""
     count = Decimal(request.n)
     pixels = Decimal(request.width * request.height)
-    given = [item for item in request.inputs if item.role is not Role.VIDEO]
+    given = [item for item in request.inputs if item.role not in CLIPS]
     shown = [item for item in given if item.width and item.height]
     amounts = {
         Unit.IMAGE: count,

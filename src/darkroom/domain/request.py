@@ -399,6 +399,8 @@ request_adapter: TypeAdapter[ImageRequest | VideoRequest] = TypeAdapter(Request,
 
 CALL_OPTIONS = ("callback_url", "invocation_id")
 """Keys of `options` that are of the call, and no part of the request."""
+UNSAID = ("kind", "follows", "strict", "extend")
+"""Fields that are no arguments of a tool; the last two are said in `options`."""
 RESERVED_OPTIONS = ("exact", "labels", "deadline_s", "priority", "allow_unpriced", "strict", "extend", *CALL_OPTIONS)
 """Keys of `options` that are ours, not the provider's."""
 

@@ -9,7 +9,7 @@ import anyio.to_thread
 from darkroom.adapters.base import Blob, Turn
 from darkroom.artifacts.base import ArtifactStore
 from darkroom.domain.job import Submission
-from darkroom.domain.kinds import Role
+from darkroom.domain.kinds import Kind, Role
 from darkroom.domain.output import Output
 from darkroom.domain.request import Earlier
 from darkroom.errors import InvalidRequest, ResultExpired
@@ -33,7 +33,7 @@ async def turns_of(
     while earlier is not None:
         found = await _turn(store, artifacts, inputs, earlier)
         turn, before = found if found else (None, None)
-        size += sum(len(blob.content) for blob in turn.outputs) if turn else 0
+        size += await anyio.to_thread.run_sync(_size, turn) if turn else 0
         if turn is None or (turns and size > MAX_BYTES):
             break
         turns.append(turn)
@@ -51,6 +51,8 @@ async def _turn(
         return None
     part = job.submissions[earlier.submission]
     content = await store.turn(job.id, part.idx)
+    if content is None and job.kind is Kind.IMAGE:
+        return None
     made = [item for item in job.outputs if item.submission == part.idx]
     outputs = [] if content is None else [await _output(artifacts, item) for item in made]
     if None in outputs:
@@ -67,6 +69,10 @@ async def _turn(
         provider_job_id=part.provider_job_id,
     )
     return turn, part.effective.follows
+
+
+def _size(turn: Turn) -> int:
+    return sum(len(blob.content) for blob in turn.outputs) + sum(blob.path.stat().st_size for blob in turn.inputs)
 
 
 async def _output(artifacts: ArtifactStore, output: Output) -> Blob | None:

@@ -22,6 +22,7 @@ from darkroom.domain.names import did_you_mean
 from darkroom.domain.request import (
     CALL_OPTIONS,
     CLIPS,
+    UNSAID,
     Effective,
     ImageRequest,
     MediaInput,
@@ -327,9 +328,10 @@ def request_of(tool: str, arguments: Mapping[str, JsonValue]) -> AnyRequest:
     """
     kinds: dict[str, type[AnyRequest]] = {"generate_image": ImageRequest, "generate_video": VideoRequest}
     model = kinds[tool]
+    fields = [name for name in model.model_fields if name not in UNSAID]
     for name in arguments:
-        if name not in model.model_fields or name == "kind":
-            near = did_you_mean(name, model.model_fields)
+        if name not in fields:
+            near = did_you_mean(name, fields)
             raise InvalidRequest(f"{tool} has no argument {clip(name)!r}.{near}", field=clip(name), hint=NOTHING)
     try:
         return model.model_validate({name: value for name, value in arguments.items() if value is not None})
@@ -382,7 +384,7 @@ def _with_our_options(
 
 
 def _changed(request: AnyRequest, changes: Mapping[str, JsonValue]) -> AnyRequest:
-    fields = [name for name in type(request).model_fields if name not in ("kind", "refine")]
+    fields = [name for name in type(request).model_fields if name not in (*UNSAID, "refine")]
     for name in changes:
         if name not in fields:
             raise InvalidRequest(

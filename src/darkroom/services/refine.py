@@ -74,15 +74,17 @@ async def continue_from(
     if request.kind is parent.kind and own is not None and own.offer.continues:
         earlier = await _earlier(parent, output, own, store, offers)
         if earlier is not None:
-            return _pinned(request, own).model_copy(update={"follows": earlier}), parent.id
+            return _pinned(_told(request, parent), own).model_copy(update={"follows": earlier}), parent.id
     return _changed(request, parent, output, own, offers), parent.id
 
 
 def _may_be(request: AnyRequest, own: Candidate) -> bool:
     """Return whether what the caller names, if anything, is that offer."""
-    names = {normal(name) for name in (own.offer.model, own.name, *own.offer.aliases)}
+    plain = (own.offer.model, *own.offer.aliases)
+    names = {normal(name) for name in (*plain, *(f"{own.provider.id}/{name}" for name in plain))}
     model = request.model is None or normal(request.model) in names
-    return model and (request.provider is None or normal(request.provider) == normal(own.provider.id))
+    makers = {normal(own.provider.id), normal(own.provider.title)}
+    return model and (request.provider is None or normal(request.provider) in makers)
 
 
 def _pinned(request: AnyRequest, own: Candidate) -> AnyRequest:
@@ -105,23 +107,28 @@ async def _earlier(parent: Job, output: Output, own: Candidate, store: JobStore,
     if not kept:
         return None
     before = made.effective.follows.pictures if made.effective.follows else 0
+    results = sum(item.submission == made.idx for item in parent.outputs)
     return Earlier(
         job_id=parent.id,
         submission=made.idx,
         offer=own.name,
         account=made.account,
-        pictures=0 if parent.kind is Kind.VIDEO else before + len(made.effective.inputs) + 1,
+        pictures=0 if parent.kind is Kind.VIDEO else before + len(made.effective.inputs) + results,
         width=output.width,
         height=output.height,
         duration=output.duration,
     )
 
 
+def _told(request: AnyRequest, parent: Job) -> AnyRequest:
+    """Return the request with the words of the one before, where it has none."""
+    return request if request.prompt else request.having(prompt=parent.request.prompt)
+
+
 def _changed(request: AnyRequest, parent: Job, output: Output, own: Candidate | None, offers: Offers) -> AnyRequest:
     """Return the request with the result as what it changes, by its own model, its provider's best, or any other."""
     role = _ROLES[parent.kind, request.kind]
-    if not request.prompt:
-        request = request.having(prompt=parent.request.prompt)
+    request = _told(request, parent)
     lead = MediaInput(src=output.id, role=role)
     changed = request.model_copy(update={"images": (lead, *request.images)})
     if own is None or request.kind is not parent.kind:
@@ -160,5 +167,5 @@ def _redrawn(request: AnyRequest, parent: Job, seed: object) -> AnyRequest:
     instruction = request.prompt
     kept = {name: getattr(before, name) for name in type(before).model_fields if name not in ("kind", "refine")}
     prompt = f"{before.prompt}, {instruction}" if instruction else before.prompt
-    next_seed = old if instruction else (old + 1) % SEEDS
+    next_seed = old if instruction else (old + before.n) % SEEDS  # past those of all its outputs
     return request.having(**{**kept, "seed": next_seed, **said, "prompt": prompt, "refine": request.refine})

@@ -105,8 +105,9 @@ def _differences(then: Job, now: Job) -> list[str]:
 
 def _arguments(job: Job) -> dict[str, Any]:
     """Return what makes a call the same: pictures by their contents, not by where they came from."""
-    own = {"images": {"__all__": {"src", "name"}}, "scenes": {"__all__": {"image": {"src", "name"}}}}
-    said = job.request.model_dump(mode="json", exclude_none=True, exclude={**own, "allow_unpriced": True})
+    own: dict[str, Any] = {"images": {"__all__": {"src", "name"}}, "scenes": {"__all__": {"image": {"src", "name"}}}}
+    own |= {"allow_unpriced": True, "follows": True}
+    said = job.request.model_dump(mode="json", exclude_none=True, exclude=own)
     return {**said, "retry_of": job.retry_of}
 
 

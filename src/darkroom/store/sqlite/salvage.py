@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +17,9 @@ Rows = dict[str, list[dict[str, Any]]]
 """All rows of one job by table."""
 KEYS = {"jobs": "id", "submissions": "job_id", "outputs": "job_id", "events": "job_id", "ledger": "job_id"}
 """The tables of a job in the order in which they can be filled, and the column that names it."""
-ORDERS = {"jobs": "id", "submissions": "idx", "outputs": "idx", "events": "seq", "ledger": "id"}
+TURNS = "turns"
+"""A table that older databases do not have, and without which a job is whole."""
+ORDERS = {"jobs": "id", "submissions": "idx", "outputs": "idx", "events": "seq", "ledger": "id", TURNS: "idx"}
 SCANS = (
     "SELECT id FROM jobs ORDER BY id",
     "SELECT id FROM jobs ORDER BY rowid",
@@ -49,6 +52,9 @@ def salvage(old: sqlite3.Connection, db: sqlite3.Connection) -> Salvage:
     done = Salvage()
     for job_id in sorted(ids_in(old, SCANS)):
         rows, present = _read(old, job_id), _read(db, job_id)
+        if rows is not None and present is not None:
+            kept = {row["idx"] for row in rows[TURNS]}
+            rows[TURNS] += [row for row in present[TURNS] if row["idx"] not in kept]
         if present is None:
             taken = rows is not None and _take(db, job_id, rows)
             (done.added if taken else done.lost).append(job_id)
@@ -94,12 +100,20 @@ def _read(db: sqlite3.Connection, job_id: str) -> Rows | None:
             rows = {table: _rows(db, table, way, job_id) for table in KEYS}
         except sqlite3.DatabaseError:
             continue
-        return rows if rows["jobs"] and rows["submissions"] and rows["events"] else None
+        return {**rows, TURNS: _turns(db, job_id)} if rows["jobs"] and rows["submissions"] and rows["events"] else None
     return None
 
 
+def _turns(db: sqlite3.Connection, job_id: str) -> list[dict[str, Any]]:
+    """Return what providers want back of a job; nothing where that cannot be read."""
+    for way in ("", "NOT INDEXED"):
+        with suppress(sqlite3.DatabaseError):
+            return _rows(db, TURNS, way, job_id)
+    return []
+
+
 def _rows(db: sqlite3.Connection, table: str, way: str, job_id: str) -> list[dict[str, Any]]:
-    sql = f"SELECT * FROM {table} {way} WHERE {KEYS[table]} = ? ORDER BY {ORDERS[table]}"  # noqa: S608 because the names are ours
+    sql = f"SELECT * FROM {table} {way} WHERE {KEYS.get(table, 'job_id')} = ? ORDER BY {ORDERS[table]}"  # noqa: S608 because the names are ours
     found = [dict(row) for row in db.execute(sql, (job_id,))]
     for row in found if table == "ledger" else ():
         del row["id"]  # a mere number, which each database counts by itself
@@ -118,8 +132,11 @@ def _take(db: sqlite3.Connection, job_id: str, rows: Rows) -> bool:
     try:
         db.execute("DELETE FROM ledger WHERE job_id = ?", (job_id,))
         db.execute("DELETE FROM jobs WHERE id = ?", (job_id,))  # its other rows go with it
-        for table, found in rows.items():
-            put_rows(db, table, found)
+        for table in KEYS:
+            put_rows(db, table, rows[table])
+        for row in rows[TURNS]:
+            with suppress(sqlite3.IntegrityError):  # one that contradicts itself does not cost the job
+                put_rows(db, TURNS, [row])
         _end(db, job_id, rows["submissions"])
         load_job(db, job_id)
     except (sqlite3.Error, ValueError, LookupError, TypeError):

@@ -1,0 +1,58 @@
+"""More outputs than an offer makes at once, shared out among as few submissions as can be."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from darkroom.catalog.parts import parts_of, shares
+from darkroom.domain.request import SEEDS
+from helpers_catalog import effective, make_offer
+
+
+@pytest.mark.parametrize(
+    ("offer", "count", "made"),
+    [
+        ({"count_max": 4}, 1, (1,)),
+        ({"count_max": 4}, 4, (4,)),
+        ({"count_max": 4}, 9, (4, 4, 1)),
+        ({"count_max": 1}, 3, (1, 1, 1)),
+        ({"count_max": 4, "counts": [1, 4]}, 6, (4, 1, 1)),
+        ({"count_max": 4, "counts": [3, 4]}, 6, (3, 3)),
+        ({"count_max": 4, "counts": [3, 4]}, 10, (4, 3, 3)),
+        ({"count_max": 4, "counts": [3, 4]}, 5, ()),
+        ({"count_max": 4, "counts": [2, 4]}, 7, ()),
+    ],
+)
+def test_each_submission_makes_what_the_offer_can(offer: dict[str, Any], count: int, made: tuple[int, ...]) -> None:
+    assert shares(make_offer(**offer), count) == made
+
+
+@given(counts=st.lists(st.integers(1, 10), max_size=4, unique=True), most=st.integers(1, 10), count=st.integers(1, 10))
+def test_shares_are_possible_counts_that_add_up(counts: list[int], most: int, count: int) -> None:
+    offer = make_offer(count_max=max(counts, default=most), counts=sorted(counts))
+    made = shares(offer, count)
+    assert sum(made) in (0, count)
+    assert set(made) <= set(counts or range(1, offer.count_max + 1))
+    assert list(made) == sorted(made, reverse=True)
+    assert made or counts, "without gaps everything can be made"
+
+
+def test_numbers_and_seeds_count_on() -> None:
+    request = effective(n=6, seed=7)
+    parts = parts_of(request, make_offer(count_max=4))
+    assert [(part.n, part.start, part.seed) for part in parts] == [(4, 0, 7), (2, 4, 11)]
+    rest = {"n", "start", "seed"}
+    assert [part.model_dump(exclude=rest) for part in parts] == [request.model_dump(exclude=rest)] * 2
+
+
+def test_seeds_begin_anew_after_the_last_and_none_stays_none() -> None:
+    offer = make_offer(count_max=1)
+    assert [part.seed for part in parts_of(effective(n=3, seed=SEEDS - 2), offer)] == [SEEDS - 2, SEEDS - 1, 0]
+    assert [part.seed for part in parts_of(effective(n=2), offer)] == [None, None]
+
+
+def test_one_submission_is_the_request_itself() -> None:
+    request = effective(n=3, seed=5)
+    assert parts_of(request, make_offer(count_max=4)) == (request,)
