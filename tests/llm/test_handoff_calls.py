@@ -201,32 +201,11 @@ def several(agent: str, task: str, tool: str = "generate_image", **more: Any) ->
     return found
 
 
-def test_what_one_call_does_not_make_is_made_by_several_that_add_up_and_share_the_cap() -> None:
-    found = several("image", "Ten product photos of a bottle, white background, costs at most $1")
-    parts = [{name: value for name, value in call["arguments"].items() if name != "prompt"} for call in found]
-    assert parts == [
-        {"n": 4, "max_cost": 0.4},
-        {"n": 4, "again": True, "max_cost": 0.4},
-        {"n": 2, "max_cost": 0.2},
-    ]
-    assert {call["arguments"]["prompt"] for call in found} == {"product photo of a bottle, white background"}
-    assert "This is 4 of 10." in found[0]["why"]
-    assert "This is 2 of 10." in found[2]["why"]
-    clips = several("video_production", "three clips of rain", "generate_video")
-    assert [(call["arguments"]["n"], call["arguments"].get("again")) for call in clips] == [
-        (1, None),
-        (1, True),
-        (1, True),
-    ]
-
-
-def test_many_calls_are_told_in_words() -> None:
-    call = made("video_production", "ten clips of rain, spend at most $2", "generate_video")
-    assert (call["arguments"]["n"], call["arguments"]["max_cost"]) == (1, 0.2)
-    assert "One call makes 1 of 10: make it 10 times, all but the first with again=true." in call["why"]
-    assert "Each has its share of $2.00." in call["why"]
-    free = made("video_production", "five clips of rain", "generate_video")
-    assert "share" not in free["why"]
+def test_as_many_as_can_be_asked_for_are_one_call_under_one_cap() -> None:
+    [call] = several("image", "Ten product photos of a bottle, white background, costs at most $1")
+    assert call["arguments"] == {"prompt": "product photo of a bottle, white background", "n": 10, "max_cost": 1}
+    [clips] = several("video_production", "three clips of rain", "generate_video")
+    assert clips["arguments"]["n"] == 3
     assert "40 are wanted in all." in several("image", "forty product pictures of a mug")[0]["why"]
 
 

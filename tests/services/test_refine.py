@@ -252,10 +252,10 @@ async def test_what_has_ended_is_routed_freely(talk: App, clock: FakeClock) -> N
     assert (again.model, again.prompt, len(again.images)) == (None, "a red fox", 1)
 
 
-async def test_a_model_that_cannot_change_it_leaves_it_to_others(talk: App) -> None:
+async def test_a_model_that_cannot_change_it_leaves_it_to_its_provider_s_best(talk: App) -> None:
     parent = await made(talk, image(model="words-only"))
     request = await continued(talk, asked(), parent.id)
-    assert (request.model, [item.role for item in request.images]) == (None, [Role.SOURCE])
+    assert (request.model, [item.role for item in request.images]) == ("talk-image", [Role.SOURCE])
     plain = await made(talk, image(model="plain-image"))
     assert (await continued(talk, asked(), plain.id)).model == "plain-image"
 

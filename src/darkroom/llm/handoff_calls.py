@@ -32,7 +32,7 @@ from darkroom.llm.handoff_media import (
     wanted,
 )
 from darkroom.llm.handoff_modes import MAKERS, Reading, reading_of
-from darkroom.llm.handoff_prices import Part, Prices
+from darkroom.llm.handoff_prices import Prices
 from darkroom.llm.handoff_wishes import without_seeing
 from darkroom.net.redact import MASK
 from darkroom.services.agents import Recommendation
@@ -116,7 +116,7 @@ def _followed(case: Case, follow: Follow, prices: Prices) -> list[dict[str, Any]
         look = [_call("check_job", "The newest jobs with their ids: one of them may be meant.", {})]
     elif not follow.job.ended:
         look = [_call("check_job", "It is not done yet: wait for it first.", {"job_id": follow.job.id, "wait": 45})]
-    return [*look, *_priced(call, _cap(case), case, prices)]
+    return [*look, _priced(call, _cap(case), case, prices)]
 
 
 def _media(case: Case, prices: Prices) -> list[dict[str, Any]]:
@@ -128,7 +128,7 @@ def _media(case: Case, prices: Prices) -> list[dict[str, Any]]:
         return _trial(case)
     cap = _cap(case)
     each = None if cap is None else MicroUsd(cap // len(made))
-    return [part for call in made for part in _priced(call, each, case, prices)]
+    return [_priced(call, each, case, prices) for call in made]
 
 
 def _plain(case: Case) -> list[Wanted]:
@@ -171,18 +171,17 @@ def _wanted(case: Case, kind: Kind) -> Wanted | None:
     return replace(made, arguments={**told, "prompt": form.replace("{subject}", seen)}, missing=waits)
 
 
-def _priced(call: Wanted, cap: MicroUsd | None, case: Case, prices: Prices) -> list[dict[str, Any]]:
-    """Return the calls that make what is wanted, with their price."""
-    if "refine" in call.missing:
-        return [_told(Part(call, cap, ""), case)]
-    return [_told(part, case) for part in prices.parts(call, cap, case.principal)]
+def _priced(call: Wanted, cap: MicroUsd | None, case: Case, prices: Prices) -> dict[str, Any]:
+    """Return the call that makes what is wanted, with its price."""
+    fitted, words = (call, "") if "refine" in call.missing else prices.fitting(call, cap, case.principal)
+    return _told(fitted, cap, words, case)
 
 
-def _told(part: Part, case: Case) -> dict[str, Any]:
-    """Return a call with what it does."""
-    call, arguments = part.call, dict(part.call.arguments)
-    if part.cap is not None:
-        arguments["max_cost"] = json_usd(part.cap)
+def _told(call: Wanted, cap: MicroUsd | None, words: str, case: Case) -> dict[str, Any]:
+    """Return a call with what it does, what it may cost, and its price in words."""
+    arguments = dict(call.arguments)
+    if cap is not None:
+        arguments["max_cost"] = json_usd(cap)
     video = call.kind is Kind.VIDEO
     what = "Makes the clip." if video else "Makes the picture."
     agent_id = case.agent.id if case.agent else ""
@@ -204,7 +203,7 @@ def _told(part: Part, case: Case) -> dict[str, Any]:
     else:
         what = f"{what[:-1]}, once the text is agreed; take its words into the prompt."
     return _call(
-        TOOLS[call.kind], " ".join(text for text in (what, *call.notes, part.words) if text), arguments, call.missing
+        TOOLS[call.kind], " ".join(text for text in (what, *call.notes, words) if text), arguments, call.missing
     )
 
 

@@ -1,7 +1,7 @@
 """What the calls of a brief would cost as things are configured, and what stands in their way."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from darkroom.catalog.routing import DRAFT
 from darkroom.domain.kinds import Kind
@@ -12,22 +12,6 @@ from darkroom.llm.handoff_media import Wanted
 from darkroom.services.caps import Caps, Terms
 from darkroom.services.routes import Proposal, Routes
 from darkroom.settings import Settings
-
-MOST_AT_ONCE = 4
-"""Outputs that most offers make in one call."""
-MOST_PARTS = 4
-"""Calls that are listed one by one where one does not make all; more are told in words."""
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One of the calls that together make what was asked for."""
-
-    call: Wanted
-    cap: MicroUsd | None
-    """Its share of what all of them may cost."""
-    words: str
-    """Its price."""
 
 
 class Prices:
@@ -55,47 +39,17 @@ class Prices:
         return " ".join(words), best.candidate.provider.id
 
     def fitting(self, call: Wanted, cap: MicroUsd | None, principal: str) -> tuple[Wanted, str]:
-        """Return the call as an offer takes it, with its price in words.
-
-        That is as it stands, with fewer outputs at once (for their share of the cap), or without what no offer has.
-        """
+        """Return the call as an offer takes it, as it stands or without what no offer has, with its price in words."""
         said, provider = self.told(call, cap, principal)
         if provider is not None:
             return call, said
-        asked = call.arguments.get("n", 1)
-        tries = [replace(call, arguments={**call.arguments, "n": n}) for n in (MOST_AT_ONCE, 1) if n < asked]
-        notes = [""] * len(tries)
         for name in (name for name in ("resolution", "duration", "size") if name in call.arguments):
             rest = {key: value for key, value in call.arguments.items() if key != name}
-            tries.append(replace(call, arguments=rest))
-            notes.append(f"{name} {call.arguments[name]} was left out: no offer that is ready has it.")
-        for one, note in zip(tries, notes, strict=True):
-            words, provider = self.told(one, share(cap, one.arguments.get("n", 1), asked), principal)
+            note = f"{name} {call.arguments[name]} was left out: no offer that is ready has it."
+            words, provider = self.told(replace(call, arguments=rest), cap, principal)
             if provider is not None:
-                return replace(one, notes=(*call.notes, *([note] if note else []))), words
+                return replace(call, arguments=rest, notes=(*call.notes, note)), words
         return call, said
-
-    def parts(self, call: Wanted, cap: MicroUsd | None, principal: str) -> list[Part]:
-        """Return the calls that together make what one asks for, as an offer takes it and no more, under one cap."""
-        asked = call.arguments.get("n", 1)
-        one, words = self.fitting(call, cap, principal)
-        each = one.arguments.get("n", 1)
-        whole, rest = divmod(asked, each)
-        first, own = Part(one, share(cap, each, asked), words), one.notes
-        if whole + bool(rest) > MOST_PARTS:
-            then = f", then once with n={rest}" if rest else ""
-            bound = f" Each has its share of {show_usd(cap)}." if cap else ""
-            note = f"One call makes {each} of {asked}: make it {whole} times, all but the first with again=true{then}."
-            return [replace(first, call=replace(one, notes=(*own, f"{note}{bound}")))]
-        if each == asked:
-            return [first]
-        one = replace(one, notes=(*own, f"This is {each} of {asked}."))
-        more = replace(one, arguments={**one.arguments, "again": True})
-        found = [replace(first, call=one), *[replace(first, call=more)] * (whole - 1)]
-        if rest:
-            last = replace(one, arguments={**one.arguments, "n": rest}, notes=(*own, f"This is {rest} of {asked}."))
-            found.append(Part(last, share(cap, rest, asked), self.told(last, share(cap, rest, asked), principal)[0]))
-        return found
 
     def _price(self, best: Proposal, cap: MicroUsd | None, *, asked: bool) -> str:
         price, name = best.quote, best.candidate.name
@@ -114,11 +68,6 @@ class Prices:
         if self._above is not None and price.high > self._above and not asked:
             return f"{said} Ask the user first; if they agree, add max_cost={to_usd(price.high):f}."
         return said
-
-
-def share(cap: MicroUsd | None, part: int, whole: int) -> MicroUsd | None:
-    """Return the part of a cap that so many of the outputs have."""
-    return None if cap is None else MicroUsd(cap * part // whole)
 
 
 def about(micro: int) -> str:
