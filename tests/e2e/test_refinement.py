@@ -138,18 +138,24 @@ async def lineage(client: Client, job: Json) -> Json:
 async def killed_after(vendors: Vendors, **arguments: Any) -> Json:
     """Make a picture, and SIGKILL the server once it is there."""
     jobs: list[Json] = []
+    killed: list[int] = []
     with pytest.raises(Exception) as caught:
         async with Client(darkroom(vendors)) as client:
             jobs.append(await made(client, "generate_image", **arguments))
-            os.kill(await anyio.to_thread.run_sync(_pid), signal.SIGKILL)
+            pid = await anyio.to_thread.run_sync(_pid)
+            os.kill(pid, signal.SIGKILL)
+            killed.append(pid)
             await client.call_tool("check_job", {"job_id": jobs[0]["job_id"]})
-    assert caught.value
+    assert killed, caught.value
     return jobs[0]
 
 
 def _pid() -> int:
-    with sqlite3.connect(Path(os.environ["DARKROOM_HOME"]) / "darkroom.db") as db:
+    db = sqlite3.connect(Path(os.environ["DARKROOM_HOME"]) / "darkroom.sqlite3")
+    try:
         [(pid,)] = db.execute("SELECT pid FROM workers").fetchall()
+    finally:
+        db.close()
     return int(pid)
 
 

@@ -20,9 +20,9 @@ from darkroom.errors import (
     RateLimited,
     StorageFull,
 )
-from darkroom.runtime.submit import PATIENCE
+from darkroom.runtime.submit import LONG_S, PATIENCE
 from darkroom.store.base import Alternative, Limit
-from factories import make_ledger_row, make_submission
+from factories import make_ledger_row, make_request, make_submission
 
 pytestmark = pytest.mark.anyio
 
@@ -156,3 +156,29 @@ async def test_outputs_are_numbered_as_if_the_refused_one_had_not_been(rig: Rig)
     done = await rig.job(job)
     assert (done.state, [output.index for output in done.outputs]) == (State.SUCCEEDED, [1])
     assert done.outputs[0].path.endswith(".png")
+
+
+async def test_a_pause_of_hours_is_not_waited_for_where_another_offer_may_be_asked(rig: Rig) -> None:
+    with_other(rig)
+    rig.adapter.submits = [RateLimited("the day's quota is used up", retry_after_s=LONG_S + 1)]
+    job = await rig.add()
+    assert await rig.stepper.advance(await rig.claim()) is None
+    assert [part.put_aside for part in (await rig.job(job)).submissions] == [True, False]
+
+
+async def test_a_pause_past_the_callers_deadline_ends_it_at_once_and_costs_nothing(rig: Rig) -> None:
+    rig.adapter.submits = [RateLimited("the day's quota is used up", retry_after_s=60)]
+    job = await rig.add(request=make_request(deadline_s=30))
+    assert await rig.stepper.advance(await rig.claim()) is None
+    done = await rig.job(job)
+    assert (done.state, (done.error or {})["code"]) == (State.FAILED, "rate_limited")
+    assert (await rig.money(job))[-1] == (LedgerKind.RELEASED, 40_000, True)
+
+
+async def test_a_pause_is_told_of_while_it_lasts(rig: Rig) -> None:
+    rig.adapter.submits = [RateLimited("the day's quota is used up", retry_after_s=60)]
+    job = await rig.add()
+    assert await rig.stepper.advance(await rig.claim()) is not None
+    told = rig.kit.bus.progress_of(job.id)
+    assert told is not None
+    assert "the day's quota is used up" in (told.message or "")

@@ -71,3 +71,11 @@ async def test_a_model_that_left_the_manifests_meanwhile_costs_what_was_estimate
     rig.adapter.polls = [leave]
     assert await rig.stepper.advance(held) is None
     assert (await rig.money(held))[1:] == [(LedgerKind.SETTLED, 40_000, False)]
+
+
+async def test_what_was_counted_without_a_result_costs_that_and_no_picture(rig: Rig) -> None:
+    rig.adapter.submits = [Succeeded((), tokens={"text_in": 1000})]
+    job = await rig.add()
+    assert await rig.stepper.advance(await rig.claim()) is None
+    assert (await rig.job(job)).state is State.FAILED
+    assert (await rig.money(job))[-1] == (LedgerKind.SETTLED, 500, False)

@@ -6,7 +6,7 @@ import pytest
 
 from darkroom.domain.job import INSTEAD, State
 from darkroom.domain.kinds import Mode
-from darkroom.server.views import job_view, next_step
+from darkroom.server.views import job_text, job_view, next_step
 from factories import NOW, make_effective, make_job, make_output, make_request
 
 
@@ -66,3 +66,21 @@ def test_what_is_missing_of_a_job_that_succeeded_in_part_is_told_with_the_way_to
     assert view["warnings"] == ["outputs 3 to 4: The provider had trouble.", "output 5: cancelled."]
     assert view["cost"]["actual_usd"] == 0.08
     assert "changes={'n': 3}" in view["next"]
+
+
+def test_after_silence_what_is_there_is_shown_and_the_rest_named() -> None:
+    parts = [{"state": State.SUCCEEDED}, {"state": State.SUBMIT_UNKNOWN, "effective": make_effective(start=1)}]
+    job = make_job(parts=parts, request=make_request(n=2), outputs=(make_output(),))
+    assert "Show what is there" in next_step(job)
+    assert "changes={'n': 1}" in next_step(job)
+
+
+def test_the_words_of_the_provider_are_in_the_text() -> None:
+    error = {"code": "invalid_request", "message": "acme refused it.", "provider_message": "size is too large"}
+    job = make_job(state=State.FAILED, error=error, actual=0)
+    assert "acme refused it. The provider says: size is too large." in job_text(job_view(job, now=NOW))
+
+
+def test_a_model_that_is_gone_is_named_with_the_way_to_others() -> None:
+    job = make_job(state=State.FAILED, error={"code": "model_retired", "message": "gone"}, actual=0)
+    assert "acme/acme-image-1 is gone there; darkroom://models has others" in next_step(job)

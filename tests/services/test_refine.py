@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import anyio.to_thread
 import pytest
@@ -449,3 +450,19 @@ async def test_an_offer_may_be_used_while_it_lives_and_has_its_key(
     async with opened(talk_settings, clock) as other:
         assert await anyio.to_thread.run_sync(other.generation.routes.usable, "draft", "draft-image") is not None
         assert other.generation.routes.usable("talk", "talk-image") is None
+
+
+async def test_a_strict_conversation_stays_strict_unless_the_caller_says_otherwise(talk: App) -> None:
+    parent = await made(talk, image(model="talk-image", options={"strict": True}))
+    assert (await continued(talk, asked(), parent.id)).strict
+    assert not (await continued(talk, asked(strict=False), parent.id)).strict
+
+
+async def test_a_result_that_is_there_is_gone_on_with_though_another_submission_is_not_known(talk: App) -> None:
+    parent = await made(talk, image(model="plain-image"))
+    lost = parent.submissions[0].model_copy(update={"idx": 1, "state": State.SUBMIT_UNKNOWN})
+    half = parent.model_copy(update={"submissions": (*parent.submissions, lost)})
+    assert half.state is State.SUBMIT_UNKNOWN
+    told = AsyncMock(wraps=talk.store, get=AsyncMock(return_value=half))
+    request, found = await continue_from(asked(), parent.outputs[0].id, told, "local", offers_of(talk))
+    assert (found, len(request.images)) == (parent.id, 1)

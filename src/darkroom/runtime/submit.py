@@ -43,6 +43,8 @@ REPLAYS = 3
 ASIDE_S = 0.05
 PATIENCE = 3
 """How often a provider without room is asked before another offer is."""
+LONG_S = 300.0
+"""A pause, as after a day's quota, that is not waited for where another offer may be asked at once."""
 UPLOADS = 6
 """How often it is tried again to bring the pictures to the provider; nothing is paid for by then."""
 
@@ -114,6 +116,11 @@ async def _refused(kit: Kit, held: Held, job: Job, part: Submission, exc: Except
             return await _late_end(kit, part, exc)
         case Verdict.REFUSED if isinstance(exc, DarkroomError):
             pause = schedule.refusal_pause(part.attempt, exc.retry_after_s)
+            deadline_at = own_deadline(job)
+            if deadline_at is not None and kit.clock.now() + pause * 1000 >= deadline_at:
+                await kit.end(part, State.FAILED, exc)  # it would only wait for its deadline
+                return await _late_end(kit, part, exc)
+            kit.bus.progress(job.id, Progress(None, f"waits {round(pause)} s: {exc.message}"))
             following = await _queued_again(kit, held, job, part, pause, exc.message)
             return following or await _late_end(kit, part, exc)
         case _:
@@ -124,7 +131,9 @@ def _may_go_elsewhere(exc: Exception, part: Submission) -> TypeGuard[DarkroomErr
     """Return whether another offer may be asked: after a provable refusal that is no fault of the request."""
     if isinstance(exc, InsufficientCredits | AuthFailed | ModelRetired | NotConfigured):
         return True
-    return isinstance(exc, Overloaded | RateLimited) and part.attempt >= PATIENCE
+    if not isinstance(exc, Overloaded | RateLimited):
+        return False
+    return part.attempt >= PATIENCE or (exc.retry_after_s or 0) > LONG_S
 
 
 async def _elsewhere(kit: Kit, job: Job, part: Submission, exc: DarkroomError) -> bool:
@@ -227,13 +236,13 @@ async def finished(
     kit: Kit, scratch: Path, held: Held | None, job: Job, part: Submission, answer: Succeeded
 ) -> Held | None:
     """Note what is to be downloaded, keeping first what the answer itself holds, and go on with it at once."""
+    offer = kit.offer(part.provider, part.model)
+    counted = counted_cost(offer, answer.tokens) if offer and answer.cost is None else answer.cost
     if not answer.outputs:
         why = answer.failed[0].message if answer.failed else "It delivered nothing."
         error = ProviderFailed(f"{part.provider} said that it was done, without a result. {why}")
-        return await kit.end(part, State.FAILED, error, charged=charge(answer.cost, part))
+        return await kit.end(part, State.FAILED, error, charged=charge(counted, part))
     results = await _kept(kit, scratch, part, answer)
-    offer = kit.offer(part.provider, part.model)
-    counted = counted_cost(offer, answer.tokens) if offer and answer.cost is None else answer.cost
     move = Move(
         State.DOWNLOADING,
         kit.clock.now(),

@@ -176,7 +176,7 @@ def next_step(job: Job) -> str:
         case State.CANCELLED:
             return f"It stopped; {_charged(job)}. retry_job('{job.id}') starts it again, as a new job."
         case State.SUBMIT_UNKNOWN:
-            return "It was not sent again. Pay for a new attempt only knowingly, with retry_job."
+            return _after_silence(job)
         case State.PARKED:
             return "It is past its deadline and still asked for, less often; check_job again in some minutes."
         case _ if job.cancel_requested_at is not None:
@@ -186,6 +186,16 @@ def next_step(job: Job) -> str:
             )
         case _:
             return f"Call check_job(job_id='{job.id}', wait=25) to wait for it; it goes on by itself."
+
+
+def _after_silence(job: Job) -> str:
+    if not job.outputs:
+        return "It was not sent again. Pay for a new attempt only knowingly, with retry_job."
+    lacking = job.request.n - len(job.outputs)
+    return (
+        "Show what is there. The rest was not sent again: pay for a new attempt only knowingly, with "
+        f"retry_job('{job.id}', changes={{'n': {lacking}}})."
+    )
 
 
 def _after_success(job: Job) -> str:
@@ -221,6 +231,9 @@ def _after_failure(job: Job) -> str:
     }
     if error.get("hint"):
         return str(error["hint"])
+    if error.get("code") == "model_retired":
+        gone = f"{provider}/{job.lead.model}"
+        return f"{gone} is gone there; darkroom://models has others: retry_job('{job.id}', changes={{'model': ...}})."
     if error.get("retryable"):
         return f"{again} tries it again, as a new job that is paid for anew."
     usual = f"Change what was wrong with retry_job('{job.id}', changes={{...}}); it is a new job."
@@ -230,7 +243,7 @@ def _after_failure(job: Job) -> str:
 def job_text(view: dict[str, Any]) -> str:
     """Return the answer's one short text."""
     files = ", ".join(str(item.get("path") or item["url"]) for item in view.get("outputs", []))
-    error = view.get("error", {}).get("message")
+    error = _said(view.get("error", {}))
     amount = f" {round(view['progress'] * 100)} %" if "progress" in view else ""
     parts = [
         f"{view['kind']} {view['job_id']}: {view['status']}{amount}",
@@ -242,6 +255,13 @@ def job_text(view: dict[str, Any]) -> str:
         view["next"],
     ]
     return ". ".join(str(part).rstrip(".") for part in parts if part) + "."
+
+
+def _said(error: dict[str, Any]) -> str | None:
+    """Return an error's message, with the provider's own words where it has them."""
+    message, theirs = error.get("message"), error.get("provider_message")
+    told = not theirs or str(theirs) in str(message)
+    return message if told else f"{str(message).rstrip('.')}. The provider says: {clip(theirs, 200)}"
 
 
 def _paid(view: dict[str, Any]) -> str | None:

@@ -7,7 +7,7 @@ import anyio.to_thread
 
 from darkroom.catalog.providers import Provider, normal
 from darkroom.catalog.routing import Candidate
-from darkroom.domain.job import Job, State, Submission
+from darkroom.domain.job import Job, Submission
 from darkroom.domain.kinds import Kind, Mode, Role
 from darkroom.domain.modes import mode_of
 from darkroom.domain.output import Output
@@ -74,7 +74,9 @@ async def continue_from(
     if request.kind is parent.kind and own is not None and own.offer.continues:
         earlier = await _earlier(parent, output, own, store, offers)
         if earlier is not None:
-            return _pinned(_told(request, parent), own).model_copy(update={"follows": earlier}), parent.id
+            strict = request.strict if "strict" in request.model_fields_set else parent.request.strict
+            turn = _pinned(_told(request, parent), own).model_copy(update={"follows": earlier, "strict": strict})
+            return turn, parent.id
     return _changed(request, parent, output, own, offers), parent.id
 
 
@@ -148,7 +150,7 @@ async def _target(target: str, store: JobStore, principal: str) -> tuple[Job, Ou
             field="refine",
             hint="Nothing was stored. check_job without job_id lists your newest jobs and their outputs.",
         )
-    if parent.state is not State.SUCCEEDED or not parent.outputs:
+    if not parent.outputs:  # of several submissions, one that failed or is unknown does not stand in the way
         raise InvalidRequest(
             f"{parent.id} is {parent.state} and has no result to continue from.",
             field="refine",

@@ -136,7 +136,8 @@ class Routes:
             raise Unsupported(
                 f"{item.name} knows nothing of what {request.follows.offer} made.",
                 field="model",
-                hint="Nothing was stored or sent. Name that model, or leave model out.",
+                hint="Nothing was stored or sent. Name that model, or leave model out; another one edits the result "
+                f"with refine='{request.follows.job_id}'.",
             )
         effective, warnings = fit(request, item.offer)
         check_places(item.provider, item.offer, effective)
