@@ -20,7 +20,7 @@ def test_ten_clips_are_priced_everywhere(run: Run) -> None:
     done = run("estimate", "video", "-n", "10", "--duration", "8")
     lines = done.stdout.splitlines()
     assert lines[0].startswith("10 x video at draft/draft-video (ready): free, a local draft")
-    assert "- vertex/veo-3.1-fast: $8.00 (no adapter yet)" in lines
+    assert "- xai/grok-imagine-video-1.5-lite: $2.40 (needs XAI_API_KEY)" in lines
 
 
 def test_an_estimate_as_json_is_that_of_the_tool(run_json: RunJson) -> None:

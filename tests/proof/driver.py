@@ -153,7 +153,7 @@ class CountedStepper(Stepper):
         return await Counted(super().advance(held), self._boundaries)
 
 
-def effective_of(part: Wanted) -> Effective:
+def effective_of(part: Wanted, start: int = 0) -> Effective:
     """Return what one submission asks for."""
     inputs: tuple[MediaInput, ...] = ()
     if part.picture is not None:
@@ -164,6 +164,7 @@ def effective_of(part: Wanted) -> Effective:
         mode=part.mode,
         prompt=part.prompt,
         n=part.n,
+        start=start,
         width=64,
         height=48,
         aspect_ratio="4:3",
@@ -176,6 +177,7 @@ def job_of(parts: tuple[Wanted, ...], accounts: Accounts, providers: dict[str, P
     """Return a job with one submission for each of these."""
     job_id = new_id("job", now)
     submissions: list[Submission] = []
+    total = sum(part.n for part in parts)
     for idx, part in enumerate(parts):
         provider = providers[part.provider]
         offer = provider.offer(part.model)
@@ -186,7 +188,7 @@ def job_of(parts: tuple[Wanted, ...], accounts: Accounts, providers: dict[str, P
                 idx=idx,
                 provider=provider.id,
                 model=offer.model,
-                effective=effective_of(part),
+                effective=effective_of(part, start=sum(other.n for other in parts[:idx])),
                 synchronous=offer.synchronous,
                 account=accounts.account(provider),
                 due_at=now,
@@ -194,7 +196,7 @@ def job_of(parts: tuple[Wanted, ...], accounts: Accounts, providers: dict[str, P
             )
         )
     mode = parts[0].mode
-    request = (ImageRequest if mode.kind is Kind.IMAGE else VideoRequest)(prompt=parts[0].prompt)
+    request = (ImageRequest if mode.kind is Kind.IMAGE else VideoRequest)(prompt=parts[0].prompt, n=total)
     return Job(
         id=job_id,
         principal="local",

@@ -99,7 +99,7 @@ async def test_a_thumbnail_that_was_deleted_is_left_out(client: Client, quick: Q
     job = await call(client, "generate_image", **FOX, wait=0)
     quick.ready.set()
     await wait_for_end(client, job["job_id"])
-    folder = Path(os.environ["DARKROOM_HOME"])
+    folder = Path(os.environ["DARKROOM_HOME"]) / "thumbnails"
     for path in folder.rglob("*.webp"):
         path.unlink()
     result = await client.call_tool("check_job", {"job_id": job["job_id"]})
