@@ -149,6 +149,17 @@ def clip(text: object, limit: int = 80) -> str:
     return words if len(words) <= limit else words[: limit - 1] + "…"
 
 
+def is_whole(text: str) -> bool:
+    """Return whether a text has whole characters only: half of one, which JSON can hold, can be sent and kept nowhere.
+
+    JavaScript writes such a half where it cuts a text within an emoji.
+    """
+    return text.isascii() or not _HALF.search(text)
+
+
+_HALF = re.compile("[\ud800-\udfff]")
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 

@@ -1,21 +1,22 @@
 """Who may come in over HTTP: bearer tokens, their scopes, and so many calls a minute."""
 
+import json
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, cast
+from typing import NamedTuple, cast
 
 import anyio
 import anyio.to_thread
 from mcp.server.auth.middleware.auth_context import auth_context_var
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
-from mcp_types import INVALID_REQUEST
-from pydantic import TypeAdapter
+from mcp_types import INVALID_REQUEST, PARSE_ERROR
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from darkroom.domain.request import clip, is_whole
 from darkroom.domain.token import Scope as Right
 from darkroom.domain.token import Token
 from darkroom.errors import StorageError
@@ -35,7 +36,15 @@ _PORT = re.compile(r"[^:]*(:\d{1,5})?")
 LARGE = 1 << 20
 """Bytes of a body from which on it is read off the event loop."""
 Answer = JSONResponse
-_OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
+RequestId = str | int | None
+
+
+class Asked(NamedTuple):
+    """What a request asks for; empty texts where it does not say."""
+
+    method: str = ""
+    name: str = ""
+    id: RequestId = None
 
 
 class Gate:
@@ -61,7 +70,8 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in or answer it."""
-        if scope["type"] != "http" or scope["path"] != self._path:
+        # By its beginning: the routes further in take a line feed behind the path for its end.
+        if scope["type"] != "http" or not scope["path"].startswith(self._path):
             await self._app(scope, receive, send)
             return
         if not _PORT.fullmatch(Headers(scope=scope).get("host", "").rpartition("]")[2]):
@@ -75,12 +85,14 @@ class Gate:
         if isinstance(token, Answer):
             await token(scope, receive, send)
             return
-        body = await self._body(scope, receive) if scope["method"] == "POST" else None
-        refused = body if isinstance(body, Answer) else await self._refused(token, body)
-        if refused is not None:
-            await refused(scope, receive, send)
-            return
-        await self._let_in(token, scope, receive if body is None else _replayed(cast("bytes", body), receive), send)
+        if scope["method"] == "POST":
+            body = await self._body(scope, receive)
+            refused = body if isinstance(body, Answer) else await self._refused(token, body)
+            if refused is not None:
+                await refused(scope, receive, send)
+                return
+            receive = _replayed(cast("bytes", body), receive)
+        await self._let_in(token, scope, receive, send)
 
     async def _let_in(self, token: Token | None, scope: Scope, receive: Receive, send: Send) -> None:
         who = Caller(LOCAL if token is None else token.principal, self._base(scope))
@@ -138,13 +150,16 @@ class Gate:
     def _too_large(self) -> Answer:
         return _refusal(413, f"The request is larger than {self._most:,} bytes. Nothing was stored.")
 
-    async def _refused(self, token: Token | None, body: bytes | None) -> Answer | None:
-        """Return why a request that is well-formed is not let in."""
-        large = body is not None and len(body) > LARGE
-        method, name, request_id = await anyio.to_thread.run_sync(_wanted, body) if large else _wanted(body)
+    async def _refused(self, token: Token | None, body: bytes) -> Answer | None:
+        """Return why a request is not let in: one that cannot be read is not, whoever asks."""
+        read = await anyio.to_thread.run_sync(_wanted, body) if len(body) > LARGE else _wanted(body)
+        if isinstance(read, Answer):
+            return read
+        method, name, request_id = read
         writes = method in WRITING or (method == "tools/call" and name not in READING)
         if token is not None and writes and Right.WRITE not in token.scopes:
-            told = f"This token may only look; {name or method} needs one with the scope 'write'. Nothing was stored."
+            what = clip(name or method)
+            told = f"This token may only look; {what} needs one with the scope 'write'. Nothing was stored."
             ask = 'Bearer error="insufficient_scope", scope="write", error_description="the scope write is needed"'
             return _refusal(403, told, {"WWW-Authenticate": ask}, request_id)
         if method == "tools/call":
@@ -162,19 +177,36 @@ def _user(token: Token) -> AuthenticatedUser:
     return AuthenticatedUser(access)
 
 
-def _wanted(body: bytes | None) -> tuple[str, str, str | int | None]:
-    """Return the method, the name and the id of a request; empty where the body is no request.
+def _wanted(body: bytes) -> Asked | Answer:
+    """Return what the body of a POST asks for, or why it cannot be read.
 
-    Only the body counts: a header that says otherwise is refused further in.
+    Only the body counts: a header that says otherwise is refused further in. What is taken here means the same to every
+    reader behind: plain UTF-8 without a mark before it, and no name twice in an object.
     """
     try:
-        fields = _OBJECT.validate_json(body or b"")
-    except ValueError:  # what is no request is answered further in, as the protocol says
-        return "", "", None
-    params = fields.get("params")
-    name = cast("dict[str, Any]", params).get("name") if isinstance(params, dict) else None
-    request_id = fields.get("id")
-    return str(fields.get("method", "")), str(name or ""), request_id if isinstance(request_id, str | int) else None
+        fields: object = json.loads(body.decode(), object_pairs_hook=_once)
+    except (ValueError, RecursionError) as exc:
+        told = clip(str(exc).partition(":")[0], 120)
+        return _refusal(400, f"The body is not JSON in UTF-8 ({told}). Nothing was stored.", code=PARSE_ERROR)
+    if not isinstance(fields, dict):
+        return _refusal(400, "The body must be one JSON-RPC request, not a list or a value. Nothing was stored.")
+    asked = cast("dict[str, object]", fields)
+    params, request_id, method = asked.get("params"), asked.get("id"), asked.get("method", "")
+    name = cast("dict[str, object]", params).get("name") if isinstance(params, dict) else None
+    if not isinstance(method, str) or not isinstance(request_id, RequestId):
+        return _refusal(400, "method must be text, and id text or a whole number. Nothing was stored.")
+    told = Asked(method, name if isinstance(name, str) else "", request_id)
+    if not all(is_whole(text) for text in told if isinstance(text, str)):
+        return _refusal(400, "method, name and id must be whole characters. Nothing was stored.")
+    return told
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Return an object of JSON, of which no name is there twice: readers differ in which of them counts."""
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise ValueError("a name stands twice in an object")
+    return fields
 
 
 def _unknown(told: str, *, bare: bool = False) -> Answer:
@@ -184,9 +216,9 @@ def _unknown(told: str, *, bare: bool = False) -> Answer:
 
 
 def _refusal(
-    status: int, told: str, headers: dict[str, str] | None = None, request_id: str | int | None = None
+    status: int, told: str, headers: dict[str, str] | None = None, request_id: RequestId = None, code: int | None = None
 ) -> Answer:
-    error = {"code": TOO_MANY if status in (429, 503) else INVALID_REQUEST, "message": told}
+    error = {"code": code or (TOO_MANY if status in (429, 503) else INVALID_REQUEST), "message": told}
     return JSONResponse({"jsonrpc": "2.0", "id": request_id, "error": error}, status, headers)
 
 
