@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from helpers_http import PLAIN, Face, served
+from helpers_http import META, PLAIN, Face, served
 from helpers_server import QuickDraft, read_json
 from mcp_types import INVALID_REQUEST, PARSE_ERROR
 
@@ -18,11 +18,6 @@ from darkroom.settings import Settings
 pytestmark = pytest.mark.anyio
 MODERN = "2026-07-28"
 ERAS = [MODERN, "2025-11-25"]
-META = {
-    "io.modelcontextprotocol/protocolVersion": MODERN,
-    "io.modelcontextprotocol/clientCapabilities": {},
-    "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
-}
 
 
 def asking(method: str = "tools/call", extra: str = "", **params: Any) -> str:

@@ -3,11 +3,12 @@
 import math
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, TypeAdapter
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, TypeAdapter, model_validator
 
 from darkroom.domain.kinds import Kind, Mode, Quality, Role
+from darkroom.domain.whole import check_whole
 from darkroom.errors import InvalidRequest
 
 MAX_PROMPT = 32_000
@@ -147,17 +148,6 @@ def clip(text: object, limit: int = 80) -> str:
     """Return text for an error message, never longer than `limit` characters."""
     words = str(text)
     return words if len(words) <= limit else words[: limit - 1] + "…"
-
-
-def is_whole(text: str) -> bool:
-    """Return whether a text has whole characters only: half of one, which JSON can hold, can be sent and kept nowhere.
-
-    JavaScript writes such a half where it cuts a text within an emoji.
-    """
-    return text.isascii() or not _HALF.search(text)
-
-
-_HALF = re.compile("[\ud800-\udfff]")
 
 
 class _Frozen(BaseModel):
@@ -378,6 +368,14 @@ class MediaRequest(_Frozen):
     """Send the rules of `domain.rules` with the prompt."""
     follows: Earlier | None = None
     """What it goes on with; never a caller's own word."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole(cls, fields: Any) -> Any:
+        """Refuse half characters before anything is computed from them."""
+        if isinstance(fields, dict):
+            check_whole(cast("dict[str, Any]", fields))
+        return cast("Any", fields)
 
     def having(self, **changes: Any) -> Self:
         """Return a copy with these fields replaced and checked again; what nobody said stays unsaid."""

@@ -16,9 +16,10 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from darkroom.domain.request import clip, is_whole
+from darkroom.domain.request import clip
 from darkroom.domain.token import Scope as Right
 from darkroom.domain.token import Token
+from darkroom.domain.whole import is_whole
 from darkroom.errors import StorageError
 from darkroom.server.caller import Caller, present
 from darkroom.server.context import LOCAL, Program
