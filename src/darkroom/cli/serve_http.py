@@ -19,6 +19,7 @@ from uvicorn.supervisors import Multiprocess
 
 from darkroom.app import App
 from darkroom.cli.console import EXIT_FAILED, EXIT_USAGE, err, fail, load_settings, run
+from darkroom.server.answering import ENDING
 from darkroom.server.build import DarkroomServer
 from darkroom.server.http import PATH, http_app, is_loopback
 from darkroom.settings import Settings
@@ -122,6 +123,12 @@ class Patient(H11Protocol):
         """Wait for nothing any more."""
         self._stop_waiting()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """Have what is under way answered: the server begins to end."""
+        if ENDING in self.app_state:
+            self.app_state[ENDING]()
+        super().shutdown()
 
     def _stop_waiting(self) -> None:
         if self._late is not None:
