@@ -377,6 +377,10 @@ class App:
 
         return text(brief, shown or as_call)
 
+    def stop_waiting(self) -> None:
+        """Have every call that waits answer at once with how things stand: the process is about to end."""
+        self.bus.stop()
+
     def changes(self) -> contextlib.AbstractContextManager[Watch]:
         """Watch whatever moves, in this process or another, until the block ends."""
         return self.bus.watch_all()

@@ -63,8 +63,16 @@ class Bus:
         self._turn = 0.0
         self.others = 0
         """How often other processes were seen to have written."""
+        self.ending = False
+        """Whether the process is about to end, so that nobody is to wait."""
         self.worker: str | None = None
         """Who moves jobs forward in this process."""
+
+    def stop(self) -> None:
+        """Say that the process ends: nobody waits any longer, whatever has happened until now is the answer."""
+        self.ending = True
+        for watch in self._watches:
+            watch.changed.set()
 
     @contextmanager
     def watch(self, *job_ids: str) -> Generator[Watch]:

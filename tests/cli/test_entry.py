@@ -54,6 +54,13 @@ def test_serve_alone_loads_nothing_for_people(monkeypatch: pytest.MonkeyPatch) -
     assert served == ["{}", "{'log_json': True, 'log_level': 'INFO'}"]
 
 
+def test_an_unknown_level_of_the_log_is_refused_with_those_there_are() -> None:
+    for more in ([], ["--http"]):
+        result = CliRunner().invoke(cli, ["serve", "--log-level", "LOUD", *more])
+        assert result.exit_code == 2
+        assert "DEBUG, INFO, WARNING, ERROR" in " ".join(result.output.replace("│", " ").split())
+
+
 def test_an_interrupt_says_that_stored_jobs_go_on(capsys: pytest.CaptureFixture[str]) -> None:
     async def interrupted(_: object) -> None:
         raise KeyboardInterrupt

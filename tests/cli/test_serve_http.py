@@ -1,8 +1,11 @@
 """Connections of the HTTP server: none waits for ever for a request, and there are never too many."""
 
+import re
 import socket
+import subprocess
 import sys
-from collections.abc import AsyncGenerator
+import time
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import anyio
@@ -78,6 +81,40 @@ async def test_there_are_never_more_than_files_can_be_opened(port: int, monkeypa
     monkeypatch.setattr(serve_http, "most_connections", lambda: 2)
     async with await connected(port), await connected(port), await connected(port) as third:
         assert await read(third) == b""
+
+
+def test_processes_that_share_the_port_end_when_their_parent_is_gone() -> None:
+    command = [sys.executable, "-m", "darkroom", "serve", "--http", "--port", "0", "--workers", "2"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as parent:
+        try:
+            assert parent.stderr is not None
+            port = int(re.findall(r":(\d+)/mcp", parent.stderr.readline())[0])
+            assert until(lambda: answers(port))
+        finally:
+            parent.kill()
+        assert until(lambda: not answers(port)), "somebody still listens"
+        with socket.socket() as free:
+            free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            free.bind(("127.0.0.1", port))
+
+
+def answers(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S) as plain:
+            plain.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+            return plain.recv(12) == b"HTTP/1.1 200"
+    except OSError:
+        return False
+
+
+def until(happens: Callable[[], bool]) -> bool:
+    """Return whether something happens within a bound far above what it takes."""
+    end = time.monotonic() + LIMIT_S
+    while time.monotonic() < end:
+        if happens():
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def test_the_bound_is_below_that_of_open_files() -> None:

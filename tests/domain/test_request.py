@@ -419,3 +419,19 @@ def test_what_an_offer_runs_survives_json_pictures_of_scenes_too() -> None:
 
 def test_a_changed_copy_remembers_what_was_never_said() -> None:
     assert image(n=2).having(seed=1).model_fields_set == {"prompt", "n", "seed"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ({"prompt": "a \udce9"}, "prompt"),
+        ({"negative_prompt": "\ud83e"}, "negative_prompt"),
+        ({"labels": ["\ud83e"]}, "labels"),
+        ({"options": {"a": {"b": ["\ud83e"]}}}, "options"),
+    ],
+)
+def test_half_a_character_is_refused_wherever_it_stands(fields: dict[str, Any], name: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"{name} has half a character") as refused:
+        ImageRequest.model_validate({"prompt": "x", **fields})
+    assert refused.value.field == name
+    assert ImageRequest(prompt="a \U0001f98a é").prompt == "a \U0001f98a é"

@@ -13,6 +13,7 @@ from typing import Any
 
 import anyio.to_thread
 import pytest
+from helpers_http import served
 from helpers_server import QuickDraft, call, connected, jobs_of, words
 from mcp import Client
 from mcp.shared.exceptions import MCPError
@@ -109,6 +110,20 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
     "a list as changes": ("retry_job", {"job_id": "job_x", "changes": [1]}, "changes must be an object"),
     "no job to cancel": ("cancel_job", {}, "job_id is missing"),
 }
+HALF = "a fox \ud83e"
+CUT: dict[str, tuple[str, dict[str, Any], str]] = {
+    "a prompt": (IMAGE, {"prompt": HALF}, "prompt has half a character"),
+    "options": (IMAGE, {**FOX, "options": {"a": [{"b": HALF}]}}, "options has half a character"),
+    "a name in options": (IMAGE, {**FOX, "options": {"a": {HALF: 1}}}, "options has half a character"),
+    "labels": (IMAGE, {**FOX, "options": {"labels": ["x", HALF]}}, "options has half a character"),
+    "a key": (IMAGE, {**FOX, "idempotency_key": HALF}, "idempotency_key has half a character"),
+    "the name of an argument": (IMAGE, {**FOX, HALF: "x"}, "arguments has half a character"),
+    "scenes": (VIDEO, {"scenes": [{"prompt": HALF, "duration": 2}]}, "scenes has half a character"),
+    "a task": ("run_agent", {"task": HALF}, "task has half a character"),
+    "context": ("run_agent", {"task": "x", "context": {"brand": HALF}}, "context has half a character"),
+    "a job": ("check_job", {"job_id": HALF}, "job_id has half a character"),
+    "an input of a skill": ("invoke_skill", {"skill": "headlines", "input": HALF}, "input has half a character"),
+}
 
 
 @pytest.mark.parametrize(("tool", "arguments", "expected"), WRONG.values(), ids=WRONG)
@@ -118,6 +133,19 @@ async def test_it_is_refused_and_nothing_is_stored(
     check_refusal(await client.call_tool(tool, arguments), expected)
     assert await jobs_of(client) == []
     assert quick.sent == []
+
+
+async def test_half_a_character_is_refused_with_its_place(app: App, quick: QuickDraft) -> None:
+    async with served(app) as face:
+        for told, (tool, arguments, expected) in CUT.items():
+            answer = await face.call(tool, arguments)
+            assert answer["isError"], told
+            assert expected in answer["content"][0]["text"], told
+            assert "Nothing was stored or sent." in answer["content"][0]["text"], told
+        whole = await face.call(IMAGE, {**FOX, "prompt": "a fox \U0001f98a", "wait": 40})
+        assert whole["structuredContent"]["status"] == "succeeded"
+        assert len(await app.jobs.find("local")) == 1
+    assert [call.request.prompt for call in quick.sent] == ["a fox \U0001f98a"]
 
 
 # Files

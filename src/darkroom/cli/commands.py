@@ -22,6 +22,7 @@ from darkroom.cli import (
 )
 from darkroom.cli.console import out
 
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 cli = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -64,6 +65,12 @@ def _program(
     """Images and videos for any MCP client; jobs that are never lost and never paid for twice."""
 
 
+def _level(value: str) -> str:
+    if value.upper() not in LEVELS:
+        raise typer.BadParameter(f"{value!r} is none of {', '.join(LEVELS)}.")
+    return value.upper()
+
+
 @cli.command()
 def serve(
     http: Annotated[bool, typer.Option("--http", help="Serve over HTTP, at /mcp.")] = False,
@@ -71,14 +78,16 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8765,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that share the work.")] = 1,
     log_json: Annotated[bool, typer.Option("--log-json", help="Log JSON lines to stderr.")] = False,
-    log_level: Annotated[str, typer.Option("--log-level", help="DEBUG, INFO, WARNING or ERROR.")] = "WARNING",
+    log_level: Annotated[
+        str, typer.Option("--log-level", callback=_level, help="DEBUG, INFO, WARNING or ERROR.")
+    ] = "WARNING",
 ) -> None:
     """Run the MCP server: on stdin and stdout, as hosts start it, or over HTTP."""
     if http:
         from darkroom.cli.serve_http import serve_http
 
-        serve_http(host=host, port=port, workers=workers, log_json=log_json, log_level=log_level.upper())
+        serve_http(host=host, port=port, workers=workers, log_json=log_json, log_level=log_level)
         return
     from darkroom.cli.serve import serve as run_server
 
-    run_server(log_json=log_json, log_level=log_level.upper())
+    run_server(log_json=log_json, log_level=log_level)

@@ -57,9 +57,9 @@ def _program() -> Iterator[Row]:
 
 
 def _folders(home: Path, outputs: Path) -> Iterator[Row]:
-    for what, folder in (("home", home), ("outputs", outputs)):
+    for what, folder, mode in (("home", home, 0o700), ("outputs", outputs, 0o777)):
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True, mode=mode)
             with tempfile.TemporaryFile(dir=folder):
                 free = shutil.disk_usage(folder).free
         except OSError as exc:

@@ -1,8 +1,13 @@
 """`darkroom serve --http`: the MCP server over HTTP, in one process or several that share a port."""
 
 import json
+import multiprocessing
+import multiprocessing.process
 import os
+import signal
 import socket
+import threading
+import time
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -14,12 +19,15 @@ from uvicorn.supervisors import Multiprocess
 
 from darkroom.app import App
 from darkroom.cli.console import EXIT_FAILED, EXIT_USAGE, err, fail, load_settings, run
+from darkroom.server.answering import ENDING
 from darkroom.server.build import DarkroomServer
 from darkroom.server.http import PATH, http_app, is_loopback
 from darkroom.settings import Settings
 from darkroom.telemetry import configure_logging
 
 STOP_S = 2
+ENDED_S = 10.0
+"""After how long a process whose parent is gone ends in the middle of whatever it does."""
 BACKLOG = 2048
 ACCEPTED = 128
 """Connections that are accepted in one go: where no more can be opened, each that fails is a line of the log."""
@@ -116,6 +124,12 @@ class Patient(H11Protocol):
         self._stop_waiting()
         super().connection_lost(exc)
 
+    def shutdown(self) -> None:
+        """Have what is under way answered: the server begins to end."""
+        if ENDING in self.app_state:
+            self.app_state[ENDING]()
+        super().shutdown()
+
     def _stop_waiting(self) -> None:
         if self._late is not None:
             self._late.cancel()
@@ -140,10 +154,25 @@ def most_connections() -> int:
 
 def application() -> ASGIApp:
     """Return what one process serves; uvicorn calls this in each."""
+    _end_with_parent()
     told = json.loads(os.environ[BOUND])
     configure_logging(level=told["log_level"], as_json=told["log_json"])
     settings = Settings.load()
     return http_app(DarkroomServer(App(settings).running), settings, host=told["host"])
+
+
+def _end_with_parent() -> None:
+    """Have this process end when the one that started it as one of several does, however that ended."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_after, args=(parent,), name="parent", daemon=True).start()
+
+
+def _end_after(parent: multiprocessing.process.BaseProcess) -> None:
+    parent.join()  # by a pipe that the system closes
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(ENDED_S)
+    os._exit(1)  # so that the port is free in any case
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -3,11 +3,12 @@
 import math
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, TypeAdapter
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, TypeAdapter, model_validator
 
 from darkroom.domain.kinds import Kind, Mode, Quality, Role
+from darkroom.domain.whole import check_whole
 from darkroom.errors import InvalidRequest
 
 MAX_PROMPT = 32_000
@@ -367,6 +368,14 @@ class MediaRequest(_Frozen):
     """Send the rules of `domain.rules` with the prompt."""
     follows: Earlier | None = None
     """What it goes on with; never a caller's own word."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole(cls, fields: Any) -> Any:
+        """Refuse half characters before anything is computed from them."""
+        if isinstance(fields, dict):
+            check_whole(cast("dict[str, Any]", fields))
+        return cast("Any", fields)
 
     def having(self, **changes: Any) -> Self:
         """Return a copy with these fields replaced and checked again; what nobody said stays unsaid."""

@@ -1,24 +1,28 @@
 """Who may come in over HTTP: bearer tokens, their scopes, and so many calls a minute."""
 
+import json
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, cast
+from functools import partial
+from typing import NamedTuple, cast
 
 import anyio
 import anyio.to_thread
 from mcp.server.auth.middleware.auth_context import auth_context_var
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
-from mcp_types import INVALID_REQUEST
-from pydantic import TypeAdapter
+from mcp_types import PARSE_ERROR
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from darkroom.domain.request import clip
 from darkroom.domain.token import Scope as Right
 from darkroom.domain.token import Token
+from darkroom.domain.whole import is_whole
 from darkroom.errors import StorageError
+from darkroom.server.answering import ENDING, Answering, Ending, refusal
 from darkroom.server.caller import Caller, present
 from darkroom.server.context import LOCAL, Program
 from darkroom.server.tools import TOOLS
@@ -34,8 +38,17 @@ BODY_S = 120.0
 _PORT = re.compile(r"[^:]*(:\d{1,5})?")
 LARGE = 1 << 20
 """Bytes of a body from which on it is read off the event loop."""
+OVER = "The bearer token is unknown, expired or revoked."
 Answer = JSONResponse
-_OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
+RequestId = str | int | None
+
+
+class Asked(NamedTuple):
+    """What a request asks for; empty texts where it does not say."""
+
+    method: str = ""
+    name: str = ""
+    id: RequestId = None
 
 
 class Gate:
@@ -58,10 +71,15 @@ class Gate:
         self._program = program
         self._base = base
         self._most = most_bytes
+        self._ending = Ending()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in or answer it."""
-        if scope["type"] != "http" or scope["path"] != self._path:
+        # By its beginning: the routes further in take a line feed behind the path for its end.
+        if scope["type"] == "lifespan":
+            self._ending = Ending()
+            scope.get("state", {})[ENDING] = self.end
+        if scope["type"] != "http" or not scope["path"].startswith(self._path):
             await self._app(scope, receive, send)
             return
         if not _PORT.fullmatch(Headers(scope=scope).get("host", "").rpartition("]")[2]):
@@ -70,46 +88,53 @@ class Gate:
         try:
             token = await self._token(Headers(scope=scope))
         except StorageError as exc:
-            await _refusal(503, exc.message, {"Retry-After": "5"})(scope, receive, send)
+            await refusal(503, exc.message, {"Retry-After": "5"}, code=TOO_MANY)(scope, receive, send)
             return
         if isinstance(token, Answer):
             await token(scope, receive, send)
             return
-        body = await self._body(scope, receive) if scope["method"] == "POST" else None
-        refused = body if isinstance(body, Answer) else await self._refused(token, body)
-        if refused is not None:
-            await refused(scope, receive, send)
-            return
-        await self._let_in(token, scope, receive if body is None else _replayed(cast("bytes", body), receive), send)
+        asked = Asked()
+        if scope["method"] == "POST":
+            body = await self._body(scope, receive)
+            read = body if isinstance(body, Answer) else await _read(body)
+            refused = read if isinstance(read, Answer) else await self._refused(token, read)
+            if refused is not None:
+                await refused(scope, receive, send)
+                return
+            asked, receive = cast("Asked", read), _replayed(cast("bytes", body), receive)
+        await self._let_in(token, asked, scope, receive, send)
 
-    async def _let_in(self, token: Token | None, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _let_in(self, token: Token | None, asked: Asked, scope: Scope, receive: Receive, send: Send) -> None:
         who = Caller(LOCAL if token is None else token.principal, self._base(scope))
         user = None if token is None else _user(token)
         marks = (present.set(who), auth_context_var.set(user))
         if user is not None:
             scope["user"] = user
+        answer = Answering(scope, receive, send, asked.id)
         try:
-            if token is None:
-                await self._app(scope, receive, send)
-            else:
-                await self._while_it_holds(token, scope, receive, send)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._ending.watch, answer, asked.method)
+                if token is not None:
+                    tasks.start_soon(self._watch, token, answer)
+                await answer.serve(partial(self._app, scope, receive))
+                tasks.cancel_scope.cancel()
         finally:
             auth_context_var.reset(marks[1])
             present.reset(marks[0])
 
-    async def _while_it_holds(self, token: Token, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer until the answer is complete, or its token is revoked or over: a stream may be long."""
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._watch, token, tasks.cancel_scope)
-            await self._app(scope, receive, send)
-            tasks.cancel_scope.cancel()
-
-    async def _watch(self, token: Token, answering: anyio.CancelScope) -> None:
+    async def _watch(self, token: Token, answer: Answering) -> None:
+        """Break an answer off when its token is revoked or over: a stream may be long."""
         while True:
             await anyio.sleep(LOOK_EVERY_S)
             with suppress(StorageError):  # what cannot be asked now is asked in a moment
                 if not await self._program().tokens.still(token):
-                    answering.cancel()
+                    answer.break_off(_unknown(OVER))
+                    return
+
+    def end(self) -> None:
+        """Have what is under way answered: the server begins to end."""
+        self._program().stop_waiting()
+        self._ending.begin()
 
     async def _token(self, headers: Headers) -> "Token | Answer | None":
         scheme, _, secret = headers.get("authorization", "").partition(" ")
@@ -118,7 +143,7 @@ class Gate:
         if not scheme:
             return _unknown("A bearer token is needed.", bare=True) if await program.tokens.any() else None
         token = await program.tokens.verify(secret.strip()) if scheme.lower() == "bearer" else None
-        return token or _unknown("The bearer token is unknown, expired or revoked.")
+        return token or _unknown(OVER)
 
     async def _body(self, scope: Scope, receive: Receive) -> "bytes | Answer":
         declared = Headers(scope=scope).get("content-length", "0")
@@ -133,25 +158,25 @@ class Gate:
                 parts.append(message.get("body", b""))
                 size, more = size + len(parts[-1]), message.get("more_body", False)
             return b"".join(parts) if size <= self._most else self._too_large()
-        return _refusal(408, f"The request did not arrive within {BODY_S:.0f} s. Nothing was stored.")
+        return refusal(408, f"The request did not arrive within {BODY_S:.0f} s. Nothing was stored.")
 
     def _too_large(self) -> Answer:
-        return _refusal(413, f"The request is larger than {self._most:,} bytes. Nothing was stored.")
+        return refusal(413, f"The request is larger than {self._most:,} bytes. Nothing was stored.")
 
-    async def _refused(self, token: Token | None, body: bytes | None) -> Answer | None:
-        """Return why a request that is well-formed is not let in."""
-        large = body is not None and len(body) > LARGE
-        method, name, request_id = await anyio.to_thread.run_sync(_wanted, body) if large else _wanted(body)
+    async def _refused(self, token: Token | None, asked: Asked) -> Answer | None:
+        """Return why a request is not let in."""
+        method, name, request_id = asked
         writes = method in WRITING or (method == "tools/call" and name not in READING)
         if token is not None and writes and Right.WRITE not in token.scopes:
-            told = f"This token may only look; {name or method} needs one with the scope 'write'. Nothing was stored."
+            what = clip(name or method)
+            told = f"This token may only look; {what} needs one with the scope 'write'. Nothing was stored."
             ask = 'Bearer error="insufficient_scope", scope="write", error_description="the scope write is needed"'
-            return _refusal(403, told, {"WWW-Authenticate": ask}, request_id)
+            return refusal(403, told, {"WWW-Authenticate": ask}, request_id)
         if method == "tools/call":
             wait_s = await self._program().pace.take(LOCAL if token is None else token.principal)
             if wait_s:
                 told = f"Too many tool calls; the next one is taken in {wait_s} s. Nothing was stored."
-                return _refusal(429, told, {"Retry-After": str(wait_s)}, request_id)
+                return refusal(429, told, {"Retry-After": str(wait_s)}, request_id, TOO_MANY)
         return None
 
 
@@ -162,32 +187,46 @@ def _user(token: Token) -> AuthenticatedUser:
     return AuthenticatedUser(access)
 
 
-def _wanted(body: bytes | None) -> tuple[str, str, str | int | None]:
-    """Return the method, the name and the id of a request; empty where the body is no request.
+async def _read(body: bytes) -> "Asked | Answer":
+    return await anyio.to_thread.run_sync(_wanted, body) if len(body) > LARGE else _wanted(body)
 
-    Only the body counts: a header that says otherwise is refused further in.
+
+def _wanted(body: bytes) -> Asked | Answer:
+    """Return what the body of a POST asks for, or why it cannot be read.
+
+    Only the body counts: a header that says otherwise is refused further in. What is taken here means the same to every
+    reader behind: plain UTF-8 without a mark before it, and no name twice in an object.
     """
     try:
-        fields = _OBJECT.validate_json(body or b"")
-    except ValueError:  # what is no request is answered further in, as the protocol says
-        return "", "", None
-    params = fields.get("params")
-    name = cast("dict[str, Any]", params).get("name") if isinstance(params, dict) else None
-    request_id = fields.get("id")
-    return str(fields.get("method", "")), str(name or ""), request_id if isinstance(request_id, str | int) else None
+        fields: object = json.loads(body.decode(), object_pairs_hook=_once)
+    except (ValueError, RecursionError) as exc:
+        told = clip(str(exc).partition(":")[0], 120)
+        return refusal(400, f"The body is not JSON in UTF-8 ({told}). Nothing was stored.", code=PARSE_ERROR)
+    if not isinstance(fields, dict):
+        return refusal(400, "The body must be one JSON-RPC request, not a list or a value. Nothing was stored.")
+    asked = cast("dict[str, object]", fields)
+    params, request_id, method = asked.get("params"), asked.get("id"), asked.get("method", "")
+    name = cast("dict[str, object]", params).get("name") if isinstance(params, dict) else None
+    if not isinstance(method, str) or not isinstance(request_id, RequestId):
+        return refusal(400, "method must be text, and id text or a whole number. Nothing was stored.")
+    told = Asked(method, name if isinstance(name, str) else "", request_id)
+    if not all(is_whole(text) for text in told if isinstance(text, str)):
+        return refusal(400, "method, name and id must be whole characters. Nothing was stored.")
+    return told
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Return an object of JSON, of which no name is there twice: readers differ in which of them counts."""
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise ValueError("a name stands twice in an object")
+    return fields
 
 
 def _unknown(told: str, *, bare: bool = False) -> Answer:
     """Return the answer to whoever brings no token that holds; without an error where none was brought (RFC 6750)."""
     error = "" if bare else ' error="invalid_token", error_description="unknown, expired or revoked"'
-    return _refusal(401, f"{told} 'darkroom token add' makes one.", {"WWW-Authenticate": f"Bearer{error}"})
-
-
-def _refusal(
-    status: int, told: str, headers: dict[str, str] | None = None, request_id: str | int | None = None
-) -> Answer:
-    error = {"code": TOO_MANY if status in (429, 503) else INVALID_REQUEST, "message": told}
-    return JSONResponse({"jsonrpc": "2.0", "id": request_id, "error": error}, status, headers)
+    return refusal(401, f"{told} 'darkroom token add' makes one.", {"WWW-Authenticate": f"Bearer{error}"})
 
 
 def _replayed(body: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:

@@ -157,6 +157,10 @@ class Program(Protocol):
         """
         ...
 
+    def stop_waiting(self) -> None:
+        """Have every call that waits answer at once with how things stand: the process is about to end."""
+        ...
+
     def changes(self) -> AbstractContextManager[Watch]:
         """Watch whatever moves, in this process or another, until the block ends."""
         ...

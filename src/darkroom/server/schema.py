@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from darkroom.domain.names import did_you_mean
 from darkroom.domain.request import clip
+from darkroom.domain.whole import check_whole
 from darkroom.errors import InvalidRequest
 
 NOTHING = "Nothing was stored or sent."
@@ -62,8 +63,9 @@ def parse(args: type[Args], raw: Mapping[str, Any]) -> Args:
     """Read the raw arguments of a call; nulls, and empty texts where a text may be left out, count as absent.
 
     Raises:
-        InvalidRequest: If one is unknown, missing or of the wrong type.
+        InvalidRequest: If one is unknown, missing, of the wrong type, or has half a character.
     """
+    check_whole(raw)
     required = {name for name, field in args.model_fields.items() if field.is_required()}
     given = {name: value for name, value in raw.items() if value is not None and (value != "" or name in required)}
     try:

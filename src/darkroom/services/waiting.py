@@ -36,7 +36,7 @@ async def wait_until(
         while True:
             found, settled = await look()
             left = end - clock.monotonic()
-            if left <= 0 or settled:
+            if left <= 0 or settled or bus.ending:
                 return found
             if tell is not None:
                 await tell(found)

@@ -12,6 +12,7 @@ from threading import Lock
 import anyio.to_thread
 
 from darkroom.clock import Clock
+from darkroom.store.sqlite.private import prepare
 
 MINUTE_MS = 60_000
 WAIT_S = 1.0
@@ -63,7 +64,7 @@ class SqlitePace:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    prepare(path)
     db = sqlite3.connect(path, isolation_level=None, timeout=WAIT_S, check_same_thread=False)
     try:
         db.execute("PRAGMA journal_mode = WAL")

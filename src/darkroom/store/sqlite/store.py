@@ -1,10 +1,8 @@
 """The SQLite store: who opens, who writes, who reads, and who is told."""
 
 import json
-import os
 import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -27,6 +25,7 @@ from darkroom.store.sqlite.care import Care
 from darkroom.store.sqlite.checkpoints import Checkpoints
 from darkroom.store.sqlite.connections import Connection, Writer, connect
 from darkroom.store.sqlite.faults import Damage, Identity, explained
+from darkroom.store.sqlite.private import prepare
 from darkroom.store.sqlite.rows import event_of, insert, ledger_of, load_job, load_jobs, output_of, to_json, worker_of
 from darkroom.store.sqlite.run_store import SqliteRuns
 from darkroom.store.sqlite.soundness import FAMILY, glance
@@ -75,7 +74,7 @@ class SqliteStore:
         steps = await anyio.to_thread.run_sync(migrations, FAMILY)
         try:
             with explained(self._path):
-                await anyio.to_thread.run_sync(_prepare, self._path)
+                await anyio.to_thread.run_sync(prepare, self._path)
                 writing = await self._connect(read_only=False)
                 await writing.run(partial(_migrated, steps))
                 await writing.run(self._checkpoints.start)
@@ -424,16 +423,6 @@ def _snapshot(work: Callable[[sqlite3.Connection], T], db: sqlite3.Connection) -
         return work(db)
     finally:
         db.rollback()
-
-
-def _prepare(path: Path) -> None:
-    """Make the folder, and the file with the right permissions before SQLite would make it with others."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with suppress(FileExistsError):
-        # One that exists is not opened: closing it would drop the locks that SQLite has on it in this process.
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    if path.stat().st_mode & 0o077:
-        path.chmod(0o600)
 
 
 def _migrated(steps: dict[int, str], db: sqlite3.Connection) -> None:
