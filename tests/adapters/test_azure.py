@@ -82,6 +82,16 @@ async def test_a_deployment_that_is_not_there_is_named_with_what_to_say_instead(
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("status", [409, 416])
+async def test_a_conflict_is_a_refusal(tmp_path: Path, status: int) -> None:
+    client = ShardedClient(
+        FakeClock(), transport=httpx2.MockTransport(lambda _: httpx2.Response(status, json={"error": {"code": "x"}}))
+    )
+    with pytest.raises(InvalidRequest):
+        await create(ProviderHttp(client, AZURE, ENDPOINT)).submit(call_of(AZURE, {"credentials": KEY}, tmp_path))
+
+
+@pytest.mark.anyio
 async def test_there_is_nothing_to_ask_about(tmp_path: Path) -> None:
     adapter = create(ProviderHttp(ShardedClient(FakeClock()), AZURE, ENDPOINT))
     with pytest.raises(UnexpectedAnswer, match="nothing that could be asked"):

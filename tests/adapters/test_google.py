@@ -173,6 +173,15 @@ async def test_a_search_that_is_not_told_counts_as_one(tmp_path: Path) -> None:
     assert made.tokens["search"] == 1
 
 
+@pytest.mark.parametrize("provider", ["google", "vertex"])
+def test_what_looks_things_up_has_a_rate_for_it_and_names_its_fee_before(provider: str) -> None:
+    looking = [offer for offer in Providers()[provider].offers if offer.rates and "grounding" in offer.options]
+    assert "nano-banana-2.1" in {offer.model for offer in looking}
+    for offer in looking:
+        assert "search" in offer.rates, offer.model
+        assert any(price.when == {"grounding": True} for price in offer.prices), offer.model
+
+
 @pytest.mark.anyio
 async def test_words_instead_of_a_picture_fail_with_their_beginning_and_cost_what_they_cost(tmp_path: Path) -> None:
     content = {"role": "model", "parts": [{"text": "thinking", "thought": True}, {"text": "No, " + "x" * 500}]}

@@ -13,11 +13,12 @@ from darkroom.adapters.base import Blob, Call
 from darkroom.adapters.body import body_of, form_of, slots_of
 from darkroom.adapters.registry import adapter_names
 from darkroom.catalog.fit import fit
+from darkroom.catalog.options import check_options
 from darkroom.catalog.providers import Offer, Option, Provider, Providers, Status
 from darkroom.catalog.wires import Form, Slot
 from darkroom.domain.kinds import Kind, Mode, Role
 from darkroom.domain.request import MediaInput, request_adapter
-from darkroom.errors import RequestError, Unsupported
+from darkroom.errors import InvalidRequest, RequestError, Unsupported
 from helpers_body import a_blob, a_call
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
@@ -71,7 +72,7 @@ def option_values(draw: Draw, option: Option) -> Any:
         case "boolean":
             return draw(st.booleans())
         case "string":
-            return draw(TEXT)
+            return draw(st.from_regex(option.pattern, fullmatch=True) if option.pattern else TEXT)
         case "integer":
             return draw(st.integers(int(low), int(high)))
         case "number" if option.step:
@@ -87,7 +88,8 @@ def options_of(draw: Draw, offer: Offer) -> dict[str, Any]:
     drawn: list[str] = draw(st.lists(st.sampled_from(names), unique=True, max_size=4)) if names else []
     for name in drawn:
         told[name] = option_values(draw, offer.options[name])
-        told |= offer.options[name].requires
+        for other, value in offer.options[name].requires.items():
+            told[other] = draw(st.sampled_from(cast("list[Any]", value))) if isinstance(value, list) else value
     return told
 
 
@@ -279,3 +281,24 @@ def _slots(provider: Provider, offer: Offer, mode: Mode) -> dict[str, Slot]:
 def _varies(offer: Offer) -> bool:
     have = offer.duration
     return have is not None and (len(have.values) > 1 if have.values else have.min_s < have.max_s)
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "options"),
+    [
+        ("openai", "gpt-image-2", {"background": "transparent", "output_format": "jpeg"}),
+        ("openai", "gpt-image-2", {"output_compression": 50}),
+        ("openai", "gpt-image-2", {"output_compression": 50, "output_format": "png"}),
+        ("azure", "gpt-image-2", {"output_compression": 50, "output_format": "png"}),
+        ("vertex", "veo-3.1", {"storage_uri": "http://evil/"}),
+        ("google", "gemini-omni-1.2-flash", {"previous_interaction_id": "../../x"}),
+    ],
+)
+def test_options_that_a_vendor_always_refuses_are_refused_here(
+    provider: str, model: str, options: dict[str, Any]
+) -> None:
+    offer = ALL[provider].offer(model)
+    assert offer is not None
+    with pytest.raises(InvalidRequest) as caught:
+        check_options(options, offer)
+    assert (caught.value.field or "").removeprefix("options.") in options

@@ -144,8 +144,9 @@ async def test_what_was_counted_is_told_by_the_names_of_the_rates(
     ("status", "code", "error"),
     [
         (408, None, "submit_unknown"),
-        (409, None, "submit_unknown"),
+        (409, None, "invalid_request"),
         (413, None, "invalid_request"),
+        (416, None, "invalid_request"),
         (422, None, "invalid_request"),
         (500, "server_error", "submit_unknown"),
         (500, "billing_not_active", "insufficient_credits"),

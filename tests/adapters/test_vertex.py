@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generat
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from jwt.types import Options
 
-from darkroom.adapters.base import Call, Succeeded, Turn
+from darkroom.adapters import google_tokens
+from darkroom.adapters.base import Call, Pending, Succeeded, Turn
 from darkroom.adapters.google_tokens import ENDPOINT, SCOPE
 from darkroom.adapters.vertex import VertexAdapter
 from darkroom.catalog.providers import Providers
@@ -139,7 +140,9 @@ async def test_a_refused_grant_is_the_account_s_fault_and_says_what_to_do(tmp_pa
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(("status", "says"), [(503, {}), (200, "<html>"), (200, {"token": "of another sort"})])
+@pytest.mark.parametrize(
+    ("status", "says"), [(503, {}), (404, {}), (200, "<html>"), (200, {"token": "of another sort"})]
+)
 async def test_without_a_token_nothing_was_sent_and_it_may_be_tried_again(
     tmp_path: Path, status: int, says: Any
 ) -> None:
@@ -178,6 +181,66 @@ async def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     gone = replace(call, credentials={**call.credentials, "GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "none")})
     with pytest.raises(NotConfigured, match="cannot be read"):
         await Wire().adapter.check(gone)
+
+
+class Revoked(Wire):
+    """Google that accepts no token but one."""
+
+    good = "token-2"
+    tries = 0
+
+    async def answer(self, request: httpx2.Request) -> httpx2.Response:
+        if request.url.path.endswith("/token"):
+            return await super().answer(request)
+        self.tries += 1
+        if request.headers["authorization"] != f"Bearer {self.good}":
+            return httpx2.Response(
+                401, json={"error": {"code": 401, "message": "Expired.", "status": "UNAUTHENTICATED"}}
+            )
+        return httpx2.Response(200, json={"done": False} if "fetchPredict" in request.url.path else DONE)
+
+
+@pytest.mark.anyio
+async def test_a_revoked_token_is_not_used_again_and_the_paid_call_is_not_repeated(tmp_path: Path) -> None:
+    wire, call = Revoked(), a_call(tmp_path)
+    with pytest.raises(AuthFailed):
+        await wire.adapter.submit(call)
+    assert (wire.tries, len(wire.tokens)) == (1, 1)
+    assert isinstance(await wire.adapter.submit(call), Succeeded)
+    assert (wire.tries, len(wire.tokens)) == (2, 2)
+
+
+@pytest.mark.anyio
+async def test_a_question_is_asked_once_more_with_a_new_token_and_no_oftener(tmp_path: Path) -> None:
+    wire, call = Revoked(), a_call(tmp_path, model="veo-3.1")
+    operation: Json = {"id": "op-1", "location": "global"}
+    await wire.adapter.check(call)
+    later = replace(call, now=NOW + 1000)
+    assert await wire.adapter.poll(operation, later) == Pending()
+    assert (wire.tries, len(wire.tokens)) == (2, 2)
+    wire.good = "none"
+    with pytest.raises(AuthFailed):
+        await wire.adapter.poll(operation, replace(call, now=NOW + 2000))
+    assert (wire.tries, len(wire.tokens)) == (4, 3)
+    with pytest.raises(AuthFailed):
+        await wire.adapter.poll(operation, replace(call, now=NOW + 3000))
+    assert (wire.tries, len(wire.tokens)) == (5, 4), "a token of this very call is not made anew"
+
+
+@pytest.mark.anyio
+async def test_a_fault_in_making_a_token_says_that_nothing_was_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(path: Path, now_s: int) -> None:
+        raise ImportError("google.auth")
+
+    monkeypatch.setattr(google_tokens, "_grant", broken)
+    wire = Wire()
+    with pytest.raises(NotConfigured, match="ImportError") as caught:
+        await wire.adapter.submit(a_call(tmp_path))
+    assert verdict_of(caught.value) is Verdict.FINAL
+    assert "Nothing was sent" in (caught.value.hint or "")
+    assert (wire.sent, wire.tokens) == ([], [])
 
 
 @pytest.mark.anyio

@@ -22,6 +22,9 @@ OFFER = make_offer(
         "transparent": {"type": "boolean", "requires": {"format": "png"}},
         "tile": {"type": "boolean", "forbidden_with": ["steps"]},
         "hd": {"type": "boolean", "gone": "use quality"},
+        "place": {"type": "string", "pattern": "gs://[a-z]+", "about": "gs:// folder"},
+        "compression": {"type": "integer", "requires": {"format": ["webp", "jpeg"]}},
+        "ground": {"type": "string", "values": ["clear", "white"], "clashes": {"clear": {"format": "webp"}}},
         "off": {"type": "boolean", "default": False},
     }
 )
@@ -53,6 +56,8 @@ def test_defaults_are_filled_in_and_give_way() -> None:
         ("level", 2),
         ("transparent", True),
         ("tile", False),
+        ("place", "gs://mine"),
+        ("ground", "clear"),
     ],
 )
 def test_what_the_manifest_allows_is_taken(name: str, value: Any) -> None:
@@ -82,6 +87,8 @@ def test_what_the_manifest_allows_is_taken(name: str, value: Any) -> None:
         ("level", True),
         ("transparent", 1),
         ("transparent", "yes"),
+        ("place", "http://evil/"),
+        ("place", "gs://mine\n"),
         ("caption", ["a"]),
         ("caption", {"a": "b"}),
     ],
@@ -109,6 +116,18 @@ def test_an_option_may_need_another() -> None:
     assert (
         refusal({"transparent": True, "format": "webp"}).message == "options.transparent needs options.format = 'png'."
     )
+
+
+def test_an_option_may_need_one_of_several_values() -> None:
+    words = "options.compression needs options.format = 'webp' or 'jpeg'."
+    assert refusal({"compression": 5}).message == refusal({"compression": 5, "format": "png"}).message == words
+    assert check_options({"compression": 5, "format": "webp"}, OFFER)["compression"] == 5
+
+
+def test_a_value_may_rule_out_one_of_another_option() -> None:
+    error = refusal({"ground": "clear", "format": "webp"})
+    assert error.message == "options.ground = 'clear' does not go with options.format = 'webp'."
+    assert check_options({"ground": "white", "format": "webp"}, OFFER)["ground"] == "white"
 
 
 def test_what_an_option_needs_may_be_the_default_of_the_other() -> None:

@@ -14,8 +14,9 @@ import anyio.to_thread
 
 from darkroom.adapters.base import Follow
 from darkroom.adapters.reading import needed, number_at, text_at
-from darkroom.errors import AuthFailed, NotConfigured, Overloaded, ProviderFailed, UnexpectedAnswer
+from darkroom.errors import AuthFailed, DarkroomError, NotConfigured, Overloaded, UnexpectedAnswer
 from darkroom.net.answer import SHOWN, Answer
+from darkroom.net.classify import Verdict, verdict_of
 from darkroom.net.provider import ProviderHttp
 from darkroom.net.redact import redact
 
@@ -34,6 +35,7 @@ NOTHING = "Nothing was sent or charged."
 @dataclass(frozen=True, slots=True)
 class _Token:
     value: str = field(repr=False)
+    since: int
     ends_at: int
 
 
@@ -65,8 +67,31 @@ class Tokens:
         async with self._asking.setdefault(account, anyio.Lock()):
             token = self._kept.get(account)
             if token is None or token.ends_at - EARLY_MS <= call.now:
-                token = self._kept[account] = await self._asked(call)
+                token = self._kept[account] = await self._made(call)
         return {"Authorization": f"Bearer {token.value}"}
+
+    def refused(self, call: Follow, headers: dict[str, str]) -> bool:
+        """Forget the token of these headers, which was not accepted; return whether it was kept from earlier."""
+        account = tuple(call.credentials.values())
+        token = self._kept.get(account)
+        if token is None or headers["Authorization"] != f"Bearer {token.value}":
+            return True
+        del self._kept[account]
+        return token.since < call.now
+
+    async def _made(self, call: Follow) -> _Token:
+        """Return a new token; whatever goes wrong on the way, the call that it is for was not made."""
+        try:
+            return await self._asked(call)
+        except DarkroomError as exc:
+            if verdict_of(exc) is not Verdict.UNKNOWN:
+                raise
+            raise Overloaded("Google gave no access token; nothing was sent.", hint="It is tried again.") from exc
+        except Exception as exc:
+            raise NotConfigured(
+                f"No access token could be made of the file that {FILE} names ({type(exc).__name__}).",
+                hint=f"{NOTHING} Look whether the file, and the library google-auth, are whole.",
+            ) from exc
 
     async def _asked(self, call: Follow) -> _Token:
         path = Path(call.credentials[FILE])
@@ -75,15 +100,12 @@ class Tokens:
             raise NotConfigured(
                 f"The token_uri of the file that {FILE} names is none of Google's.", hint=f"{NOTHING} Mend the file."
             )
-        try:
-            answer = await self._http.request("POST", grant.place, data=grant.form, also=REFUSED)
-            if answer.status in REFUSED:
-                raise _refused(answer, grant)
-            data = answer.json()
-            life = number_at(data, "expires_in") or EARLY_MS / 1000
-            return _Token(needed(data, "access_token"), call.now + int(life * 1000))
-        except (ProviderFailed, UnexpectedAnswer) as exc:
-            raise Overloaded("Google gave no access token; nothing was sent.", hint="It is tried again.") from exc
+        answer = await self._http.request("POST", grant.place, data=grant.form, also=REFUSED)
+        if answer.status in REFUSED:
+            raise _refused(answer, grant)
+        data = answer.json()
+        life = number_at(data, "expires_in") or EARLY_MS / 1000
+        return _Token(needed(data, "access_token"), call.now, call.now + int(life * 1000))
 
 
 def _refused(answer: Answer, grant: _Grant) -> AuthFailed:

@@ -12,7 +12,7 @@ from darkroom.adapters.google_tokens import Tokens
 from darkroom.adapters.reading import dig, items, needed, number_at, text_at, texts
 from darkroom.domain.kinds import Mode
 from darkroom.domain.output import FailedOutput
-from darkroom.errors import InvalidRequest, NotConfigured, UnexpectedAnswer
+from darkroom.errors import AuthFailed, InvalidRequest, NotConfigured, UnexpectedAnswer
 from darkroom.net.answer import Answer
 from darkroom.net.classify import Told
 from darkroom.net.client import SUBMIT_S
@@ -44,7 +44,11 @@ class VertexAdapter:
         _spell(body)
         path = f"{self._model(call, _location(call))}:{route}"
         headers = await self._tokens.bearer(call)
-        answer = await self._http.submit("POST", path, headers=headers, json=body, spool=call.spool, told=told)
+        try:
+            answer = await self._http.submit("POST", path, headers=headers, json=body, spool=call.spool, told=told)
+        except AuthFailed:
+            self._tokens.refused(call, headers)  # the next call makes a new one; this one may cost, and is not repeated
+            raise
         return self.read(answer, call)
 
     def read(self, answer: Answer, call: Call) -> Accepted | Succeeded:
@@ -78,27 +82,35 @@ class VertexAdapter:
         model = self._model(call, needed(operation, "location"))
         place = f"projects/{model.partition('/projects/')[2]}"
         asked = {"operationName": f"{place}/operations/{quote(needed(operation, 'id'), safe='')}"}
-        headers = await self._tokens.bearer(call)
-        path = f"{model}:fetchPredictOperation"
-        data = (await self._http.request("POST", path, headers=headers, json=asked, told=told)).json()
+        data = (await self._asked("POST", f"{model}:fetchPredictOperation", call, json=asked)).json()
         if error := dig(data, "error"):
             return Failed(self._http.ended(text_at(error, "code"), message=text_at(error, "message")))
         if dig(data, "done") is not True:
             return Pending()
         response = dig(data, "response")
         why = texts(dig(response, "raiMediaFilteredReasons"))
-        clips = [await self._clip(item, headers) for item in items(dig(response, "videos"))]
+        clips = [await self._clip(item, call) for item in items(dig(response, "videos"))]
         if clips:
             return Succeeded(tuple(clips), failed=_filtered(len(clips), why))
         blocked = REFUSED if why or number_at(response, "raiMediaFilteredCount") else "no_videos"
         return Failed(self._http.ended(blocked, message="; ".join(why) or "It made no clip."))
 
-    async def _clip(self, item: Any, headers: dict[str, str]) -> Made:
+    async def _asked(self, method: str, path: str, call: Follow, *, again: bool = True, **parts: Any) -> Answer:
+        """Make a call that costs nothing; once more with a new token, where one from earlier is not accepted."""
+        headers = await self._tokens.bearer(call)
+        try:
+            return await self._http.request(method, path, headers=headers, told=told, **parts)
+        except AuthFailed:
+            if not self._tokens.refused(call, headers) or not again:
+                raise
+        return await self._asked(method, path, call, again=False, **parts)
+
+    async def _clip(self, item: Any, call: Follow) -> Made:
         found = _BUCKET.fullmatch(text_at(item, "gcsUri") or "")
         if found is None:
             return _made(item)
         url = f"{STORAGE}/{found[1]}/{quote(found[2])}"
-        answer = await self._http.request("GET", url, headers=headers, timeout_s=SUBMIT_S, told=told)
+        answer = await self._asked("GET", url, call, timeout_s=SUBMIT_S)
         return Made(answer.body, text_at(item, "mimeType"))
 
     def operation_of(self, provider_job_id: str, call: Call) -> Json:

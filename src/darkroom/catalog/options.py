@@ -1,5 +1,6 @@
 """Checks provider options against what a manifest declares."""
 
+import re
 from collections.abc import Mapping
 
 from pydantic import JsonValue
@@ -40,6 +41,8 @@ def allowed_values(option: Option) -> str:
     """Return in words what an option may hold."""
     if option.values:
         return ", ".join(str(value) for value in option.values)
+    if option.pattern is not None:
+        return option.about or option.pattern
     if option.min is None and option.max is None:
         return option.type
     low = "" if option.min is None else f" from {option.min:g}"
@@ -83,6 +86,8 @@ def _fits(value: JsonValue, option: Option) -> bool:
         return False
     if option.values:
         return value in option.values
+    if isinstance(value, str) and option.pattern is not None:
+        return re.fullmatch(option.pattern, value) is not None
     if isinstance(value, int | float) and not isinstance(value, bool):
         if not abs(value) <= LARGEST:
             return False
@@ -97,9 +102,16 @@ def _check_company(name: str, options: Mapping[str, JsonValue], filled: Mapping[
     """Check an option that was asked for against the others: those asked for, and with defaults those it needs."""
     option = offer.options[name]
     for other, value in option.requires.items():
-        if filled.get(other) != value:
+        wanted = value if isinstance(value, list) else [value]
+        if filled.get(other) not in wanted:
+            words = " or ".join(repr(item) for item in wanted)
+            raise InvalidRequest(f"options.{name} needs options.{other} = {words}.", field=f"options.{name}", hint=HINT)
+    for other, value in option.clashes.get(str(options[name]), {}).items():
+        if filled.get(other) == value:
             raise InvalidRequest(
-                f"options.{name} needs options.{other} = {value!r}.", field=f"options.{name}", hint=HINT
+                f"options.{name} = {options[name]!r} does not go with options.{other} = {value!r}.",
+                field=f"options.{name}",
+                hint=HINT,
             )
     for other in option.forbidden_with:
         if other in options:

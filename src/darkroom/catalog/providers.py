@@ -117,8 +117,15 @@ class Option(_Strict):
     max: float | None = None
     step: float | None = None
     default: JsonValue = None
-    requires: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue], description="other options it needs")
+    pattern: str | None = Field(default=None, description="what the whole of a text must look like")
+    requires: dict[str, JsonValue] = Field(
+        default_factory=dict[str, JsonValue],
+        description="other options it needs, each with that value or one of a list",
+    )
     forbidden_with: tuple[str, ...] = ()
+    clashes: dict[str, dict[str, JsonValue]] = Field(
+        default_factory=dict[str, dict[str, JsonValue]], description="its values that go not with one of another option"
+    )
     wire: str | None = Field(default=None, description="name in the provider's request, when it differs")
     wrap: str | None = Field(default=None, description="name of the value within an object of its own")
     about: str = ""
