@@ -1,5 +1,6 @@
 """Names that people know models and options by lead to an offer, or to what took its place."""
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -182,6 +183,33 @@ def test_a_medium_has_offers_without_naming_any(kind: Kind) -> None:
     found = resolved(None, kind)
     assert not isinstance(found, str)
     assert all(not gone(item.offer, DAY) for item in found)
+
+
+GOOGLE = {
+    Kind.VIDEO: """
+        veo veo3 veo3.1 VEO3 veo3_fast veo-3.1 veo-3.1-fast veo-3.1-lite veo-3.1-generate-preview
+        veo-3.1-fast-generate-preview veo-3.1-generate-001 veo-3.0-generate-001 veo-3.0-fast-generate-001
+        veo-2.0-generate-001 gemini gemini-omni gemini-omni-flash sora-2
+    """,
+    Kind.IMAGE: """
+        nano-banana nano-banana-2 nano-banana-2.1 nano-banana-pro google/nano-banana gemini gemini-2.0-flash-exp
+        GEMINI_2_0 gemini-2.5-flash-image gemini-2.5-flash-image-preview gemini-3-pro-image imagen imagen-3 imagen-4
+        IMAGEN4 imagen4-fast google/imagen4-fast imagen-4.0-generate-001 imagen-4.0-ultra-generate-001
+    """,
+}
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, names in GOOGLE.items() for name in names.split()])
+def test_with_a_key_of_google_alone_its_names_lead_to_what_the_key_can_use(kind: Kind, name: str) -> None:
+    ready = {"google", "draft"}
+    for mode in (Mode.TEXT_TO_VIDEO, Mode.IMAGE_TO_VIDEO) if kind is Kind.VIDEO else (Mode.TEXT_TO_IMAGE,):
+        choice = Choice(kind=kind, mode=mode, model=name)
+        try:
+            found = route(PROVIDERS, choice, ready, DAY)
+        except ModelRetired as exc:
+            assert f"Use {exc.successor!r} instead." in exc.message
+            found = route(PROVIDERS, replace(choice, model=exc.successor), ready, DAY)
+        assert {item.provider.id for item in found} == {"google"}
 
 
 # The lists as a whole

@@ -141,6 +141,76 @@ def test_a_retired_model_names_its_successor() -> None:
         names(model="acme-old")
 
 
+def after(ready: set[str], **choice: Any) -> ModelRetired | NotConfigured:
+    """Return what is said of a name that one provider let go, while the other, which has it, may lack its key."""
+    gone: dict[str, Any] = {"status": "retired", "shutdown": YESTERDAY}
+    acme = [
+        make_offer(model="beam-1", aliases=["beam-preview"], family="beam", successor="beam-2", **gone),
+        make_offer(model="beam-2", family="beam", successor="shine", **gone),
+        make_offer(model="ray-1", successor="zed-only", **gone),
+        make_offer(model="round-1", successor="round-2", **gone),
+        make_offer(model="round-2", successor="round-1", **gone),
+        make_offer(model="lost-1", successor="nowhere", **gone),
+        make_offer(model="shine"),
+    ]
+    zed = [make_offer(model=name, family="beam") for name in ("beam-1", "ray-1", "zed-only", "round-1", "lost-1")]
+    zed.append(make_offer(model="beam-0", family="beam", successor="shine", **gone))
+    providers = {
+        "acme": make_provider("acme", offers=acme, credentials=["ACME_KEY"], title="Acme"),
+        "zed": make_provider("zed", offers=zed, credentials=["ZED_KEY"], title="Zed"),
+    }
+    with pytest.raises((ModelRetired, NotConfigured)) as caught:
+        route(providers, Choice(kind=Kind.IMAGE, mode=Mode.TEXT_TO_IMAGE, **choice), ready, TODAY)
+    assert isinstance(caught.value, ModelRetired | NotConfigured)
+    return caught.value
+
+
+@pytest.mark.parametrize("name", ["beam-1", "beam", "beam-preview"])
+def test_a_name_whose_own_provider_let_it_go_leads_to_what_the_keys_can_use(name: str) -> None:
+    error = after({"acme"}, model=name)
+    assert isinstance(error, ModelRetired)
+    assert error.successor == "shine"
+    assert "was shut down" in error.message
+    assert error.message.endswith(f"on {YESTERDAY}. Use 'shine' instead.")
+    left = "" if name == "beam-preview" else " zed/beam-1 is still there and needs ZED_KEY."
+    assert error.hint == f"Nothing was stored or sent.{left}"
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"model": "ray-1"},
+        {"model": "round-1"},
+        {"model": "lost-1"},
+        {"model": "beam-1", "provider": "zed"},
+        {"model": "zed/beam-1"},
+        {"model": "beam", "provider": "zed"},
+        {"model": "zed"},
+        {"provider": "zed"},
+    ],
+)
+def test_a_key_is_asked_for_where_what_took_its_place_needs_one_too_or_another_is_named(choice: dict[str, Any]) -> None:
+    error = after({"acme"}, **choice)
+    assert isinstance(error, NotConfigured)
+    assert error.message == "Zed needs ZED_KEY."
+
+
+def test_what_took_its_place_is_none_without_any_key() -> None:
+    assert isinstance(after(set(), model="beam-1"), NotConfigured)
+
+
+def test_a_name_that_is_gone_everywhere_leads_to_the_successor_there_is_a_key_for() -> None:
+    gone: dict[str, Any] = {"model": "beam", "status": "retired"}
+    acme = [make_offer(**gone, shutdown=date(2025, 1, 1), successor="acme-1"), make_offer()]
+    zed = [make_offer(**gone, shutdown=date(2025, 2, 2), successor="zed-1"), make_offer(model="zed-1")]
+    providers = {"acme": make_provider("acme", offers=acme), "zed": make_provider("zed", offers=zed)}
+    choice = Choice(kind=Kind.IMAGE, mode=Mode.TEXT_TO_IMAGE, model="beam")
+    for ready, successor in (("acme", "acme-1"), ("zed", "zed-1"), ("acme zed", "zed-1"), ("", "zed-1")):
+        with pytest.raises(ModelRetired) as caught:
+            route(providers, choice, ready.split(), TODAY)
+        assert caught.value.successor == successor
+
+
 def test_only_its_own_name_in_the_settings_wakes_a_retired_model_and_only_one_that_is_off() -> None:
     off = {"status": "retired", "shutdown": YESTERDAY, "successor": "acme-pro"}
     offers = [make_offer(model="acme-0", off="gone", **off), make_offer(model="acme-00", **off)]

@@ -78,7 +78,8 @@ def route(
 
     Raises:
         UnknownModel: If no provider, model, alias or family has the name.
-        ModelRetired: If every offer of the name is gone.
+        ModelRetired: If every offer of the name is gone, or those that are left lack their keys while the keys that
+            there are can use what took the place of one that is gone.
         NotConfigured: If the named offers lack their keys; the message names the variables.
         Unsupported: If no offer left can do the operation.
     """
@@ -92,17 +93,21 @@ def route(
         found = _named(found, model)
     alive = [item for item in found if not has_ended(item, choice.enabled, today)]
     if not alive:
-        raise _retired(found, choice)
+        raise _retired(*_successor(providers, found, choice, ready, today), found) if found else _makes_none(choice)
     able = [item for item in alive if choice.mode in item.offer.operations]
     if not able:
         everyone = [item for item in candidates(providers, choice.kind) if not has_ended(item, choice.enabled, today)]
         raise _unable(alive, everyone, choice, ready)
     usable = [item for item in able if obstacle(item, choice.adapters, choice.enabled) is None]
-    if not usable:
-        raise _unusable(able, choice)
     configured = [item for item in usable if item.provider.id in ready]
     if not configured:
-        raise _unconfigured(usable)
+        theirs = {item.provider.id for item in able}
+        ended = [item for item in found if item.provider.id not in theirs and has_ended(item, choice.enabled, today)]
+        if ended:
+            last, successor = _successor(providers, ended, choice, ready, today)
+            if _serving(providers, successor, choice, ready, today):
+                raise _retired(last, successor, ended, usable)
+        raise _unconfigured(usable) if usable else _unusable(able, choice)
     chosen_by_name = choice.provider is not None or model is not None
     if not chosen_by_name:
         paid = [item for item in configured if item.provider.id != DRAFT]
@@ -188,27 +193,78 @@ def _named(found: Iterable[Candidate], model: str) -> list[Candidate]:
     )
 
 
-def _retired(found: Sequence[Candidate], choice: Choice) -> ModelRetired | Unsupported:
-    if not found:
-        return Unsupported(
-            f"{choice.provider} makes no {choice.kind}s.",
-            field="provider",
-            hint=f"{NOTHING_STORED} Leave provider out to let darkroom choose.",
-        )
-    last = max(found, key=lambda item: (item.offer.shutdown or date.min, item.name)).offer
-    earlier = {
-        f"{item.offer.shutdown.isoformat()} at {item.provider.id}"
-        for item in found
-        if item.offer.model == last.model and item.offer.shutdown not in (None, last.shutdown)
+def _makes_none(choice: Choice) -> Unsupported:
+    return Unsupported(
+        f"{choice.provider} makes no {choice.kind}s.",
+        field="provider",
+        hint=f"{NOTHING_STORED} Leave provider out to let darkroom choose.",
+    )
+
+
+def _successor(
+    providers: Mapping[str, Provider], ended: Iterable[Candidate], choice: Choice, ready: Collection[str], today: date
+) -> tuple[Candidate, str | None]:
+    """Return which of the offers that are gone to speak of, and what took its place.
+
+    First comes one whose successor, or that one's where it is gone too, the keys that there are can use; then one of
+    a configured provider; then the one that went last.
+    """
+
+    def order(item: Candidate) -> tuple[bool, int, str]:
+        return item.provider.id not in ready, -(item.offer.shutdown or date.min).toordinal(), item.name
+
+    last = sorted(ended, key=order)
+    for item in last:
+        name, seen = item.offer.successor, set[str]()
+        while name and name not in seen:
+            if _serving(providers, name, choice, ready, today):
+                return item, name
+            seen.add(name)
+            gone_too = (hit for hit in _known(providers, name, choice) if has_ended(hit, choice.enabled, today))
+            name = next((hit.offer.successor for hit in sorted(gone_too, key=order)), None)
+    return last[0], last[0].offer.successor
+
+
+def _known(providers: Mapping[str, Provider], name: str, choice: Choice) -> list[Candidate]:
+    try:
+        return _named(candidates(providers, choice.kind), name)
+    except UnknownModel:
+        return []
+
+
+def _serving(
+    providers: Mapping[str, Provider], name: str | None, choice: Choice, ready: Collection[str], today: date
+) -> bool:
+    """Return whether an offer of that name would do it with the keys that there are."""
+    return name is not None and any(
+        item.provider.id in ready
+        and choice.mode in item.offer.operations
+        and not has_ended(item, choice.enabled, today)
+        and obstacle(item, choice.adapters, choice.enabled) is None
+        for item in _known(providers, name, choice)
+    )
+
+
+def _retired(
+    item: Candidate, successor: str | None, ended: Sequence[Candidate], left: Sequence[Candidate] = ()
+) -> ModelRetired:
+    """Return that an offer is gone; `left` are those of other providers that lack their keys."""
+    last = item.offer
+    others = {
+        f"{other.offer.shutdown.isoformat()} at {other.provider.id}"
+        for other in ended
+        if other.offer.model == last.model and other.offer.shutdown not in (None, last.shutdown)
     }
-    follow = f" Use {last.successor!r} instead." if last.successor else ""
+    follow = f" Use {successor!r} instead." if successor else ""
+    where = f" at {item.provider.title}" if left else ""
     when = f" on {last.shutdown.isoformat()}" if last.shutdown else ""
-    when += f" ({', '.join(sorted(earlier))})" if earlier else ""
+    when += f" ({', '.join(sorted(others))})" if others else ""
+    still = f" {left[0].name} is still there and needs {_keys(left[0].provider)}." if left else ""
     return ModelRetired(
-        f"{last.model} was shut down{when}.{follow}",
+        f"{last.model} was shut down{where}{when}.{follow}",
         field="model",
-        successor=last.successor,
-        hint=NOTHING_STORED,
+        successor=successor,
+        hint=f"{NOTHING_STORED}{still}",
     )
 
 
@@ -245,12 +301,15 @@ def _unusable(able: Sequence[Candidate], choice: Choice) -> Unsupported:
 
 def _unconfigured(able: Sequence[Candidate]) -> NotConfigured:
     provider = able[0].provider
-    ways = " or ".join(" and ".join(names) for names in provider.credentials)
     return NotConfigured(
-        f"{provider.title} needs {ways}.",
+        f"{provider.title} needs {_keys(provider)}.",
         field="provider",
         hint=f"{NOTHING_STORED} Set it and start the server again, or use provider='{DRAFT}', which needs no key.",
     )
+
+
+def _keys(provider: Provider) -> str:
+    return " or ".join(" and ".join(names) for names in provider.credentials)
 
 
 def is_one_model(choice: Choice, found: Collection[Candidate]) -> bool:
