@@ -1,6 +1,8 @@
 """The server as hosts run it: a process spoken to over stdin and stdout, ended in every way a host may end it."""
 
+import json
 import os
+import select
 import signal
 import sqlite3
 import subprocess
@@ -152,6 +154,61 @@ async def test_sigterm_ends_the_server_cleanly() -> None:
             code = await process.wait()
     assert code == 0
     assert await rows("SELECT COUNT(*) FROM workers") == [(0,)]
+
+
+INITIALIZE = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}},
+}
+LISTING = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
+
+
+def lines(*messages: object) -> bytes:
+    """Return messages as a host writes them."""
+    return b"".join(json.dumps(message).encode() + b"\n" for message in messages)
+
+
+@pytest.mark.parametrize("unread", [12, 4000])
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes cannot be asked there whether they ended")
+def test_a_host_that_never_reads_does_not_keep_its_server_alive(unread: int) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "darkroom", "serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(lines(INITIALIZE, {"jsonrpc": "2.0", "method": "notifications/initialized"}))
+        assert b"serverInfo" in process.stdout.read(65536)
+        os.set_blocking(process.stdin.fileno(), False)
+        rest = lines(*[LISTING] * unread)
+        while rest and select.select([], [process.stdin], [], 2)[1]:
+            rest = rest[process.stdin.write(rest) or 0 :]
+        process.stdin.close()
+        try:
+            code = process.wait(60)
+        finally:
+            process.kill()
+    assert code == 0
+    assert bool(rest) is (unread == 4000), "requests are read only while their answers are"
+
+
+@pytest.mark.anyio
+async def test_a_line_that_is_no_message_is_answered_and_the_next_one_served() -> None:
+    with anyio.fail_after(BOUND_S):
+        async with await anyio.open_process([sys.executable, "-m", "darkroom", "serve"], stderr=None) as process:
+            assert process.stdin
+            assert process.stdout
+            await process.stdin.send(b'{garbage\n{"jsonrpc":"2.0","id":5}\n' + lines(INITIALIZE))
+            said = b""
+            while said.count(b"\n") < 3:
+                said += await process.stdout.receive()
+            await process.stdin.aclose()
+            await process.wait()
+    bad, wrong, good = (json.loads(line) for line in said.splitlines())
+    assert (bad["id"], bad["error"]["code"]) == (None, -32700)
+    assert (wrong["id"], wrong["error"]["code"]) == (5, -32600)
+    assert good["result"]["serverInfo"]["name"] == "darkroom"
 
 
 def test_a_wrong_setting_ends_the_start_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:

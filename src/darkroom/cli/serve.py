@@ -14,6 +14,7 @@ from darkroom.telemetry import configure_logging
 
 EXIT_SETTINGS = 2
 STOP_S = 2.0
+LAST_ANSWERS_S = 0.5
 
 
 def serve(*, log_json: bool = False, log_level: str = "WARNING") -> None:
@@ -36,8 +37,17 @@ async def _serve(server: DarkroomServer, app: App) -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(stop_on_signal, tasks.cancel_scope, app)
         tasks.start_soon(_say_warnings, app)
+        tasks.start_soon(_end_unread, server)
         await server.run_stdio_async()
         tasks.cancel_scope.cancel()
+
+
+async def _end_unread(server: DarkroomServer) -> None:
+    """End the process soon after stdin: a write that nobody reads would keep it for ever."""
+    await server.stdin_ended.wait()
+    await anyio.sleep(LAST_ANSWERS_S)
+    sys.stderr.flush()
+    os._exit(0)
 
 
 async def stop_on_signal(scope: anyio.CancelScope, app: App) -> None:

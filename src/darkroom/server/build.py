@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
+import anyio
 import anyio.to_thread
 from mcp.server import CacheHint, MCPServer
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
@@ -50,6 +51,7 @@ from darkroom.server.resources import RESOURCES, TEMPLATES, Reader, UnknownResou
 from darkroom.server.schema import ToolArgs, parse, published
 from darkroom.server.sealing import KeptSeal
 from darkroom.server.skills_extension import SkillsExtension
+from darkroom.server.stdio import checked_stdio
 from darkroom.server.tasks import Tasks, checked_listening, takes_tasks
 from darkroom.server.tools import TOOLS
 from darkroom.server.views import error_text
@@ -79,6 +81,7 @@ class DarkroomServer(MCPServer[Program]):
         self._tools_by_name = {tool.name: tool for tool in tools}
         self._published: list[PublishedTool] = []
         self._program: Program | None = None
+        self.stdin_ended = anyio.Event()
 
         @asynccontextmanager
         async def lifespan(_: MCPServer[Program]) -> AsyncGenerator[Program]:
@@ -141,6 +144,13 @@ class DarkroomServer(MCPServer[Program]):
         return ToolCall(
             self.program, _reporter(None), principal=caller().principal, links=await self._links(), repeats=True
         )
+
+    async def run_stdio_async(self) -> None:
+        """Serve stdin and stdout until stdin ends; `stdin_ended` is set once all but the last answers is done."""
+        async with checked_stdio() as (requests, answers):
+            server = self._lowlevel_server
+            await server.run(requests, answers, server.create_initialization_options())
+            self.stdin_ended.set()
 
     async def list_tools(self) -> list[PublishedTool]:
         """Return the tools as clients see them."""
