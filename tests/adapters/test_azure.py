@@ -59,11 +59,18 @@ async def test_the_endpoint_is_the_base_url_and_a_token_wins(
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("base_url", [None, "res.openai.azure.com"])
-async def test_without_an_endpoint_that_can_be_called_nothing_is_sent(tmp_path: Path, base_url: str | None) -> None:
+@pytest.mark.parametrize(
+    ("base_url", "says"), [(None, "no base URL"), ("myres", "AZURE_OPENAI_ENDPOINT"), ("res.test", "AZURE_OPENAI_END")]
+)
+async def test_without_an_endpoint_that_can_be_called_nothing_is_sent(
+    tmp_path: Path, base_url: str | None, says: str
+) -> None:
     adapter = create(ProviderHttp(ShardedClient(FakeClock()), AZURE, base_url))
-    with pytest.raises(NotConfigured):
-        await adapter.submit(call_of(AZURE, {"credentials": KEY}, tmp_path))
+    call = call_of(AZURE, {"credentials": KEY}, tmp_path)
+    with pytest.raises(NotConfigured, match=says):
+        await adapter.submit(call)
+    with pytest.raises(NotConfigured, match=says):
+        await adapter.check(call)
 
 
 @pytest.mark.anyio
