@@ -58,6 +58,16 @@ async def test_the_endpoint_is_the_base_url_and_a_token_wins(
     assert {name: sent[0].headers[name] for name in ("api-key", "authorization") if name in sent[0].headers} == headers
 
 
+def test_a_base_url_of_the_user_s_own_does_for_the_endpoint() -> None:
+    key = {"AZURE_OPENAI_API_KEY": "key"}
+    given = {"DARKROOM_AZURE_BASE_URL": "https://gateway.test"}
+    assert Accounts({"azure": AZURE}, key, b"key").ready() == frozenset()
+    accounts = Accounts({"azure": AZURE}, key | given, b"key")
+    assert accounts.ready() == {"azure"}
+    assert accounts.base_url(AZURE) == "https://gateway.test"
+    assert accounts.account(AZURE) in accounts.all()
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize(
     ("base_url", "says"), [(None, "no base URL"), ("myres", "AZURE_OPENAI_ENDPOINT"), ("res.test", "AZURE_OPENAI_END")]
