@@ -8,7 +8,7 @@ import pytest
 from darkroom.adapters.azure import create
 from darkroom.catalog.accounts import Accounts
 from darkroom.catalog.providers import Providers
-from darkroom.errors import InvalidRequest, NotConfigured, UnexpectedAnswer
+from darkroom.errors import InvalidRequest, NotConfigured, UnexpectedAnswer, Unsupported
 from darkroom.net.client import ShardedClient
 from darkroom.net.provider import ProviderHttp
 from factories import FakeClock
@@ -106,6 +106,15 @@ async def test_a_conflict_is_a_refusal(tmp_path: Path, status: int) -> None:
     )
     with pytest.raises(InvalidRequest):
         await create(ProviderHttp(client, AZURE, ENDPOINT)).submit(call_of(AZURE, {"credentials": KEY}, tmp_path))
+
+
+@pytest.mark.anyio
+async def test_a_blocked_resource_is_told_as_one(tmp_path: Path) -> None:
+    said = {"error": {"message": "Your resource has been temporarily blocked."}}
+    client = ShardedClient(FakeClock(), transport=httpx2.MockTransport(lambda _: httpx2.Response(403, json=said)))
+    with pytest.raises(Unsupported, match="has blocked your resource") as caught:
+        await create(ProviderHttp(client, AZURE, ENDPOINT)).submit(call_of(AZURE, {"credentials": KEY}, tmp_path))
+    assert "temporarily blocked" in (caught.value.provider_message or "")
 
 
 @pytest.mark.anyio

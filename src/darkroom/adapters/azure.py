@@ -7,7 +7,7 @@ from darkroom.adapters.base import Accepted, Call, Failed, Follow, Health, Json,
 from darkroom.adapters.body import wire_of
 from darkroom.adapters.gpt_images import images_call, pictures_of
 from darkroom.catalog.providers import base_url_variable
-from darkroom.errors import InvalidRequest, NotConfigured, RequestError, UnexpectedAnswer
+from darkroom.errors import InvalidRequest, NotConfigured, RequestError, UnexpectedAnswer, Unsupported
 from darkroom.net.answer import Answer
 from darkroom.net.provider import ProviderHttp
 
@@ -34,6 +34,13 @@ class AzureAdapter:
         fixed: dict[str, Any] = {"headers": _headers(call), "params": _query(version), "spool": call.spool}
         try:
             answer = await self._http.submit("POST", f"openai/{route}/{what}", **fixed, **body)
+        except Unsupported as exc:  # the one row of the manifest that means it
+            raise Unsupported(
+                f"{call.provider.title} has blocked your resource for now; nothing was charged.",
+                hint="Look in the Azure portal for Microsoft's notice, or name another provider; the key is good.",
+                provider_code=exc.provider_code,
+                provider_message=exc.provider_message,
+            ) from exc
         except RequestError as exc:
             if (exc.provider_code or "").lower() != NO_DEPLOYMENT:
                 raise
