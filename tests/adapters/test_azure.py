@@ -8,7 +8,7 @@ import pytest
 from darkroom.adapters.azure import create
 from darkroom.catalog.accounts import Accounts
 from darkroom.catalog.providers import Providers
-from darkroom.errors import InvalidRequest, NotConfigured, UnexpectedAnswer
+from darkroom.errors import InvalidRequest, NotConfigured, UnexpectedAnswer, Unsupported
 from darkroom.net.client import ShardedClient
 from darkroom.net.provider import ProviderHttp
 from factories import FakeClock
@@ -58,12 +58,29 @@ async def test_the_endpoint_is_the_base_url_and_a_token_wins(
     assert {name: sent[0].headers[name] for name in ("api-key", "authorization") if name in sent[0].headers} == headers
 
 
+def test_a_base_url_of_the_user_s_own_does_for_the_endpoint() -> None:
+    key = {"AZURE_OPENAI_API_KEY": "key"}
+    given = {"DARKROOM_AZURE_BASE_URL": "https://gateway.test"}
+    assert Accounts({"azure": AZURE}, key, b"key").ready() == frozenset()
+    accounts = Accounts({"azure": AZURE}, key | given, b"key")
+    assert accounts.ready() == {"azure"}
+    assert accounts.base_url(AZURE) == "https://gateway.test"
+    assert accounts.account(AZURE) in accounts.all()
+
+
 @pytest.mark.anyio
-@pytest.mark.parametrize("base_url", [None, "res.openai.azure.com"])
-async def test_without_an_endpoint_that_can_be_called_nothing_is_sent(tmp_path: Path, base_url: str | None) -> None:
+@pytest.mark.parametrize(
+    ("base_url", "says"), [(None, "no base URL"), ("myres", "AZURE_OPENAI_ENDPOINT"), ("res.test", "AZURE_OPENAI_END")]
+)
+async def test_without_an_endpoint_that_can_be_called_nothing_is_sent(
+    tmp_path: Path, base_url: str | None, says: str
+) -> None:
     adapter = create(ProviderHttp(ShardedClient(FakeClock()), AZURE, base_url))
-    with pytest.raises(NotConfigured):
-        await adapter.submit(call_of(AZURE, {"credentials": KEY}, tmp_path))
+    call = call_of(AZURE, {"credentials": KEY}, tmp_path)
+    with pytest.raises(NotConfigured, match=says):
+        await adapter.submit(call)
+    with pytest.raises(NotConfigured, match=says):
+        await adapter.check(call)
 
 
 @pytest.mark.anyio
@@ -89,6 +106,15 @@ async def test_a_conflict_is_a_refusal(tmp_path: Path, status: int) -> None:
     )
     with pytest.raises(InvalidRequest):
         await create(ProviderHttp(client, AZURE, ENDPOINT)).submit(call_of(AZURE, {"credentials": KEY}, tmp_path))
+
+
+@pytest.mark.anyio
+async def test_a_blocked_resource_is_told_as_one(tmp_path: Path) -> None:
+    said = {"error": {"message": "Your resource has been temporarily blocked."}}
+    client = ShardedClient(FakeClock(), transport=httpx2.MockTransport(lambda _: httpx2.Response(403, json=said)))
+    with pytest.raises(Unsupported, match="has blocked your resource") as caught:
+        await create(ProviderHttp(client, AZURE, ENDPOINT)).submit(call_of(AZURE, {"credentials": KEY}, tmp_path))
+    assert "temporarily blocked" in (caught.value.provider_message or "")
 
 
 @pytest.mark.anyio

@@ -6,13 +6,15 @@ from urllib.parse import quote
 from darkroom.adapters.base import Accepted, Call, Failed, Follow, Health, Json, Pending, Succeeded
 from darkroom.adapters.body import wire_of
 from darkroom.adapters.gpt_images import images_call, pictures_of
-from darkroom.errors import InvalidRequest, RequestError, UnexpectedAnswer
+from darkroom.catalog.providers import base_url_variable
+from darkroom.errors import InvalidRequest, NotConfigured, RequestError, UnexpectedAnswer, Unsupported
 from darkroom.net.answer import Answer
 from darkroom.net.provider import ProviderHttp
 
 NO_DEPLOYMENT = "deploymentnotfound"
 VERSION = "OPENAI_API_VERSION"
 """Where it is set, the older route is taken, whose paths name the deployment."""
+ENDPOINT = "AZURE_OPENAI_ENDPOINT"
 TOKEN, KEY = "AZURE_OPENAI_AD_TOKEN", "AZURE_OPENAI_API_KEY"
 
 
@@ -24,6 +26,7 @@ class AzureAdapter:
 
     async def submit(self, call: Call) -> Accepted | Succeeded:
         """Send JSON, or a form where pictures go in, to a deployment; it answers with the pictures."""
+        self._check_endpoint()
         what, body = images_call(call)
         name = str(call.request.options.get("deployment") or wire_of(call))
         version = call.credentials.get(VERSION)
@@ -31,6 +34,13 @@ class AzureAdapter:
         fixed: dict[str, Any] = {"headers": _headers(call), "params": _query(version), "spool": call.spool}
         try:
             answer = await self._http.submit("POST", f"openai/{route}/{what}", **fixed, **body)
+        except Unsupported as exc:  # the one row of the manifest that means it
+            raise Unsupported(
+                f"{call.provider.title} has blocked your resource for now; nothing was charged.",
+                hint="Look in the Azure portal for Microsoft's notice, or name another provider; the key is good.",
+                provider_code=exc.provider_code,
+                provider_message=exc.provider_message,
+            ) from exc
         except RequestError as exc:
             if (exc.provider_code or "").lower() != NO_DEPLOYMENT:
                 raise
@@ -44,6 +54,15 @@ class AzureAdapter:
             ) from exc
         return self.read(answer, call)
 
+    def _check_endpoint(self) -> None:
+        """Refuse an endpoint that is no web address, such as the name of a resource alone."""
+        if not self._http.url("").startswith(("https://", "http://")):
+            raise NotConfigured(
+                f"{ENDPOINT} is no address that can be called.",
+                hint="Nothing was sent. Set it to https://NAME.openai.azure.com with the name of your resource; where "
+                f"{base_url_variable('azure')} is set, it counts instead.",
+            )
+
     def read(self, answer: Answer, call: Call) -> Accepted | Succeeded:
         """Return the pictures; a filter's refusal may come as a success."""
         return pictures_of(self._http, answer, call)
@@ -55,6 +74,7 @@ class AzureAdapter:
 
     async def check(self, call: Follow) -> Health:
         """Ask which models there are."""
+        self._check_endpoint()
         version = call.credentials.get(VERSION)
         path = "openai/models" if version else "openai/v1/models"
         await self._http.request("GET", path, headers=_headers(call), params=_query(version))

@@ -23,9 +23,16 @@ class Accounts:
 
         What goes with it comes last, and makes no other account of it.
         """
-        found = provider.credential(self._environment)
+        found = self._found(provider)
         more = {name: value for name in provider.extras if (value := self._environment.get(name))}
         return None if found is None else found | more
+
+    def _found(self, provider: Provider) -> dict[str, str] | None:
+        """Return the credential; where an address is part of it, the base URL that the user set does for it."""
+        name, given = provider.base_url_from, self._environment.get(base_url_variable(provider.id))
+        if name is None or not given or self._environment.get(name):
+            return provider.credential(self._environment)
+        return provider.credential({**self._environment, name: given})
 
     def base_url(self, provider: Provider) -> str | None:
         """Return where its API is: what the user set, the credential that is an address, or what the manifest says."""
@@ -34,7 +41,7 @@ class Accounts:
 
     def account(self, provider: Provider) -> str | None:
         """Return a keyed hash that names the credential without telling it, or None when it is missing."""
-        credential = provider.credential(self._environment)
+        credential = self._found(provider)
         if credential is None:
             return None
         if not credential:
@@ -44,7 +51,7 @@ class Accounts:
 
     def secrets(self) -> frozenset[str]:
         """Return the values of all credentials, for whoever must keep them out of texts."""
-        found = (provider.credential(self._environment) or {} for provider in self._providers.values())
+        found = (self._found(provider) or {} for provider in self._providers.values())
         return frozenset(value for credential in found for value in credential.values())
 
     def ready(self) -> frozenset[str]:
