@@ -1,5 +1,6 @@
 """Which offer takes a request: by fit, cap, health, liking and price; and which one after a refusal."""
 
+import re
 from collections.abc import AsyncGenerator
 from decimal import Decimal
 from pathlib import Path
@@ -66,13 +67,16 @@ MANIFESTS = {
 }
 
 
-@pytest.fixture
-def many_settings(tmp_path: Path) -> Settings:
-    folder = tmp_path / "manifests"
+def settings_with(folder: Path, manifests: dict[str, str]) -> Settings:
     folder.mkdir()
-    for name, text in MANIFESTS.items():
+    for name, text in manifests.items():
         (folder / f"{name}.toml").write_text(text, "utf-8")
     return Settings.load(providers_dir=folder)
+
+
+@pytest.fixture
+def many_settings(tmp_path: Path) -> Settings:
+    return settings_with(tmp_path / "manifests", MANIFESTS)
 
 
 @pytest.fixture
@@ -167,6 +171,61 @@ async def test_a_picture_without_a_place_is_refused_before_anything_is_stored(ma
 async def test_a_local_picture_is_refused_where_only_addresses_go(many: App) -> None:
     with pytest.raises(Unsupported, match="https address only"):
         await many.generation.start(image(model="web-only", images=[data_uri(picture())]), Terms())
+
+
+BOUNDED = "[offers.size]\nmin_side = 512\nmax_side = 2048"
+LISTED = '[offers.size]\nsizes = ["1024x1024", "1536x1024"]'
+ENDING = 'status = "ending"\nshutdown = 2199-01-01\n'
+SIZED = {
+    "omega": manifest(
+        "omega",
+        offer("omega-best", "0.05", 95, count=2, more=f"prompt_max = 20\n{BOUNDED}"),
+        offer("omega-listed", "0.02", 60, more=LISTED),
+        offer("omega-ending", "0.01", 40, more=f"prompt_max = 40\n{ENDING}{LISTED}"),
+    ),
+}
+
+
+@pytest.fixture
+def sized_settings(tmp_path: Path) -> Settings:
+    return settings_with(tmp_path / "sized", SIZED)
+
+
+@pytest.fixture
+async def sized(sized_settings: Settings, clock: FakeClock) -> AsyncGenerator[App]:
+    async with opened(sized_settings, clock) as app:
+        assert app.providers.problems == []
+        yield app
+
+
+@pytest.mark.parametrize("size", ["4000x4000", "16x16", "2050x2050"])
+@pytest.mark.parametrize("provider", [None, "omega"])
+async def test_a_size_out_of_range_is_refused_rather_than_much_changed(
+    sized: App, size: str, provider: str | None
+) -> None:
+    with pytest.raises(InvalidRequest, match=f"omega-best makes no pictures of {size}") as caught:
+        await sized.generation.start(image(size=size, provider=provider), Terms())
+    assert (caught.value.field, caught.value.allowed) == ("size", "512 to 2048 pixels a side")
+    assert await sized.jobs.find("local") == []
+
+
+async def test_a_size_out_of_range_is_made_by_an_offer_that_changes_it_little(sized: App) -> None:
+    assert await taken(sized, size="2100x500") == "omega/omega-listed"
+    assert await taken(sized, size="1024x1024") == "omega/omega-best"
+
+
+async def test_who_names_a_model_gets_what_that_one_makes(sized: App) -> None:
+    assert await taken(sized, model="omega-ending", size="4000x4000") == "omega/omega-ending"
+    assert await taken(sized, model="omega-listed", size="16x16") == "omega/omega-listed"
+
+
+async def test_a_hint_names_what_there_is_a_key_for_before_what_ranks_better(sized: App) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        await sized.generation.start(image(model="omega-best", prompt="x" * 21), Terms())
+    assert "omega/omega-listed could do it." in str(caught.value.hint)
+    with pytest.raises(InvalidRequest) as caught:
+        await sized.generation.start(image(provider="omega", size="4000x4000"), Terms())
+    assert re.search(r"could do it with [A-Z]+_", str(caught.value.hint)), "what lacks its key says which"
 
 
 # After a refusal

@@ -259,7 +259,7 @@ def _retired(
     where = f" at {item.provider.title}" if left else ""
     when = f" on {last.shutdown.isoformat()}" if last.shutdown else ""
     when += f" ({', '.join(sorted(others))})" if others else ""
-    still = f" {left[0].name} is still there and needs {_keys(left[0].provider)}." if left else ""
+    still = f" {left[0].name} is still there and needs {keys_of(left[0].provider)}." if left else ""
     return ModelRetired(
         f"{last.model} was shut down{where}{when}.{follow}",
         field="model",
@@ -302,13 +302,14 @@ def _unusable(able: Sequence[Candidate], choice: Choice) -> Unsupported:
 def _unconfigured(able: Sequence[Candidate]) -> NotConfigured:
     provider = able[0].provider
     return NotConfigured(
-        f"{provider.title} needs {_keys(provider)}.",
+        f"{provider.title} needs {keys_of(provider)}.",
         field="provider",
         hint=f"{NOTHING_STORED} Set it and start the server again, or use provider='{DRAFT}', which needs no key.",
     )
 
 
-def _keys(provider: Provider) -> str:
+def keys_of(provider: Provider) -> str:
+    """Return the variables that a provider needs, in words."""
     return " or ".join(" and ".join(names) for names in provider.credentials)
 
 

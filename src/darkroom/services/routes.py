@@ -9,9 +9,9 @@ from darkroom.catalog.fit import fit
 from darkroom.catalog.parts import parts_of
 from darkroom.catalog.places import check_places
 from darkroom.catalog.prices import Quote, quote
-from darkroom.catalog.providers import Provider
+from darkroom.catalog.providers import Provider, Status
 from darkroom.catalog.refused import explained
-from darkroom.catalog.routing import DRAFT, Candidate, Choice, has_ended, is_one_model, obstacle, route
+from darkroom.catalog.routing import DRAFT, Candidate, Choice, has_ended, is_one_model, keys_of, obstacle, route
 from darkroom.clock import Clock
 from darkroom.domain.kinds import Kind, Mode
 from darkroom.domain.modes import mode_of
@@ -22,6 +22,10 @@ from darkroom.services.caps import price_warnings
 from darkroom.settings import Settings
 
 AnyRequest = ImageRequest | VideoRequest
+RANGES = frozenset({"size", "aspect_ratio", "resolution", "duration", "n", "prompt"})
+"""Arguments whose refusal by a better offer is told, rather than have a makeshift one serve."""
+MOST_CHANGE = 2
+"""How many times larger or smaller a picture may become where a better offer refuses the size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,9 @@ class Routes:
     def proposals(self, request: AnyRequest, cap: MicroUsd | None = None, *, priced: bool = False) -> list[Proposal]:
         """Return what may be done, best first, never empty; reads keys and manifests the first time.
 
+        Where no model is named and a better offer refuses a value as out of its range, none serves that is ending, or
+        that would change the area of the asked size by more than `MOST_CHANGE` times.
+
         Last come offers that cost more than the cap, or whose price is not known where it must be (`priced`); before
         them those whose provider rests. One model of several providers comes cheapest first where no provider is
         named, all else by rank.
@@ -86,9 +93,13 @@ class Routes:
         refusals: list[RequestError] = []
         for item in found:
             try:
-                able.append(self._proposal(request, item))
+                proposal = self._proposal(request, item)
             except RequestError as exc:
                 refusals.append(exc)
+                continue
+            refused = request.model is None and any(exc.field in RANGES for exc in refusals)
+            if not (refused and _is_makeshift(request, proposal)):
+                able.append(proposal)
         if not able:
             raise self._refused(request, refusals[0], found)
         resting, cheapest = self._resting(), is_one_model(choice, found)
@@ -151,14 +162,17 @@ class Routes:
             others = route(self._providers, self._choice(anywhere, free=False), self._everybody(), self._today())
         except RequestError:
             return refusal
-        for item in others:
-            if item in found or item.provider.id == DRAFT:
+        ready, tried = self._accounts().ready(), {item.name for item in found}
+        for item in sorted(others, key=lambda item: item.provider.id not in ready):
+            if item.name in tried or item.provider.id == DRAFT:
                 continue
             try:
-                self._proposal(request, item)
+                if _is_makeshift(request, self._proposal(request, item)):
+                    continue
             except RequestError:
                 continue
-            refusal.hint = f"{refusal.hint or ''} {item.name} could do it.".strip()
+            lacks = "" if item.provider.id in ready else f" with {keys_of(item.provider)}"
+            refusal.hint = f"{refusal.hint or ''} {item.name} could do it{lacks}.".strip()
             break
         return refusal
 
@@ -167,6 +181,16 @@ class Routes:
 
     def _today(self) -> date:
         return day_of(self._clock.now())
+
+
+def _is_makeshift(request: AnyRequest, proposal: Proposal) -> bool:
+    """Return whether an offer should not stand in for better ones that refuse a value: it ends, or makes much else."""
+    if proposal.candidate.offer.status is Status.ENDING:
+        return True
+    if request.kind is not Kind.IMAGE or request.size is None:
+        return False
+    asked, made = request.size.width * request.size.height, proposal.effective.width * proposal.effective.height
+    return max(asked, made) > MOST_CHANGE * min(asked, made)
 
 
 def day_of(now: int) -> date:
