@@ -6,8 +6,10 @@ import pytest
 
 from darkroom.domain.job import INSTEAD, State
 from darkroom.domain.kinds import Mode
+from darkroom.events import Progress
 from darkroom.server.views import job_view, next_step
 from factories import NOW, make_effective, make_job, make_output, make_request
+from helpers_catalog import make_offer
 
 
 @pytest.mark.parametrize(
@@ -66,3 +68,23 @@ def test_what_is_missing_of_a_job_that_succeeded_in_part_is_told_with_the_way_to
     assert view["warnings"] == ["outputs 3 to 4: The provider had trouble.", "output 5: cancelled."]
     assert view["cost"]["actual_usd"] == 0.08
     assert "changes={'n': 3}" in view["next"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "fraction", "typical", "eta", "check_after"),
+    [
+        (0, None, 20, 20, 10),
+        (15, None, 20, 5, 2),
+        (30, 0.67, 20, 15, 8),
+        (30, 0.0, 20, None, 3),
+        (240, None, 20, None, 10),
+        (5, None, None, None, 2),
+    ],
+)
+def test_what_is_left_is_told_by_progress_and_not_at_all_once_it_takes_longer(
+    seconds: int, fraction: float | None, typical: float | None, eta: int | None, check_after: int
+) -> None:
+    job = make_job(state=State.RUNNING, created_at=NOW)
+    offer = make_offer(typical_s=typical)
+    view = job_view(job, now=NOW + seconds * 1000, progress=Progress(fraction), offer=offer)
+    assert (view.get("eta_s"), view["check_after_s"]) == (eta, check_after)
