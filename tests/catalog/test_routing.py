@@ -322,8 +322,8 @@ def in_the_way(adapters: set[str] | None = None, enabled: tuple[str, ...] = (), 
 def test_an_offer_needs_an_adapter_of_this_version() -> None:
     assert in_the_way(adapters={"zed"}) is None
     assert in_the_way(adapters=None) is None
-    assert in_the_way(adapters={"draft", "zed_labs"}) == "no adapter yet"
-    assert in_the_way(adapters=set(), enabled=("zed_labs",), off="unlicensed") == "no adapter yet"
+    assert in_the_way(adapters={"draft", "zed_labs"}) == "not usable yet"
+    assert in_the_way(adapters=set(), enabled=("zed_labs",), off="unlicensed") == "not usable yet"
 
 
 def test_a_language_model_needs_no_adapter_where_its_provider_is_spoken_to() -> None:
@@ -331,8 +331,8 @@ def test_a_language_model_needs_no_adapter_where_its_provider_is_spoken_to() -> 
     chat = {"wire": "openai", "path": "chat", "tiers": {"economy": "talker"}}
     for provider, expected in (
         (make_provider("zed_labs", offers=[talk], chat=chat), None),
-        (make_provider("zed_labs", offers=[talk]), "no adapter yet"),
-        (make_provider("zed_labs", offers=[make_offer(), talk], chat=chat), "no adapter yet"),
+        (make_provider("zed_labs", offers=[talk]), "not usable yet"),
+        (make_provider("zed_labs", offers=[make_offer(), talk], chat=chat), "not usable yet"),
     ):
         assert obstacle(Candidate(provider, provider.offers[0]), set(), ()) == expected
 

@@ -179,6 +179,6 @@ def test_a_months_header_has_both_ends(run: Run) -> None:
 
 
 def test_providers_say_what_is_missing(run: Run, run_json: RunJson) -> None:
-    assert "no adapter yet" in run("providers").stdout
+    assert "not usable yet" in run("providers").stdout
     rows = {row["provider"]: row for row in run_json("providers", "--json")}
     assert rows["draft"]["state"] == "ready"

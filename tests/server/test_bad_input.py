@@ -20,10 +20,12 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, MISSING_REQUIRED_CLIENT_CAPABILITY, CallToolResult
 
 from darkroom.app import App
+from darkroom.errors import InvalidRequest
 from darkroom.server.build import DarkroomServer
 from darkroom.server.context import ToolCall
-from darkroom.server.schema import ToolArgs
+from darkroom.server.schema import ToolArgs, parse
 from darkroom.server.tools import TOOLS
+from darkroom.server.tools.generate_image import GenerateImageArgs
 from darkroom.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -47,6 +49,8 @@ def check_refusal(result: CallToolResult, *expected: str) -> None:
 
 WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
     "no prompt": (IMAGE, {}, "prompt is missing"),
+    "a mistyped prompt": (IMAGE, {"promt": "a fox"}, "Did you mean 'prompt'?"),  # codespell:ignore promt
+    "a model that makes clips": (IMAGE, {**FOX, "model": "veo-3.1"}, "generate_video"),
     "null as prompt": (IMAGE, {"prompt": None}, "prompt is missing"),
     "an empty prompt": (IMAGE, {"prompt": ""}, "prompt is empty"),
     "a blank prompt": (VIDEO, {"prompt": " \n "}, "prompt is empty"),
@@ -193,6 +197,11 @@ async def test_a_file_that_is_no_picture_of_ours_is_refused(
 
 
 # Folders and databases that cannot be used
+
+
+async def test_an_endless_number_is_refused_in_words() -> None:
+    with pytest.raises(InvalidRequest, match="n must be a finite number, not 'inf'"):
+        parse(GenerateImageArgs, {**FOX, "n": float("inf")})
 
 
 async def test_an_output_folder_that_is_a_file_is_refused_until_it_is_mended(client: Client, home: Path) -> None:

@@ -133,7 +133,9 @@ async def test_a_prompt_brainstorms(client: Client) -> None:
     ("name", "arguments", "expected"),
     [
         ("kontent", {"work": "x"}, "content"),
-        ("content", {}, "input is empty"),
+        ("content", {}, "work is empty"),
+        ("content", {"work": "x", "skil": "copy_editing"}, "Did you mean 'skill'?"),
+        ("brainstorm", {"task_type": "video", "work": "x"}, "has no argument 'work'"),
         ("content", {"work": "x", "skill": "copiediting"}, "copy"),
         ("brainstorm", {"task_type": "lunch"}, "launch"),
     ],

@@ -249,7 +249,7 @@ async def test_a_bare_operation_with_an_unknown_plan_is_refused(client: Client) 
 async def test_providers_tell_what_is_missing(client: Client) -> None:
     rows = {row["provider"]: row for row in (await read_json(client, "darkroom://providers"))["providers"]}
     assert rows["draft"]["state"] == "ready"
-    assert rows["perplexity"]["state"] == "no adapter yet"
+    assert rows["perplexity"]["state"] == "not usable yet"
     assert rows["openai"]["state"] == "needs OPENAI_API_KEY"
     assert rows["openai"]["credentials"][0] == "OPENAI_API_KEY"
 

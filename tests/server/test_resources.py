@@ -85,6 +85,9 @@ async def test_a_file_that_the_user_deleted_is_said_to_be_gone(client: Client) -
         "darkroom://usage/0000-01",
         "darkroom://usage/2999-01",
         "darkroom://usage/abcd",
+        "darkroom://jobs?before=garbage",
+        "darkroom://sessions?before=garbage",
+        "darkroom://models?after=zzz",
     ],
 )
 async def test_what_there_is_not_is_an_error(client: Client, uri: str) -> None:
@@ -94,7 +97,7 @@ async def test_what_there_is_not_is_an_error(client: Client, uri: str) -> None:
 
 
 async def test_a_month_that_is_none_is_said_in_words(client: Client) -> None:
-    with pytest.raises(MCPError, match="month '2026-13' is no month"):
+    with pytest.raises(MCPError, match="'2026-13' is no month"):
         await client.read_resource("darkroom://usage/2026-13")
     with pytest.raises(MCPError, match="'2999-01' is still to come"):
         await client.read_resource("darkroom://usage/2999-01")
@@ -104,6 +107,12 @@ async def test_a_page_of_a_conversation_that_is_none_is_said_in_words(client: Cl
     with pytest.raises(MCPError, match="before must be the number of a message, not 'x'") as caught:
         await client.read_resource("darkroom://sessions/ses_1?before=x")
     assert caught.value.error.code == INVALID_PARAMS
+
+
+async def test_an_address_like_no_other_is_answered_with_what_there_is(client: Client) -> None:
+    with pytest.raises(MCPError, match="There are ") as caught:
+        await client.read_resource("darkroom://nope")
+    assert "openai" not in str(caught.value)
 
 
 async def test_a_job_under_way_shows_its_progress_and_typical_time(client: Client, quick: QuickDraft, app: App) -> None:

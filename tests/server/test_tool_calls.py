@@ -14,7 +14,7 @@ import anyio.to_thread
 import pytest
 from helpers_server import ERAS, QuickDraft, call, connected, content, failed, jobs_of, read_json, words
 from mcp import Client
-from mcp_types import ImageContent, ResourceLink
+from mcp_types import ImageContent, ResourceLink, TextContent
 from PIL import Image
 
 from darkroom.app import App
@@ -198,6 +198,14 @@ async def test_a_running_clip_is_cancelled_and_can_be_retried_with_changes(clien
     retried = await call(client, "retry_job", job_id=job["job_id"], changes={"prompt": "a blue fox"}, max_cost=0)
     assert (retried["status"], retried["retry_of"]) == ("succeeded", job["job_id"])
     assert quick.sent[-1].request.prompt == "a blue fox"
+
+
+async def test_a_cancel_after_the_end_says_that_nothing_was_stopped(client: Client) -> None:
+    job = await call(client, "generate_image", **FOX)
+    late = await client.call_tool("cancel_job", {"job_id": job["job_id"]})
+    assert "nothing was stopped, and nothing was charged" in " ".join(
+        item.text for item in late.content if isinstance(item, TextContent)
+    )
 
 
 async def test_a_failed_job_says_why_and_what_to_do(client: Client, quick: QuickDraft) -> None:

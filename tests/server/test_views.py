@@ -6,8 +6,10 @@ import pytest
 
 from darkroom.domain.job import INSTEAD, State
 from darkroom.domain.kinds import Mode
+from darkroom.events import Progress
 from darkroom.server.views import job_text, job_view, next_step
 from factories import NOW, make_effective, make_job, make_output, make_request
+from helpers_catalog import make_offer
 
 
 @pytest.mark.parametrize(
@@ -84,3 +86,23 @@ def test_the_words_of_the_provider_are_in_the_text() -> None:
 def test_a_model_that_is_gone_is_named_with_the_way_to_others() -> None:
     job = make_job(state=State.FAILED, error={"code": "model_retired", "message": "gone"}, actual=0)
     assert "acme/acme-image-1 is gone there; darkroom://models has others" in next_step(job)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "fraction", "typical", "eta", "check_after"),
+    [
+        (0, None, 20, 20, 10),
+        (15, None, 20, 5, 2),
+        (30, 0.67, 20, 15, 8),
+        (30, 0.0, 20, None, 3),
+        (240, None, 20, None, 10),
+        (5, None, None, None, 2),
+    ],
+)
+def test_what_is_left_is_told_by_progress_and_not_at_all_once_it_takes_longer(
+    seconds: int, fraction: float | None, typical: float | None, eta: int | None, check_after: int
+) -> None:
+    job = make_job(state=State.RUNNING, created_at=NOW)
+    offer = make_offer(typical_s=typical)
+    view = job_view(job, now=NOW + seconds * 1000, progress=Progress(fraction), offer=offer)
+    assert (view.get("eta_s"), view["check_after_s"]) == (eta, check_after)

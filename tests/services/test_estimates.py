@@ -26,9 +26,9 @@ def test_ten_clips_are_priced_here_and_at_everyone_who_can_make_them(book: Estim
     assert (found.priced.candidate.name, found.priced.likely, found.state) == ("acme/acme-long", 10_000_000, "ready")
     assert found.credits == 900, "90 each on plan brand"
     assert [(one.candidate.name, one.likely, state) for one, state in found.others] == [
-        ("later/later-clip", 5_000_000, "no adapter yet"),
+        ("later/later-clip", 5_000_000, "not usable yet"),
         ("acme/acme-clip", 15_000_000, "ready"),
-        ("later/later-mystery", None, "no adapter yet"),
+        ("later/later-mystery", None, "not usable yet"),
     ]
     assert found.client is not None
     assert (found.client.price, found.client.percent) == (30, Decimal(20) * 100 / 30)
@@ -119,7 +119,7 @@ def test_words_of_people_are_understood_and_mistyped_ones_corrected() -> None:
 
 def test_a_list_has_ready_offers_first_each_with_its_usual_price(book: Estimates) -> None:
     rows = book.listing(Kind.VIDEO)
-    assert [row.state for row in rows] == ["ready", "ready", "no adapter yet", "no adapter yet"]
+    assert [row.state for row in rows] == ["ready", "ready", "not usable yet", "not usable yet"]
     assert {row.candidate.offer.model: row.usual and row.usual.likely for row in rows} == {
         "acme-long": 500_000,
         "acme-clip": 750_000,

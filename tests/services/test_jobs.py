@@ -67,7 +67,9 @@ async def test_an_unknown_status_is_answered_with_the_nearest(app: App) -> None:
     with pytest.raises(InvalidRequest) as caught:
         await app.jobs.find(ME, status="suceeded")  # codespell:ignore suceeded
     assert "Did you mean 'succeeded'?" in caught.value.message
-    assert {"active", "queued"} <= set(caught.value.allowed or ())
+    allowed = list(caught.value.allowed or ())
+    assert {"active", "queued"} <= set(allowed)
+    assert allowed.count("running") == 1
 
 
 async def test_an_output_is_its_owners(app: App) -> None:
@@ -246,6 +248,16 @@ async def test_progress_is_that_of_this_process_first(app: App) -> None:
     assert await app.jobs.progress(job) == Progress(0.2, "there")
     app.bus.progress(job.id, Progress(0.7, "here"))
     assert await app.jobs.progress(job) == Progress(0.7, "here")
+
+
+async def test_progress_of_the_work_is_not_told_of_the_download_after_it(app: App) -> None:
+    job = await run_until(app, (await started(app, image())).id, State.RUNNING)
+    app.bus.progress(job.id, Progress(0.7, "frame 7 of 10"))
+    parts = tuple(part.model_copy(update={"state": State.DOWNLOADING}) for part in job.submissions)
+    fetched = job.model_copy(update={"submissions": parts})
+    assert await app.jobs.progress(fetched) is None
+    app.bus.progress(job.id, Progress(None, "not saved yet"))
+    assert await app.jobs.progress(fetched) == Progress(None, "not saved yet")
 
 
 async def test_progress_that_several_processes_tell_is_what_all_of_them_know(app: App) -> None:

@@ -41,7 +41,7 @@ def test_offers_are_listed_best_first_and_those_that_ended_only_when_asked_for(b
         ("acme-clip", {"ACME_KEY": "k"}, "ready"),
         ("acme-clip", {}, "needs ACME_KEY"),
         ("draft-image", {}, "ready"),
-        ("later-clip", {"LATER_KEY": "k"}, "no adapter yet"),
+        ("later-clip", {"LATER_KEY": "k"}, "not usable yet"),
         ("acme-off", {"ACME_KEY": "k"}, "off: it is slow"),
         ("later-gone", {}, "ended, use acme-image"),
     ],

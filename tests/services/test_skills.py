@@ -37,6 +37,12 @@ def test_every_spelling_finds_a_skill(library: SkillLibrary, name: str) -> None:
     assert library.get(name).id == "film_cutting"
 
 
+def test_a_skill_like_no_other_is_answered_without_a_guess(library: SkillLibrary) -> None:
+    with pytest.raises(InvalidRequest, match="There is no skill 'bakery'") as caught:
+        library.get("bakery")
+    assert "Did you mean" not in str(caught.value)
+
+
 def test_an_unknown_skill_names_the_nearest_and_why_one_was_left_out(library: SkillLibrary, tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match="Did you mean 'email_sequence'"):
         library.get("email_sequnce")

@@ -12,6 +12,8 @@ from darkroom.errors import ModelRetired, NotConfigured, UnknownModel, Unsupport
 
 NOTHING_STORED = "Nothing was stored or sent."
 DRAFT = "draft"
+TOOLS = {Kind.IMAGE: "generate_image", Kind.VIDEO: "generate_video"}
+"""What makes the media that jobs make."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def candidates_of(
     found = candidates(providers, kind)
     if provider is not None:
         found = [item for item in found if item.provider.id == _provider_id(providers, provider)]
-    return found if model is None else _named(found, model)
+    return found if model is None else _named(found, model, _elsewhere(providers, kind))
 
 
 def route(
@@ -90,7 +92,7 @@ def route(
     elif model is None and choice.default_model:
         model = choice.default_model
     if model is not None:
-        found = _named(found, model)
+        found = _named(found, model, _elsewhere(providers, choice.kind))
     alive = [item for item in found if not has_ended(item, choice.enabled, today)]
     if not alive:
         raise _retired(*_successor(providers, found, choice, ready, today), found) if found else _makes_none(choice)
@@ -119,7 +121,7 @@ def obstacle(item: Candidate, adapters: Collection[str] | None, enabled: Sequenc
     """Return why this version or the settings do not use an offer, whatever keys there are; None when they do."""
     speaks = item.offer.kind is Kind.CHAT and item.provider.chat is not None
     if adapters is not None and item.provider.adapter_name not in adapters and not speaks:
-        return "no adapter yet"
+        return "not usable yet"
     wanted = {normal(name) for name in enabled}
     if item.offer.off and not wanted & {normal(item.name), normal(item.provider.id)}:
         return f"off: {item.offer.off}"
@@ -149,7 +151,7 @@ def _provider_id(providers: Mapping[str, Provider], name: str) -> str:
     raise UnknownModel(
         f"There is no provider {clip(name)!r}.{did_you_mean(name, providers)}",
         field="provider",
-        allowed=nearest(name, providers) or list(providers)[:10],
+        allowed=list(providers),
         hint=f"{NOTHING_STORED} Leave provider out to let darkroom choose.",
     )
 
@@ -170,7 +172,12 @@ def _providers(item: Candidate) -> set[str]:
     return {normal(item.provider.id)}
 
 
-def _named(found: Iterable[Candidate], model: str) -> list[Candidate]:
+def _elsewhere(providers: Mapping[str, Provider], kind: Kind) -> list[Candidate]:
+    """Return the pictures and clips that a request of another kind may have meant."""
+    return [item for other in TOOLS if other is not kind for item in candidates(providers, other)]
+
+
+def _named(found: Iterable[Candidate], model: str, elsewhere: Iterable[Candidate]) -> list[Candidate]:
     """Return the offers of that model id, else of that alias, else of that family or provider, best ranked first.
 
     Some names have a slash of their own, so that what precedes it is a provider only where there is one.
@@ -184,6 +191,14 @@ def _named(found: Iterable[Candidate], model: str) -> list[Candidate]:
             hits = [item for item in among if wanted in names_of(item)]
             if hits:
                 return hits
+    names_there = {normal(model), normal(rest)} - {""}
+    for item in elsewhere:
+        if names_there & (_ids(item) | _aliases(item)):
+            raise UnknownModel(
+                f"{item.offer.model} makes {item.offer.kind}s; this asks for something else.",
+                field="model",
+                hint=f"{NOTHING_STORED} Use {TOOLS[item.offer.kind]} for it, or leave model out.",
+            )
     names = {item.offer.model for item in pool} | {alias for item in pool for alias in item.offer.aliases}
     raise UnknownModel(
         f"There is no model {clip(model)!r} for this.{did_you_mean(model, names)}",
@@ -227,7 +242,7 @@ def _successor(
 
 def _known(providers: Mapping[str, Provider], name: str, choice: Choice) -> list[Candidate]:
     try:
-        return _named(candidates(providers, choice.kind), name)
+        return _named(candidates(providers, choice.kind), name, ())
     except UnknownModel:
         return []
 
@@ -288,7 +303,7 @@ def _unable(
 def _unusable(able: Sequence[Candidate], choice: Choice) -> Unsupported:
     item = able[0]
     why = obstacle(item, choice.adapters, choice.enabled)
-    if why == "no adapter yet":
+    if why == "not usable yet":
         message = (
             f"This version of darkroom cannot use {item.provider.title} yet; {item.name} is listed for its prices."
         )

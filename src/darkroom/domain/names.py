@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 
 ALIKE = 60
+LIKE = 75
+"""From where a name is offered that nothing else points to."""
 VERY_ALIKE = 90
 SLIPS = 2
 """Letters that are wrong, missing, too many or swapped in what is still a slip; and no more than a third of a name."""

@@ -12,7 +12,8 @@ from darkroom.catalog.providers import Provider, normal
 from darkroom.catalog.refused import explained
 from darkroom.catalog.routing import Candidate
 from darkroom.domain.names import did_you_mean
-from darkroom.errors import DarkroomError, UnknownModel
+from darkroom.domain.request import clip
+from darkroom.errors import DarkroomError, InvalidRequest, UnknownModel
 from darkroom.server import money_views as views
 from darkroom.server.context import LOCAL, Program
 from darkroom.server.views import without_none
@@ -206,6 +207,8 @@ def _page(
             return {key: shown, "more": f"{link}?after={quote(last, safe='/')}"}
         shown.append(entry)
         size, last = size + length, name
+    if not begun:
+        raise InvalidRequest(f"The page begins after {clip(after)!r}, which is not in the list.", field="after")
     return {key: shown}
 
 

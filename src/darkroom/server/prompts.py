@@ -55,12 +55,18 @@ def prompt(library: SkillLibrary, name: str, arguments: Mapping[str, str]) -> Ge
     Raises:
         InvalidRequest: If there is none of that name, or an argument cannot be used.
     """
-    if name == BRAINSTORM:
-        return _said("A brainstorm.", views.skill_text(views.brainstorm_view(brainstorm(arguments, {}))))
-    known = {item.name for item in prompts(library)}
+    known = {item.name: item for item in prompts(library)}
     if name not in known:
         raise InvalidRequest(f"There is no prompt {clip(name)!r}.{did_you_mean(name, known)}", field="name")
+    takes = [item.name for item in known[name].arguments or ()]
+    if odd := next((key for key in arguments if key not in takes), None):
+        near = did_you_mean(odd, takes)
+        raise InvalidRequest(f"{name} has no argument {clip(odd)!r}.{near}", field=clip(odd), allowed=takes)
+    if name == BRAINSTORM:
+        return _said("A brainstorm.", views.skill_text(views.brainstorm_view(brainstorm(arguments, {}))))
     work = arguments.get("work", "").strip()
+    if not work:
+        raise InvalidRequest("Say what is to be done: work is empty.", field="work")
     if arguments.get("skill"):
         skill = library.get(arguments["skill"])
     else:

@@ -9,7 +9,7 @@ import anyio.to_thread
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp_types import Resource, ResourceTemplate
 
-from darkroom.domain.names import nearest
+from darkroom.domain.names import LIKE, nearest
 from darkroom.domain.output import Output
 from darkroom.errors import InvalidRequest, ResultExpired, UnknownModel
 from darkroom.server import catalogue, knowledge, run_resources
@@ -96,7 +96,7 @@ class Reader:
         path, _, query = uri.removeprefix(SCHEME).partition("?")
         parts = path.split("/")
         handlers: dict[tuple[str, int], Callable[[], Awaitable[ReadResourceContents]]] = {
-            ("jobs", 1): lambda: self._jobs(query.removeprefix("before=") or None),
+            ("jobs", 1): lambda: self._jobs(query),
             ("jobs", 2): lambda: self._job(parts[1]),
             ("outputs", 2): lambda: self._output(parts[1]),
             ("usage", 2): lambda: self._usage(parts[1]),
@@ -134,7 +134,8 @@ class Reader:
     def _nearest(self, uri: str) -> str:
         """Return which resource may have been meant; blocks."""
         fixed = [resource.uri.removeprefix(SCHEME) for resource in RESOURCES]
-        near = nearest(uri.removeprefix(SCHEME), [*fixed, *(f"pricing/providers/{x}" for x in self.program.providers)])
+        known = [*fixed, *(f"pricing/providers/{x}" for x in self.program.providers)]
+        near = nearest(uri.removeprefix(SCHEME), known, alike=LIKE)
         return f"Did you mean {SCHEME}{near[0]}?" if near else f"There are {', '.join(fixed)} under {SCHEME}."
 
     @property
@@ -150,7 +151,10 @@ class Reader:
     async def _usage(self, month: str) -> ReadResourceContents:
         return _json(usage_view(await self.program.usage.month(month, self.principal)))
 
-    async def _jobs(self, before: str | None) -> ReadResourceContents:
+    async def _jobs(self, query: str) -> ReadResourceContents:
+        before = query.removeprefix("before=") or None
+        if before is not None:
+            await self.program.jobs.get([before], self.principal)  # one that there is not is the start of no page
         jobs = await self.program.jobs.find(self.principal, limit=PAGE, before=before)
         now = self.program.clock.now()
         page: dict[str, Any] = {"jobs": [job_view(job, now=now, plans=self.program.plans.plans) for job in jobs]}

@@ -70,6 +70,8 @@ async def read_run(program: Program, principal: str, run_id: str) -> dict[str, A
 async def read_sessions(program: Program, principal: str, query: str) -> dict[str, Any]:
     """Return a page of sessions."""
     before = query.removeprefix("before=") or None
+    if before is not None:
+        await program.sessions.get(before, principal)  # one that there is not is the start of no page
     found = await program.sessions.find(principal, limit=PAGE, before=before)
     page: dict[str, Any] = {"sessions": [session_row(item) for item in found]}
     if len(found) == PAGE:

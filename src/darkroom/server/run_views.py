@@ -59,7 +59,7 @@ def run_view(
         {
             "run_id": run.id,
             "kind": "run",
-            "agent": run.agent,
+            "agent": run.agent or (run.brief or {}).get("agent"),
             "workflow": run.workflow,
             "model": run.model,
             "status": run.state.value,

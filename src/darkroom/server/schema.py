@@ -15,6 +15,7 @@ _NOISE = frozenset({"title", "default", "maxLength", "minLength"})
 _KINDS = {
     "int": "a whole number",
     "float": "a number",
+    "finite": "a finite number",
     "bool": "true or false",
     "string": "text",
     "list": "a list",
@@ -75,7 +76,9 @@ def parse(args: type[Args], raw: Mapping[str, Any]) -> Args:
 
 
 def _explain(args: type[ToolArgs], exc: ValidationError) -> InvalidRequest:
-    error = exc.errors(include_url=False)[0]
+    errors = exc.errors(include_url=False)
+    # A name that is not known is often the mistyped one that is missing.
+    error = next((found for found in errors if found["type"] == "extra_forbidden"), errors[0])
     name = str(error["loc"][0]) if error["loc"] else "arguments"
     known = list(args.model_fields)
     if error["type"] == "extra_forbidden":

@@ -29,12 +29,12 @@ class Teller:
         self._last_at, self._last_states = now, states
         told = [await self._one(thing) for thing in things]
         value = max(100 * sum(fraction for fraction, _ in told) / len(told), self._last_value + 0.01)
-        self._last_value = value
-        await self._call.report(value, 100.0, "; ".join(message for _, message in told[:3]))
+        self._last_value = round(value, 2)
+        await self._call.report(self._last_value, 100.0, "; ".join(message for _, message in told[:3]))
 
     async def say(self, words: str) -> None:
         """Report something that is no news of a job or run."""
-        self._last_value += 0.01
+        self._last_value = round(self._last_value + 0.01, 2)
         await self._call.report(self._last_value, 100.0, words)
 
     async def _one(self, thing: Thing) -> tuple[float, str]:

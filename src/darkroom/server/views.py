@@ -21,6 +21,8 @@ from darkroom.services.jobs import Lineage
 from darkroom.services.routes import Proposal
 
 DRAFT = "draft"
+TELLING = 0.05
+"""The part of a job from which its progress says when it ends."""
 JOB_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -61,7 +63,7 @@ def job_view(
     """Return the lean view of a job; `offer` gives the typical time, `plans` the credits."""
     part = _leading(job)
     waiting = not job.ended and job.state is not State.SUBMIT_UNKNOWN
-    eta_s = _eta_s(job, offer, now) if waiting else None
+    eta_s = _eta_s(job, offer, now, progress) if waiting else None
     return without_none(
         {
             "job_id": job.id,
@@ -86,7 +88,7 @@ def job_view(
             "parent_job_id": job.parent_job_id,
             "retry_of": job.retry_of,
             "eta_s": eta_s,
-            "check_after_s": min(max(round((eta_s or 4) / 2), 2), 10) if waiting else None,
+            "check_after_s": _check_after_s(job, eta_s, now) if waiting else None,
             "next": next_step(job),
         }
     )
@@ -160,10 +162,20 @@ def _cost(job: Job, plans: Plans | None) -> dict[str, Any]:
     )
 
 
-def _eta_s(job: Job, offer: Offer | None, now: int) -> int | None:
-    if offer is None or offer.typical_s is None:
+def _eta_s(job: Job, offer: Offer | None, now: int, progress: Progress | None) -> int | None:
+    """Return the seconds left: by its own progress, else by what is typical; None once it has taken longer."""
+    taken = (now - job.created_at) / 1000
+    if progress is not None and progress.fraction is not None and progress.fraction >= TELLING:
+        return max(1, round(taken * (1 - progress.fraction) / progress.fraction))
+    if offer is None or offer.typical_s is None or offer.typical_s <= taken:
         return None
-    return max(1, round(offer.typical_s - (now - job.created_at) / 1000))
+    return max(1, round(offer.typical_s - taken))
+
+
+def _check_after_s(job: Job, eta_s: int | None, now: int) -> int:
+    """Return half of the seconds left, or a tenth of those taken where nobody knows what is left; 2 to 10."""
+    wanted = (now - job.created_at) / 10_000 if eta_s is None else eta_s / 2
+    return min(max(round(wanted), 2), 10)
 
 
 def next_step(job: Job) -> str:
@@ -174,7 +186,7 @@ def next_step(job: Job) -> str:
         case State.FAILED:
             return _after_failure(job)
         case State.CANCELLED:
-            return f"It stopped; {_charged(job)}. retry_job('{job.id}') starts it again, as a new job."
+            return f"It stopped; {charged(job)}. retry_job('{job.id}') starts it again, as a new job."
         case State.SUBMIT_UNKNOWN:
             return _after_silence(job)
         case State.PARKED:
@@ -201,7 +213,7 @@ def _after_silence(job: Job) -> str:
 def _after_success(job: Job) -> str:
     lacking = job.request.n - len(job.outputs) if job.outputs else 0
     if job.cancel_requested_at is not None:
-        return f"The cancel came too late: it is done, and {_charged(job)}. Show the file."
+        return f"The cancel came too late: it is done, and {charged(job)}. Show the file."
     if lacking > 0:
         return f"Show what is there; retry_job('{job.id}', changes={{'n': {lacking}}}) pays anew for what is missing."
     if job.mode is Mode.JOIN_VIDEO:
@@ -211,7 +223,7 @@ def _after_success(job: Job) -> str:
     return f"Show the file, or continue from it with refine='{job.id}'."
 
 
-def _charged(job: Job) -> str:
+def charged(job: Job) -> str:
     """Return in words what a job costs all the same."""
     if any(part.actual is None for part in job.submissions):
         estimate = sum(part.estimate or 0 for part in job.submissions if not part.put_aside)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from darkroom.catalog.agents import TIERS, Agent, Tier
 from darkroom.catalog.data import requests
 from darkroom.domain.kinds import Kind
-from darkroom.domain.names import did_you_mean, plain
+from darkroom.domain.names import LIKE, did_you_mean, plain
 from darkroom.domain.request import clip
 from darkroom.errors import InvalidRequest
 from darkroom.services.pricing import Pricing
@@ -33,8 +33,8 @@ class Need:
     """What each provider lacks that could do it."""
 
 
-LIKE, FITTING = 75, 0.5
-"""How like a name must be, of 100, to be taken for a slip; the confidence from which words mean an agent."""
+FITTING = 0.5
+"""The confidence from which words mean an agent."""
 MEANT = 3
 """How many are named who may be meant."""
 PART = 3

@@ -166,6 +166,12 @@ class Jobs:
 
         `shared`: where there are other processes, what they would say too, so that it never steps back in between.
         """
+        found = await self._progress(job, shared)
+        if job.state is State.DOWNLOADING and found is not None and found.fraction is not None:
+            return None  # that was said of the work before
+        return found
+
+    async def _progress(self, job: Job, shared: bool) -> Progress | None:
         here = self._bus.progress_of(job.id)
         if job.ended or (here is not None and not shared):
             return here
@@ -197,7 +203,7 @@ def _states(status: str) -> Sequence[State]:
         return sorted(GROUPS[word])
     if word in tuple(State):
         return (State(word),)
-    known = [*State, *GROUPS]
+    known = list(dict.fromkeys([*map(str, State), *GROUPS]))
     raise InvalidRequest(
         f"There is no status {clip(status)!r}.{did_you_mean(word, known)}", field="status", allowed=known
     )

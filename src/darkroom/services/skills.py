@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from darkroom.catalog.data import requests
 from darkroom.catalog.frameworks import families
 from darkroom.catalog.skills import CallTemplate, Question, Skill, Skills
-from darkroom.domain.names import did_you_mean, plain
+from darkroom.domain.names import LIKE, did_you_mean, plain
 from darkroom.domain.request import clip
 from darkroom.errors import InvalidRequest
 from darkroom.services.agents import AgentCatalogue
@@ -121,7 +121,7 @@ class SkillLibrary:
         skill = self.named(name)
         if skill is not None:
             return skill
-        near = did_you_mean(name, self._skills.current())
+        near = did_you_mean(name, self._skills.current(), alike=LIKE)
         best = self.search(name, limit=1)
         other = f" {best[0].skill.id} may be what you want." if best and not near else ""
         refused = self.left_out(name)

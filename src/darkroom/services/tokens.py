@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Iterable
 
 from darkroom.clock import Clock
-from darkroom.domain.names import did_you_mean
 from darkroom.domain.request import clip
 from darkroom.domain.token import Scope, Token
 from darkroom.errors import InvalidRequest
@@ -89,9 +88,8 @@ class TokenBook:
         """
         found = await self._store.revoke(token_id, self._clock.now())
         if found is None:
-            known = [token.id for token in await self._store.find()]
             raise InvalidRequest(
-                f"There is no token {clip(token_id)!r}.{did_you_mean(token_id, known)}",
+                f"There is no token {clip(token_id)!r}.",  # to name one that is near would invite to revoke it
                 field="token",
                 hint="Nothing was changed. darkroom token list names them.",
             )

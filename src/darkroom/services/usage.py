@@ -236,7 +236,7 @@ def month_of(text: str, now: int, timezone: str) -> tuple[int, int]:
 
 def _no_moment(text: str, why: str, field: str = "since") -> InvalidRequest:
     return InvalidRequest(
-        f"{field} {clip(text)!r} {why}.",
+        f"{'' if field == 'month' else 'since '}{clip(text)!r} {why}.",
         field=field,
         allowed="2026-11" if field == "month" else "today, week, month, 7d, 24h, 2026-11 or 2026-11-21",
         hint="Nothing was changed.",

@@ -1,12 +1,12 @@
 """`cancel_job`: stops a job, as far as its provider allows."""
 
-from mcp_types import CallToolResult, ToolAnnotations
+from mcp_types import CallToolResult, TextContent, ToolAnnotations
 
 from darkroom.server.answers import awaited, job_answer
 from darkroom.server.context import Tool, ToolCall
 from darkroom.server.run_answers import run_answer
 from darkroom.server.schema import ToolArgs
-from darkroom.server.views import JOB_SCHEMA
+from darkroom.server.views import JOB_SCHEMA, charged
 from darkroom.services.runs import RUN
 
 STOP_WAIT_S = 3.0
@@ -27,8 +27,13 @@ async def run(args: CancelJobArgs, call: ToolCall) -> CallToolResult:
         await call.program.runs.wait([name], call.principal, STOP_WAIT_S)
         return await run_answer(await call.program.runs.get(name, call.principal), call)
     before = await call.program.jobs.cancel(name, call.principal)
-    job = before if before.ended else (await awaited([before.id], call, STOP_WAIT_S))[0]
-    return await job_answer(job, call)
+    if not before.ended:
+        return await job_answer((await awaited([before.id], call, STOP_WAIT_S))[0], call)
+    answer = await job_answer(before, call)
+    if before.cancel_requested_at is None:
+        note = f"It had ended before this call: nothing was stopped, and {charged(before)}."
+        answer.content.insert(1, TextContent(text=note))
+    return answer
 
 
 TOOL = Tool(

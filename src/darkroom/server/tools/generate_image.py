@@ -25,8 +25,8 @@ class GenerateImageArgs(ToolArgs):
     images: Annotated[
         Strings | None,
         Field(
-            description="path, data URI or output id, optionally role=...: source reference mask style logo character "
-            "face product first_frame last_frame"
+            description="path, URL, data URI or output id, optionally role=...: source reference mask style logo "
+            "character face product first_frame last_frame"
         ),
     ] = None
     quality: Annotated[str | None, Field(description="low|medium|high|max")] = None

@@ -34,7 +34,7 @@ class RunAgentArgs(ToolArgs):
     """Arguments of `run_agent`; the task is left out where a run is continued."""
 
     task: str | None = None
-    agent: Annotated[str | None, Field(description="id; none: chat; ? ranks, starts nothing")] = None
+    agent: Annotated[str | None, Field(description="id; none: best or chat; ? ranks, starts nothing")] = None
     session_id: Annotated[str | None, Field(description="continue that conversation")] = None
     run_id: Annotated[str | None, Field(description="continue a waiting run, with answer if it asks")] = None
     answer: Text | None = None
