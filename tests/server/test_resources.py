@@ -137,5 +137,9 @@ async def test_a_record_tells_what_it_comes_from_and_what_came_of_it(client: Cli
         "children": [last],
     }
     assert (await read_json(client, f"darkroom://jobs/{last}"))["lineage"] == {"ancestors": [first, middle]}
+    again = await call(client, "generate_image", refine=last)
+    assert (await read_json(client, f"darkroom://jobs/{again['job_id']}"))["request"][
+        "prompt"
+    ] == "a red fox, in snow, at night"
     alone = await call(client, "generate_image", prompt="a boat", size="64x64")
     assert "lineage" not in await read_json(client, f"darkroom://jobs/{alone['job_id']}")

@@ -8,12 +8,11 @@ from pydantic import Field
 from darkroom.domain.request import ImageRequest
 from darkroom.server.answers import patience, started_answer
 from darkroom.server.context import Tool, ToolCall
-from darkroom.server.schema import ToolArgs
-from darkroom.server.tools.shared import REQUEST, Amount, Options, Strings, build, terms
+from darkroom.server.tools.shared import REQUEST, Amount, MediaArgs, Options, Strings, build, terms
 from darkroom.server.views import JOB_SCHEMA
 
 
-class GenerateImageArgs(ToolArgs):
+class GenerateImageArgs(MediaArgs):
     """Arguments of `generate_image`."""
 
     prompt: str
@@ -34,7 +33,7 @@ class GenerateImageArgs(ToolArgs):
     seed: int | None = None
     refine: Annotated[str | None, Field(description="job or output id to continue from")] = None
     options: Annotated[
-        Options | None, Field(description="provider options; also exact (no snapping), labels, deadline_s, priority")
+        Options | None, Field(description="provider options; also exact, strict, extend (clips), labels, deadline_s")
     ] = None
     max_cost: Annotated[Amount | None, Field(description="USD; 0 = free only")] = None
     dry_run: Annotated[bool | None, Field(description="estimate only")] = None

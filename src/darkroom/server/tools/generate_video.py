@@ -8,12 +8,11 @@ from pydantic import Field
 from darkroom.domain.request import VideoRequest
 from darkroom.server.answers import patience, started_answer
 from darkroom.server.context import Tool, ToolCall
-from darkroom.server.schema import ToolArgs
-from darkroom.server.tools.shared import REQUEST, Amount, Objects, Options, Strings, build, terms
+from darkroom.server.tools.shared import REQUEST, Amount, MediaArgs, Objects, Options, Strings, build, terms
 from darkroom.server.views import JOB_SCHEMA
 
 
-class GenerateVideoArgs(ToolArgs):
+class GenerateVideoArgs(MediaArgs):
     """Arguments of `generate_video`."""
 
     prompt: str

@@ -2,11 +2,12 @@
 
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, JsonValue, ValidationError, WithJsonSchema
+from pydantic import BaseModel, JsonValue, ValidationError, WithJsonSchema, model_validator
 
 from darkroom.domain.money import parse_usd
 from darkroom.errors import InvalidRequest
 from darkroom.server.context import ToolCall
+from darkroom.server.schema import ToolArgs
 from darkroom.services.caps import Terms
 from darkroom.services.generation import invalid
 
@@ -17,6 +18,15 @@ Amount = Annotated[float | str, WithJsonSchema({"type": "number"})]
 REQUEST = ("model", "provider", "aspect_ratio", "n", "images", "negative_prompt", "seed", "options", "refine")
 MAX_KEY = 200
 Request = TypeVar("Request", bound=BaseModel)
+
+
+class MediaArgs(ToolArgs):
+    """What is the same in the arguments of both: with `refine`, a prompt that is left out is an empty one."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unsaid(cls, data: Any) -> Any:
+        return {"prompt": "", **data} if isinstance(data, dict) and "refine" in data else data
 
 
 def terms(args: Any, call: ToolCall) -> Terms:
