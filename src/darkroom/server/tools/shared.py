@@ -25,8 +25,8 @@ class MediaArgs(ToolArgs):
 
     @model_validator(mode="before")
     @classmethod
-    def _unsaid(cls, data: Any) -> Any:
-        return {"prompt": "", **data} if isinstance(data, dict) and "refine" in data else data
+    def _unsaid(cls, data: dict[str, Any]) -> dict[str, Any]:
+        return {"prompt": "", **data} if "refine" in data else data
 
 
 def terms(args: Any, call: ToolCall) -> Terms:
