@@ -379,6 +379,11 @@ REQUESTS = [
 
 
 @pytest.mark.parametrize("request_", REQUESTS)
+def test_a_request_that_was_read_is_not_read_again(request_: ImageRequest | VideoRequest) -> None:
+    assert type(request_).model_validate(request_) is request_
+
+
+@pytest.mark.parametrize("request_", REQUESTS)
 def test_a_request_survives_json(request_: ImageRequest | VideoRequest) -> None:
     assert request_adapter.validate_json(request_.model_dump_json()) == request_
 

@@ -154,6 +154,19 @@ async def test_a_refusal_names_an_offer_that_could_do_it(many: App) -> None:
     assert "alpha/beam could do it." in str(caught.value.hint)
 
 
+@pytest.fixture
+def ending_settings(tmp_path: Path) -> Settings:
+    old = offer("omega-old", "0.01", 99, more='status = "ending"\nshutdown = 2030-01-01')
+    return settings_with(tmp_path / "more", {"alpha": MANIFESTS["alpha"], "omega": manifest("omega", old)})
+
+
+async def test_a_refusal_names_no_offer_that_is_ending(ending_settings: Settings, clock: FakeClock) -> None:
+    async with opened(ending_settings, clock) as app:
+        with pytest.raises(InvalidRequest) as caught:
+            await app.generation.start(image(model="alpha-best", prompt="x" * 17), Terms())
+    assert "alpha/beam could do it." in str(caught.value.hint)
+
+
 async def test_a_refusal_stands_alone_where_the_usual_model_is_wrong(many_settings: Settings, clock: FakeClock) -> None:
     wrong = many_settings.model_copy(update={"default_image_model": "no-such-model"})
     async with opened(wrong, clock) as app:

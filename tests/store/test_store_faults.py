@@ -71,7 +71,7 @@ async def test_a_file_that_may_not_be_written_is_refused(path: Path, monkeypatch
     def refuse(*_: object) -> int:
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    monkeypatch.setattr("darkroom.store.sqlite.store.os.open", refuse)
+    monkeypatch.setattr("darkroom.store.sqlite.private.os.open", refuse)
     with pytest.raises(StorageUnwritable, match="Permission denied"):
         await new_store(path).open()
 
@@ -223,7 +223,7 @@ async def test_an_opening_that_was_cancelled_leaves_no_thread_and_can_be_repeate
         def cancel(_: Path) -> None:
             anyio.from_thread.run_sync(scope.cancel)
 
-        patch.setattr("darkroom.store.sqlite.store._prepare", cancel)
+        patch.setattr("darkroom.store.sqlite.store.prepare", cancel)
         await store.open()
     assert scope.cancelled_caught
     await no_threads_left()
