@@ -3,7 +3,7 @@
 Wire format: the vendor's SDK `google-genai` and https://ai.google.dev/gemini-api/docs.
 """
 
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import replace
@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from darkroom.adapters.base import Blob, Call, Json, Made, Succeeded, Turn
 from darkroom.adapters.body import Body, body_of
-from darkroom.adapters.reading import dig, items, number_at, text_at
+from darkroom.adapters.reading import decoded, dig, items, number_at, text_at
 from darkroom.domain.output import FailedOutput
 from darkroom.errors import InvalidRequest, UnexpectedAnswer
 from darkroom.net.answer import SHOWN, Answer
@@ -124,21 +124,6 @@ def _pictures(content: Any) -> tuple[list[Made], Json]:
             part["inlineData"]["data"] = {"output": len(made)}
         made.append(Made(picture, text_at(part, "inlineData", "mimeType")))
     return made, turn
-
-
-def decoded(data: str) -> bytes:
-    """Return what base64 holds.
-
-    Raises:
-        UnexpectedAnswer: If it holds nothing.
-    """
-    try:
-        content = b64decode(data)
-    except ValueError:
-        content = b""
-    if not content:
-        raise UnexpectedAnswer("The provider's answer has a result that cannot be read.")
-    return content
 
 
 def _words(candidate: Any) -> str:

@@ -25,13 +25,12 @@ from darkroom.adapters.gemini import (
     HARMS,
     checked_data,
     count_at,
-    decoded,
     generate_body,
     read_content,
     told,
     with_refusal,
 )
-from darkroom.adapters.reading import dig, items, moment_at, needed, text_at
+from darkroom.adapters.reading import decoded, dig, items, moment_at, needed, text_at
 from darkroom.domain.kinds import Kind, Role
 from darkroom.domain.output import RemoteOutput
 from darkroom.errors import DarkroomError, InvalidRequest, Overloaded, UnexpectedAnswer

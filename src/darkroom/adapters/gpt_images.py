@@ -1,23 +1,20 @@
 """GPT Image pictures, as OpenAI and Azure make them. Wire format: the vendor's SDK and OpenAPI file."""
 
-from base64 import b64decode
 from typing import Any
 
 from darkroom.adapters.base import Blob, Call, Made, Succeeded
 from darkroom.adapters.body import Body, body_of, parts_of, wire_of
-from darkroom.adapters.reading import dig, items, links, number_at, output_of, text_at
+from darkroom.adapters.reading import NO_PICTURE, decoded, dig, items, links, number_at, output_of, text_at
 from darkroom.domain.kinds import Role
 from darkroom.domain.output import FailedOutput, RemoteOutput
 from darkroom.errors import InvalidRequest, UnexpectedAnswer
-from darkroom.net.answer import Answer
+from darkroom.net.answer import SHOWN, Answer
 from darkroom.net.classify import Told
 from darkroom.net.provider import ProviderHttp
 
 MASK_BYTES = 4_000_000
 OURS = ("pollable", "language_model")
 """Options that are of another route, and no part of the body here."""
-SAID = 200
-"""Characters of a text that came where a picture belongs."""
 
 
 def whole_body(call: Call) -> Body:
@@ -86,25 +83,10 @@ def told_of(data: Any) -> Told:
     return Told(tuple(code for code in codes if code), message, int(status or 0) if known else None)
 
 
-def decoded(text: str) -> bytes:
-    """Return what base64 holds.
-
-    Raises:
-        UnexpectedAnswer: If it is none, or holds nothing.
-    """
-    try:
-        content = b64decode(text)
-    except ValueError:
-        content = b""
-    if not content:
-        raise UnexpectedAnswer("The provider's answer has no picture that can be read.")
-    return content
-
-
 def _picture(item: Any, media_type: str | None) -> Made | RemoteOutput | None:
     text = text_at(item, "b64_json")
     if text and not text.startswith("data:"):
-        return Made(decoded(text), media_type)
+        return Made(decoded(text, NO_PICTURE), media_type)
     found = links(text or item)
     return output_of(found[0], media_type=media_type) if found else None
 
@@ -112,7 +94,7 @@ def _picture(item: Any, media_type: str | None) -> Made | RemoteOutput | None:
 def _said(data: Any) -> str:
     """Return how an answer goes on that is one of a language model, to end a sentence."""
     text = text_at(data, "choices", 0, "message", "content") or text_at(data, "choices", 0, "message", "refusal")
-    return f", with the text: {text[:SAID]}" if text else "."
+    return f", with the text: {text[:SHOWN]}" if text else "."
 
 
 def _tokens(data: Any) -> dict[str, int]:

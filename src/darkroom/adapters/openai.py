@@ -21,12 +21,12 @@ from darkroom.adapters.base import (
     TooLate,
 )
 from darkroom.adapters.body import Body, parts_of
-from darkroom.adapters.gpt_images import SAID, decoded, images_call, pictures_of, told_of, whole_body
-from darkroom.adapters.reading import dig, items, needed, number_at, text_at
+from darkroom.adapters.gpt_images import images_call, pictures_of, told_of, whole_body
+from darkroom.adapters.reading import NO_PICTURE, decoded, dig, items, needed, number_at, text_at
 from darkroom.domain.kinds import Kind, Mode
 from darkroom.domain.output import RemoteOutput
 from darkroom.errors import InvalidRequest, UnexpectedAnswer, Unsupported
-from darkroom.net.answer import Answer
+from darkroom.net.answer import SHOWN, Answer
 from darkroom.net.provider import ProviderHttp
 
 WORD_FOR_WORD = (
@@ -98,7 +98,7 @@ class OpenAIAdapter:
             wrong = next((item for item in calls if dig(item, "error")), data)
             return self._failed(wrong, _words(data))
         kind, revised = text_at(made, "output_format"), text_at(made, "revised_prompt")
-        picture = Made(decoded(needed(made, "result")), kind and f"image/{kind}")
+        picture = Made(decoded(needed(made, "result"), NO_PICTURE), kind and f"image/{kind}")
         return Succeeded((picture,), notes={"revised_prompt": revised} if revised else {})
 
     def _failed(self, data: Any, words: str = "") -> Failed:
@@ -215,7 +215,7 @@ def _words(data: Any) -> str:
     """Return the beginning of what the language model said, or of why it would not."""
     parts = [part for item in items(dig(data, "output")) for part in items(dig(item, "content"))]
     found = [text for part in parts if (text := text_at(part, "text") or text_at(part, "refusal"))]
-    return " ".join(found)[:SAID]
+    return " ".join(found)[:SHOWN]
 
 
 def create(http: ProviderHttp) -> OpenAIAdapter:

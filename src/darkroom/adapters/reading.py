@@ -12,6 +12,9 @@ from darkroom.adapters.base import Health, Made
 from darkroom.domain.output import RemoteOutput
 from darkroom.errors import UnexpectedAnswer
 
+NO_PICTURE = "no picture that can be read"
+"""A fault of `decoded` where a picture belongs."""
+
 
 def dig(data: Any, *path: str | int) -> Any:
     """Return what lies at that path of names and positions, or None."""
@@ -53,6 +56,21 @@ def number_at(data: Any, *path: str | int) -> float | None:
     except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
+
+
+def decoded(text: str, fault: str = "a result that cannot be read") -> bytes:
+    """Return what base64 holds; `fault` is what the answer has otherwise.
+
+    Raises:
+        UnexpectedAnswer: If it is none, or holds nothing.
+    """
+    try:
+        content = b64decode(text)
+    except ValueError:
+        content = b""
+    if not content:
+        raise UnexpectedAnswer(f"The provider's answer has {fault}.")
+    return content
 
 
 def moment_at(data: Any, *path: str | int) -> int | None:

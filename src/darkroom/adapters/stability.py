@@ -1,13 +1,13 @@
 """Stability AI: Stable Image pictures, edits, upscaling. Wire format: the vendor's OpenAPI text of its v2beta API."""
 
 import re
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from typing import Any
 from urllib.parse import quote
 
 from darkroom.adapters.base import Accepted, Call, Failed, Follow, Health, Json, Made, Pending, Succeeded
 from darkroom.adapters.body import body_of, number_text, parts_of, wire_of
-from darkroom.adapters.reading import dig, needed, number_at, text_at, texts
+from darkroom.adapters.reading import NO_PICTURE, decoded, dig, needed, number_at, text_at, texts
 from darkroom.errors import UnexpectedAnswer
 from darkroom.net.answer import Answer
 from darkroom.net.classify import Told
@@ -118,12 +118,7 @@ def _made(answer: Answer, data: Any) -> Succeeded:
     Raises:
         UnexpectedAnswer: If it holds none.
     """
-    try:
-        content = b64decode(_picture(data) or "")
-    except ValueError:
-        content = b""
-    if not content:
-        raise UnexpectedAnswer("The provider's answer has no picture that can be read.")
+    content = decoded(_picture(data) or "", NO_PICTURE)
     media_type = _TYPE.search(answer.headers.get("content-type", ""))
     seed = number_at(data, "seed")
     made = Made(content, media_type=media_type and media_type[1])

@@ -7,9 +7,9 @@ from urllib.parse import quote
 
 from darkroom.adapters.base import Accepted, Blob, Call, Failed, Follow, Health, Json, Made, Pending, Succeeded
 from darkroom.adapters.body import Body, body_of
-from darkroom.adapters.gemini import REFUSED, checked_data, decoded, generate_body, read_content, told
+from darkroom.adapters.gemini import REFUSED, checked_data, generate_body, read_content, told
 from darkroom.adapters.google_tokens import Tokens
-from darkroom.adapters.reading import dig, items, needed, number_at, text_at, texts
+from darkroom.adapters.reading import decoded, dig, items, needed, number_at, text_at, texts
 from darkroom.domain.kinds import Mode
 from darkroom.domain.output import FailedOutput
 from darkroom.errors import AuthFailed, InvalidRequest, NotConfigured, UnexpectedAnswer

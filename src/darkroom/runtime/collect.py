@@ -11,7 +11,7 @@ import anyio.to_thread
 from darkroom.adapters.base import Failed, Signs, Succeeded
 from darkroom.artifacts.base import Placement
 from darkroom.domain.job import Job, LedgerKind, State, Submission
-from darkroom.domain.money import MicroUsd
+from darkroom.domain.money import FREE, MicroUsd
 from darkroom.domain.output import FailedOutput, Output, RemoteOutput
 from darkroom.errors import DarkroomError, ProviderFailed, ResultExpired, StorageError, UnexpectedAnswer
 from darkroom.events import Progress
@@ -188,3 +188,8 @@ def is_past(kit: Kit, held: Held) -> bool:
 def charge(said: MicroUsd | None, part: Submission) -> MicroUsd | None:
     """Return what the provider says that it charged, which may be nothing, else our estimate."""
     return part.estimate if said is None else said
+
+
+def charge_of(failed: Failed, part: Submission) -> MicroUsd | None:
+    """Return what work costs that ended without a result: nothing, unless its provider charges for that too."""
+    return charge(failed.charged, part) if failed.billed else FREE

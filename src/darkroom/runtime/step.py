@@ -7,11 +7,10 @@ import anyio.to_thread
 
 from darkroom.adapters.base import Adapter, Cancellable, Cancelled, Failed, Follow, Pending, Succeeded
 from darkroom.domain.job import Job, State, Submission
-from darkroom.domain.money import FREE
 from darkroom.errors import DarkroomError, NotConfigured, ResultExpired, StorageError, TimedOut
 from darkroom.events import Progress
 from darkroom.runtime import schedule
-from darkroom.runtime.collect import charge, collect, is_past
+from darkroom.runtime.collect import charge_of, collect, is_past
 from darkroom.runtime.held import Held, hold
 from darkroom.runtime.kit import Kit
 from darkroom.runtime.submit import finished, submit, unsent, unsure
@@ -105,7 +104,7 @@ class Stepper:
         if isinstance(answer, Succeeded):
             scratch = await anyio.to_thread.run_sync(self.kit.artifacts.scratch, job.id, part.idx)
             return await finished(self.kit, scratch, held, job, part, answer)
-        charged = charge(answer.charged, part) if answer.billed else FREE
+        charged = charge_of(answer, part)
         target = State.FAILED if job.cancel_requested_at is None else State.CANCELLED
         return await self.kit.end(part, target, answer.error, charged=charged)
 

@@ -32,7 +32,7 @@ from darkroom.errors import (
 from darkroom.events import Progress
 from darkroom.net.classify import Verdict, verdict_of
 from darkroom.runtime import inputs, schedule
-from darkroom.runtime.collect import charge, collect
+from darkroom.runtime.collect import charge, charge_of, collect
 from darkroom.runtime.held import Held
 from darkroom.runtime.kit import Kit
 from darkroom.store.base import Acceptance, Intent, Move
@@ -209,7 +209,7 @@ async def answered(
     if isinstance(answer, Succeeded):
         return await finished(kit, call.scratch, held, job, part, answer)
     if isinstance(answer, Failed):
-        charged = charge(answer.charged, part) if answer.billed else FREE
+        charged = charge_of(answer, part)
         await kit.end(part, State.FAILED, answer.error, charged=charged)
         return await _late_end(kit, part, answer.error, charged)
     now = kit.clock.now()
