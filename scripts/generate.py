@@ -1,4 +1,4 @@
-"""Writes the generated files: JSON Schemas of the manifests, tool snapshots, server.json, and parts of the README.
+"""Writes the generated files: schemas of the manifests, the lists of what there is, server.json, parts of the README.
 
 `--check` writes nothing and fails when one of them is stale.
 """
@@ -9,15 +9,23 @@ import sys
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
 
 from darkroom.adapters.registry import adapter_names
+from darkroom.app import App
 from darkroom.catalog.prices import TOKEN_UNITS
 from darkroom.catalog.providers import Offer, Providers, Status, Unit, schema
 from darkroom.catalog.workflows import schema as workflow_schema
 from darkroom.cli.hosts import HOSTS, HostName
 from darkroom.cli.jsonc import put
 from darkroom.domain.kinds import Mode
-from darkroom.server.build import publish
+from darkroom.server import listing
+from darkroom.server.desk import publish
+from darkroom.server.knowledge import skill_resource
+from darkroom.server.prompts import prompts
+from darkroom.server.resources import RESOURCES, TEMPLATES
 from darkroom.server.tools import TOOLS
 from darkroom.settings import PREFIX, Settings
 from server_json import server_json
@@ -154,10 +162,26 @@ def generated() -> dict[Path, str]:
         ROOT / "server.json": as_json(server_json()),
         README: readme(),
     }
-    for tool in TOOLS:
-        snapshot = publish(tool).model_dump(mode="json", by_alias=True, exclude_none=True)
-        files[ROOT / "tests" / "server" / "snapshots" / f"{tool.name}.json"] = as_json(snapshot)
+    return {**files, **listings()}
+
+
+def listings() -> dict[Path, str]:
+    """Return the lists of what there is that a server answers from before anything is loaded."""
+    library = App(Settings(skills_dir=None)).skills
+    folder = ROOT / "resources" / listing.FOLDER
+    files = {folder / "tools" / f"{tool.name}.json": as_json(wire(publish(tool))) for tool in TOOLS}
+    for name, items in {
+        "resources": [*RESOURCES, *map(skill_resource, library.select())],
+        "templates": TEMPLATES,
+        "prompts": prompts(library),
+    }.items():
+        files[folder / f"{name}.json"] = as_json([wire(item) for item in items])
     return files
+
+
+def wire(item: BaseModel) -> dict[str, Any]:
+    """Return what clients get."""
+    return item.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def main() -> None:

@@ -20,7 +20,6 @@ from darkroom.artifacts.inputs import LocalInputs
 from darkroom.artifacts.local import LocalArtifacts
 from darkroom.catalog.accounts import Accounts
 from darkroom.catalog.agents import agents
-from darkroom.catalog.plans import FILE as PLANS_FILE
 from darkroom.catalog.plans import PlanBook
 from darkroom.catalog.providers import Provider, Providers, normal
 from darkroom.catalog.skills import Skills
@@ -75,8 +74,6 @@ if TYPE_CHECKING:
     from darkroom.llm.handoff import HandOff
 
 log = logging.getLogger(__name__)
-OPEN_AFTER_S = 0.5
-"""When a program that nobody asks anything opens its store: its host is told first what tools there are."""
 
 
 class App:
@@ -113,7 +110,7 @@ class App:
             plan_of=lambda principal: self.plans.of(settings, principal),
             run_of=self.store.runs.get,
         )
-        self.plans = PlanBook(settings.home / PLANS_FILE, lambda: self.providers, self.tokens.plan_of)
+        self.plans = PlanBook(settings.plans_file, lambda: self.providers, self.tokens.plan_of)
         self.pricing = Pricing(self.providers, self.accounts, settings, self.clock, adapter_names())
         self.estimates = Estimates(self.pricing, self.plans, self.store, settings)
         self.agents = AgentCatalogue(agents, self.pricing)
@@ -239,7 +236,6 @@ class App:
 
     async def _open_quietly(self) -> None:
         try:
-            await self.clock.sleep(OPEN_AFTER_S)
             await self.ready()
         except StorageError as exc:
             log.error("%s", exc.message)  # noqa: TRY400 because the trace says nothing more
@@ -361,6 +357,15 @@ class App:
                 await self.store.runs.save(run, owner, change)
         except StorageError as exc:
             log.warning("run %s could not be given back: %s", run_id, exc.message)
+
+    @property
+    def own_skills(self) -> bool:
+        """Whether there may be skills besides those that darkroom comes with."""
+        return self.settings.skills_dir is not None
+
+    async def program(self) -> Self:
+        """Return itself, as what a server answers from that was loaded whole."""
+        return self
 
     async def secret(self, purpose: str) -> bytes:
         """Return 32 secret bytes that this installation keeps for a purpose.

@@ -250,6 +250,11 @@ class Settings(BaseSettings):
         """The database file."""
         return self.home / "darkroom.sqlite3"
 
+    @property
+    def plans_file(self) -> Path:
+        """The user's own billing plans, where there are any."""
+        return self.home / "plans.toml"
+
 
 def home_from_environment() -> Path:
     """Return DARKROOM_HOME, or its default."""

@@ -238,16 +238,7 @@ def no_exit(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.mark.parametrize("arguments", [["serve"], ["serve", "--log-json", "--log-level", "info"]])
-def test_serving_ends_with_stdin(
-    no_exit: list[int], monkeypatch: pytest.MonkeyPatch, arguments: list[str], caplog: pytest.LogCaptureFixture
-) -> None:
-    async def until_warned(_: object) -> None:
-        with anyio.fail_after(20):
-            while "DARKROOM_THUMBNAILS" not in caplog.text:
-                await anyio.lowlevel.checkpoint()
-
-    monkeypatch.setattr(DarkroomServer, "run_stdio_async", until_warned)
-    monkeypatch.setenv("DARKROOM_TUMBNAILS", "auto")
+def test_serving_ends_with_stdin(no_exit: list[int], monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["darkroom", *arguments])
     with pytest.raises(Ended):
         main.main()

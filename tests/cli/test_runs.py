@@ -333,8 +333,8 @@ def test_a_run_whose_model_has_no_room_is_said_to_pause(run: Cli) -> None:
 def test_a_job_and_an_agent_have_different_names(run: Cli) -> None:
     done = run("agent", "run", "make a picture of a red fox")
     assert "chat: succeeded" in done.stderr
-    assert "job 1 (image): " in done.stderr
     assert "darkroom check job_" in done.stdout, "what it says names commands"
+    assert "job 1 (image): " in done.stderr
     assert "image (agent): succeeded" in run("agent", "run", "a red fox", "--agent", "image").stderr
 
 

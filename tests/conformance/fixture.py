@@ -42,7 +42,6 @@ from conformance.fixture_tasks import TASKS, Engine, model
 from conformance.fixture_tools import TOOLS
 from darkroom.app import App
 from darkroom.server.build import DarkroomServer
-from darkroom.server.context import Program
 from darkroom.server.http import PATH, http_app
 from darkroom.settings import Settings
 from helpers_chat_model import serving, variables
@@ -100,7 +99,7 @@ class FixtureServer(DarkroomServer):
         return [*tools, *kept, wide]
 
     async def call_tool(
-        self, name: str, arguments: dict[str, Any], context: Context[Program, Any] | None = None
+        self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
         """Run a tool of the suite as darkroom runs its own."""
         if name == "test_argument_from_header":
@@ -118,7 +117,7 @@ class FixtureServer(DarkroomServer):
         return [ours, *await super().list_resource_templates()]
 
     async def read_resource(
-        self, uri: AnyUrl | str, context: Context[Program, Any] | None = None
+        self, uri: AnyUrl | str, context: Context[Any, Any] | None = None
     ) -> Iterable[ReadResourceContents] | InputRequiredResult:
         """Return a resource of the suite, else darkroom's."""
         if found := RESOURCES.get(str(uri)):
@@ -141,7 +140,7 @@ class FixtureServer(DarkroomServer):
         return [*ours, *await super().list_prompts()]
 
     async def get_prompt(
-        self, name: str, arguments: dict[str, Any] | None = None, context: Context[Program, Any] | None = None
+        self, name: str, arguments: dict[str, Any] | None = None, context: Context[Any, Any] | None = None
     ) -> GetPromptResult | InputRequiredResult:
         """Return a prompt of the suite, else darkroom's."""
         if name == "test_input_required_result_prompt":

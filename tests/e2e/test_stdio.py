@@ -140,20 +140,37 @@ async def test_closing_stdin_in_the_middle_of_a_job_ends_the_server_and_the_next
 
 
 @pytest.mark.anyio
+async def test_an_idle_server_goes_on_with_what_another_process_left() -> None:
+    with anyio.fail_after(BOUND_S * 2):
+        async with Client(server()) as idle:
+            await idle.list_tools()
+            assert not await anyio.Path(database()).exists()
+            async with Client(server()) as client:
+                job_id = job_of(await client.call_tool("generate_video", {**CLIP, "wait": 0}))["job_id"]
+            while await rows("SELECT outcome FROM jobs") != [("succeeded",)]:
+                await anyio.lowlevel.checkpoint()
+    assert await rows("SELECT id FROM jobs") == [(job_id,)]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("used", [False, True])
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGTERM is a POSIX signal")
-async def test_sigterm_ends_the_server_cleanly() -> None:
+async def test_sigterm_ends_the_server_cleanly(*, used: bool) -> None:
     with anyio.fail_after(BOUND_S):
         async with await anyio.open_process([sys.executable, "-m", "darkroom", "serve"], stderr=None) as process:
-            while not await anyio.Path(database()).exists() or not await rows(
-                "SELECT name FROM sqlite_master WHERE name = 'workers'"
-            ):
-                await anyio.lowlevel.checkpoint()
-            while not await rows("SELECT id FROM workers"):
+            assert process.stdin is not None
+            assert process.stdout is not None
+            await process.stdin.send(lines(INITIALIZE, USING if used else LISTING))
+            answers = b""
+            while b'"id":2' not in answers:
+                answers += await process.stdout.receive()
+            while used and not await rows("SELECT id FROM workers"):
                 await anyio.lowlevel.checkpoint()
             process.terminate()
             code = await process.wait()
     assert code == 0
-    assert await rows("SELECT COUNT(*) FROM workers") == [(0,)]
+    assert await anyio.Path(database()).exists() is used
+    assert not used or await rows("SELECT COUNT(*) FROM workers") == [(0,)]
 
 
 INITIALIZE = {
@@ -163,6 +180,12 @@ INITIALIZE = {
     "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}},
 }
 LISTING = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
+USING: dict[str, Any] = {
+    "jsonrpc": "2.0",
+    "id": 2,
+    "method": "tools/call",
+    "params": {"name": "check_job", "arguments": {}},
+}
 
 
 def lines(*messages: object) -> bytes:
@@ -248,7 +271,7 @@ async def echo(text: str) -> str:
 OURS = """
 from darkroom.cli import serve
 from darkroom.settings import Settings
-server = serve.DarkroomServer(serve.App(Settings.load()).running)
+server = serve.DarkroomServer(serve.Late(Settings.load()).running)
 """
 
 
@@ -261,4 +284,4 @@ def imported(make: str) -> set[str]:
 def test_listing_the_tools_loads_nothing_heavy() -> None:
     extra = {name for name in imported(OURS) - imported(BARE) if name not in sys.stdlib_module_names}
     foreign = {name for name in extra if not name.startswith(("darkroom", "_", "__editable__"))}
-    assert foreign <= {"aiosqlite", "pydantic_settings", "dotenv"}
+    assert foreign <= {"pydantic_settings", "dotenv"}

@@ -13,7 +13,7 @@ from mcp_types import Completion, PromptReference, ResourceTemplateReference
 
 from darkroom.app import App
 from darkroom.errors import StorageError
-from darkroom.server import build
+from darkroom.server import desk
 from darkroom.server.caller import Caller
 
 pytestmark = pytest.mark.anyio
@@ -79,7 +79,7 @@ async def test_ids_are_the_callers_own_newest_first(client: Client, monkeypatch:
     for uri, name, expected in places:
         assert (await completed(client, uri, name)).values == expected
         assert (await completed(client, uri, name, expected[-1][-6:])).values == [expected[-1]]
-    monkeypatch.setattr(build, "caller", lambda: Caller("ann"))
+    monkeypatch.setattr(desk, "caller", lambda: Caller("ann"))
     for uri, name, _ in places:
         assert (await completed(client, uri, name)).values == []
 

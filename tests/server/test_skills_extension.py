@@ -15,7 +15,7 @@ from mcp_types import INVALID_PARAMS, METHOD_NOT_FOUND, BlobResourceContents
 
 from darkroom.app import App
 from darkroom.catalog.skills import Skills
-from darkroom.server import skills_extension
+from darkroom.server import skill_pages
 from darkroom.settings import Settings
 from helpers_extensions import Json, ask, refused
 from helpers_skills import write_skill
@@ -67,7 +67,7 @@ async def test_every_skill_is_listed_once_with_files_that_can_be_checked(client:
 
 async def test_pages_end_and_keep_whole_entries(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = await every(client, "skills/list", "skills")
-    monkeypatch.setattr(skills_extension, "PAGE", 7)
+    monkeypatch.setattr(skill_pages, "PAGE", 7)
     first = await ask(client, "skills/list")
     assert len(first["skills"]) == 7
     assert (first["ttlMs"], first["cacheScope"], first["resultType"]) == (60_000, "private", "complete")
@@ -111,7 +111,7 @@ async def test_folders_of_skills_are_read(client: Client, monkeypatch: pytest.Mo
     ]
     assert root["resources"][0]["uri"] == "skill://compliance-check/SKILL.md"
     assert root["resources"][0]["description"]
-    monkeypatch.setattr(skills_extension, "CHILDREN", 1)
+    monkeypatch.setattr(skill_pages, "CHILDREN", 1)
     inside = await every(client, "resources/directory/read", "resources", uri=root["resources"][1]["uri"])
     assert [item["name"] for item in inside] == ["example.md", "rules.md"]
     for item in inside:

@@ -26,11 +26,11 @@ from mcp_types import (
 from darkroom.app import App
 from darkroom.domain.run import Awaits, Run, RunState
 from darkroom.errors import StorageError
-from darkroom.server import answers, build
+from darkroom.server import answers, desk
 from darkroom.server.build import DarkroomServer
 from darkroom.server.caller import Caller
 from darkroom.server.http import http_app
-from darkroom.server.tasks import UNANSWERED, Name, opened
+from darkroom.server.task_calls import UNANSWERED, Name, opened
 from darkroom.settings import Settings
 from helpers_extensions import TakesTasks, ask, began, refused, settled, start
 from helpers_runs import QUESTION, going, saved
@@ -242,7 +242,7 @@ async def test_a_task_of_somebody_else_is_as_unknown_as_none(
     taker: Client, held: QuickDraft, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task_id = (await began(taker, "generate_image", **FOX))["taskId"]
-    monkeypatch.setattr(build, "caller", lambda: Caller("ann"))
+    monkeypatch.setattr(desk, "caller", lambda: Caller("ann"))
     for method in METHODS:
         for unknown in (task_id, "task_nothing", f"{task_id[:-1]}~", f"task_job_x.{'9' * 5000}.x", "\N{SNOWMAN}.1.x"):
             code, message = await refused(taker, method, taskId=unknown, inputResponses={})

@@ -17,7 +17,7 @@ from darkroom.app import App
 from darkroom.cli.console import err
 from darkroom.domain.job import Job
 from darkroom.domain.request import clip
-from darkroom.domain.run import Awaits, Run, RunKind
+from darkroom.domain.run import Awaits, Run, RunKind, RunState
 from darkroom.domain.workflow import overview
 from darkroom.server.run_views import held_up
 from darkroom.services.runs import rests
@@ -49,6 +49,8 @@ class Line:
     note: str = ""
     fraction: float | None = None
     """0 to 1, where that is known."""
+    queued: bool = False
+    """Whether nothing of it was begun yet, so that there is nothing to say."""
 
     @property
     def words(self) -> str:
@@ -138,7 +140,8 @@ def _step(row: Mapping[str, Any], told: Mapping[str, float | None]) -> Line:
     started = [told.get(name) for name in row.get("jobs", ())]
     known = [fraction for fraction in started if fraction is not None]
     fraction = min(1.0, sum(known) / several) if known and several else None
-    return Line(str(row["title"]), status, _note(row), 1.0 if status == "succeeded" else fraction)
+    done = 1.0 if status == "succeeded" else fraction
+    return Line(str(row["title"]), status, _note(row), done, queued=status == "queued")
 
 
 def _note(row: Mapping[str, Any]) -> str:
@@ -163,7 +166,8 @@ def _agent(one: Run) -> Line:
     name = f"{one.agent} (agent)" if one.agent else "chat"
     if held := held_up(one):
         return Line(name, "paused", held)
-    return Line(name, str(one.state), f"turn {one.turn}" if one.turn and not one.ended else "")
+    note = f"turn {one.turn}" if one.turn and not one.ended else ""
+    return Line(name, str(one.state), note, queued=one.state is RunState.QUEUED)
 
 
 class Screen:
@@ -181,7 +185,7 @@ class Screen:
             return
         for number, line in enumerate(lines):
             before = self._said.get(number)
-            if line.status != "queued" and (before is None or before.words != line.words):
+            if not line.queued and (before is None or before.words != line.words):
                 err.print(f"{line.name}: {line.words}", markup=False)
             self._said[number] = line
 

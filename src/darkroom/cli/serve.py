@@ -1,13 +1,12 @@
 """`darkroom serve`: the MCP server on stdin and stdout."""
 
-import logging
 import os
 import signal
 import sys
 
 import anyio
 
-from darkroom.app import App
+from darkroom.late import Late
 from darkroom.server.build import DarkroomServer
 from darkroom.settings import Settings, SettingsError
 from darkroom.telemetry import configure_logging
@@ -24,19 +23,18 @@ def serve(*, log_json: bool = False, log_level: str = "WARNING") -> None:
     except SettingsError as exc:
         sys.stderr.write(f"darkroom cannot start: {exc}\n")
         raise SystemExit(EXIT_SETTINGS) from exc
-    app = App(settings)
-    server = DarkroomServer(app.running)
+    late = Late(settings)
+    server = DarkroomServer(late.running)
     configure_logging(level=log_level, as_json=log_json)
-    anyio.run(_serve, server, app)
+    anyio.run(_serve, server, late.closed)
     sys.stderr.flush()
     # Everything is stored; the thread that reads stdin cannot be interrupted, and no stray print may reach the wire.
     os._exit(0)
 
 
-async def _serve(server: DarkroomServer, app: App) -> None:
+async def _serve(server: DarkroomServer, closed: anyio.Event) -> None:
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(stop_on_signal, tasks.cancel_scope, app)
-        tasks.start_soon(_say_warnings, app)
+        tasks.start_soon(stop_on_signal, tasks.cancel_scope, closed)
         tasks.start_soon(_end_unread, server)
         await server.run_stdio_async()
         tasks.cancel_scope.cancel()
@@ -50,7 +48,7 @@ async def _end_unread(server: DarkroomServer) -> None:
     os._exit(0)
 
 
-async def stop_on_signal(scope: anyio.CancelScope, app: App) -> None:
+async def stop_on_signal(scope: anyio.CancelScope, closed: anyio.Event) -> None:
     """End the process on a signal, once everything is given back: a thread that reads stdin would keep it for ever."""
     if sys.platform == "win32":
         await anyio.sleep_forever()
@@ -59,10 +57,5 @@ async def stop_on_signal(scope: anyio.CancelScope, app: App) -> None:
             break
     scope.cancel()
     with anyio.move_on_after(STOP_S, shield=True):
-        await app.closed.wait()
+        await closed.wait()
     os._exit(0)
-
-
-async def _say_warnings(app: App) -> None:
-    for warning in await anyio.to_thread.run_sync(app.warnings):
-        logging.getLogger("darkroom.settings").warning(warning)

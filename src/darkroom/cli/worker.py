@@ -28,7 +28,7 @@ def worker(
 
 async def _work(app: App) -> None:
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(stop_on_signal, tasks.cancel_scope, app)
+        tasks.start_soon(stop_on_signal, tasks.cancel_scope, app.closed)
         async with app.running(advance=False):
             await app.linger()
         tasks.cancel_scope.cancel()

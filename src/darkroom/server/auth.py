@@ -62,13 +62,15 @@ class Gate:
         app: ASGIApp,
         *,
         path: str,
-        program: Callable[[], Program],
+        program: Callable[[], Awaitable[Program]],
+        stop_waiting: Callable[[], None],
         base: Callable[[Scope], str],
         most_bytes: int,
     ) -> None:
         self._app = app
         self._path = path
         self._program = program
+        self._stop_waiting = stop_waiting
         self._base = base
         self._most = most_bytes
         self._ending = Ending()
@@ -127,18 +129,18 @@ class Gate:
         while True:
             await anyio.sleep(LOOK_EVERY_S)
             with suppress(StorageError):  # what cannot be asked now is asked in a moment
-                if not await self._program().tokens.still(token):
+                if not await (await self._program()).tokens.still(token):
                     answer.break_off(_unknown(OVER))
                     return
 
     def end(self) -> None:
         """Have what is under way answered: the server begins to end."""
-        self._program().stop_waiting()
+        self._stop_waiting()
         self._ending.begin()
 
     async def _token(self, headers: Headers) -> "Token | Answer | None":
         scheme, _, secret = headers.get("authorization", "").partition(" ")
-        program = self._program()
+        program = await self._program()
         await program.ready()
         if not scheme:
             return _unknown("A bearer token is needed.", bare=True) if await program.tokens.any() else None
@@ -173,7 +175,7 @@ class Gate:
             ask = 'Bearer error="insufficient_scope", scope="write", error_description="the scope write is needed"'
             return refusal(403, told, {"WWW-Authenticate": ask}, request_id)
         if method == "tools/call":
-            wait_s = await self._program().pace.take(LOCAL if token is None else token.principal)
+            wait_s = await (await self._program()).pace.take(LOCAL if token is None else token.principal)
             if wait_s:
                 told = f"Too many tool calls; the next one is taken in {wait_s} s. Nothing was stored."
                 return refusal(429, told, {"Retry-After": str(wait_s)}, request_id, TOO_MANY)

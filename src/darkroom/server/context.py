@@ -1,39 +1,59 @@
 """What a tool needs from the program, and what it needs from the call."""
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mcp.server.mcpserver import Context
 from mcp_types import CallToolResult, InputRequiredResult, ToolAnnotations
 
-from darkroom.artifacts.base import ArtifactStore
-from darkroom.catalog.plans import PlanBook
-from darkroom.catalog.providers import Offer, Provider
-from darkroom.clock import Clock
-from darkroom.domain.job import Event, Job, LedgerRow
-from darkroom.domain.run import Run
-from darkroom.domain.sampling import Sampler
-from darkroom.events import Watch
-from darkroom.server.links import Links
-from darkroom.server.schema import ToolArgs
-from darkroom.services.agents import AgentCatalogue
-from darkroom.services.callbacks import CallbackBook
-from darkroom.services.estimates import Estimates
-from darkroom.services.generation import Generation
-from darkroom.services.jobs import Jobs
-from darkroom.services.pricing import Pricing
-from darkroom.services.runs import Runs
-from darkroom.services.sessions import Sessions
-from darkroom.services.skills import SkillLibrary
-from darkroom.services.tokens import TokenBook
-from darkroom.services.usage import UsageBook
-from darkroom.services.workflows import WorkflowLibrary
-from darkroom.settings import Settings
-from darkroom.store.token_base import Pace
+if TYPE_CHECKING:  # an idle server has loaded none of it
+    from darkroom.artifacts.base import ArtifactStore
+    from darkroom.catalog.plans import PlanBook
+    from darkroom.catalog.providers import Offer, Provider
+    from darkroom.clock import Clock
+    from darkroom.domain.job import Event, Job, LedgerRow
+    from darkroom.domain.run import Run
+    from darkroom.domain.sampling import Sampler
+    from darkroom.events import Watch
+    from darkroom.server.links import Links
+    from darkroom.server.schema import ToolArgs
+    from darkroom.services.agents import AgentCatalogue
+    from darkroom.services.callbacks import CallbackBook
+    from darkroom.services.estimates import Estimates
+    from darkroom.services.generation import Generation
+    from darkroom.services.jobs import Jobs
+    from darkroom.services.pricing import Pricing
+    from darkroom.services.runs import Runs
+    from darkroom.services.sessions import Sessions
+    from darkroom.services.skills import SkillLibrary
+    from darkroom.services.tokens import TokenBook
+    from darkroom.services.usage import UsageBook
+    from darkroom.services.workflows import WorkflowLibrary
+    from darkroom.settings import Settings
+    from darkroom.store.token_base import Pace
 
 LOCAL = "local"
+
+
+class Source(Protocol):
+    """What a server answers from: the program, or what loads it on first use."""
+
+    @property
+    def own_skills(self) -> bool:
+        """Whether there may be skills besides those that darkroom comes with."""
+        ...
+
+    async def program(self) -> Program:
+        """Return the running program.
+
+        Raises:
+            DarkroomError: If it cannot run; the next call tries again.
+        """
+        ...
 
 
 class Program(Protocol):
@@ -190,7 +210,7 @@ class ToolCall:
     repeats: bool = False
     """Whether it is about a task: the same answer as often as it is asked for, its thumbnails too, by any process."""
 
-    def noting(self, note: str | None) -> "ToolCall":
+    def noting(self, note: str | None) -> ToolCall:
         """Return the call with a note on its answer."""
         return replace(self, note=note)
 

@@ -58,7 +58,9 @@ def http_app(server: DarkroomServer, settings: Settings, *, host: str) -> ASGIAp
     )
     _add_routes(app, server)
     base = partial(_base, (settings.public_url or "").rstrip("/"))
-    gate = Gate(app, path=PATH, program=lambda: server.program, base=base, most_bytes=MOST_BYTES)
+    gate = Gate(
+        app, path=PATH, program=server.program, stop_waiting=server.stop_waiting, base=base, most_bytes=MOST_BYTES
+    )
     if not settings.cors_origins:
         return gate
     return CORSMiddleware(
@@ -92,13 +94,13 @@ def _base(public_url: str, scope: Scope) -> str:
 
 def _add_routes(app: Starlette, server: DarkroomServer) -> None:
     async def alive(_: Request) -> Response:
-        counts = await anyio.to_thread.run_sync(_counts, server.program)
+        counts = await anyio.to_thread.run_sync(_counts, await server.program())
         return JSONResponse({"status": "ok", "service": "darkroom", "version": __version__, **counts})
 
     async def ready(_: Request) -> Response:
         try:
             with anyio.fail_after(READY_S):
-                await server.program.ready()
+                await (await server.program()).ready()
         except DarkroomError as exc:
             return JSONResponse({"status": "not ready", "reason": exc.code}, 503)
         except TimeoutError:
@@ -120,7 +122,7 @@ def _counts(program: Program) -> dict[str, int]:
 
 async def _file(server: DarkroomServer, request: Request) -> Response:
     """Answer with the file of an output whose link was signed here and still holds."""
-    program, output_id = server.program, request.path_params["output_id"]
+    program, output_id = await server.program(), request.path_params["output_id"]
     try:
         key = await program.secret(PURPOSE)
         principal = holder(key, output_id, request.query_params, program.clock.now())

@@ -3,11 +3,13 @@
 Source: `subscriptions/listen` of the protocol revision 2026-07-28, and the SDK's `SubscriptionBus`.
 """
 
+from __future__ import annotations
+
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
@@ -15,7 +17,9 @@ from mcp.shared.subscriptions import ResourceUpdated, ServerEvent
 
 from darkroom.errors import DarkroomError, UnknownJob
 from darkroom.server.caller import caller
-from darkroom.server.context import Program
+
+if TYPE_CHECKING:
+    from darkroom.server.context import Program
 
 LISTEN = "subscriptions/listen"
 MOST = 100
@@ -43,7 +47,7 @@ _present: ContextVar[Stream | None] = ContextVar("stream", default=None)
 class Listening:
     """A `SubscriptionBus` each of whose streams watches the things of its caller, and the middleware that begins it."""
 
-    def __init__(self, program: Callable[[], Program]) -> None:
+    def __init__(self, program: Callable[[], Awaitable[Program]]) -> None:
         self._program = program
         self._listeners: dict[Deliver, None] = {}
 
@@ -85,7 +89,7 @@ class Listening:
     async def _watch(
         self, stream: Stream, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED
     ) -> None:
-        program = self._program()
+        program = await self._program()
         with program.changes() as changes:
             seen = {uri: await self._stamp(uri, stream.principal) for uri in stream.uris}
             task_status.started()
@@ -101,7 +105,7 @@ class Listening:
 
     async def _stamp(self, uri: str, principal: str) -> object:
         """Return what differs after a change of what lies there; always the same where nothing of the caller's does."""
-        program, path = self._program(), uri.removeprefix(SCHEME)
+        program, path = await self._program(), uri.removeprefix(SCHEME)
         kind, _, name = path.partition("/")
         try:
             await program.ready()

@@ -1,97 +1,29 @@
-"""The Tasks extension: a call that starts something is answered at once with a task, a second view of its job or run.
+"""The Tasks extension: a call that starts something is answered at once with a second view of its job or run."""
 
-Nothing is stored for it: a task's id is the id of its job or run, sealed for its caller. So a task outlives every
-process, and any process of the installation knows it.
-"""
+from __future__ import annotations
 
-import hmac
-import json
-import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.extension import Extension, MethodBinding
-from mcp.server.mcpserver import Context as ToolContext
 from mcp.server.mcpserver import require_client_extension
 from mcp.shared.exceptions import MCPError
 from mcp.shared.inbound import MCP_NAME_HEADER, decode_header_value
-from mcp_types import (
-    HEADER_MISMATCH,
-    INTERNAL_ERROR,
-    INVALID_PARAMS,
-    CallToolRequestParams,
-    CallToolResult,
-    ElicitResult,
-    RequestParams,
-    TextContent,
-)
-from pydantic import ValidationError
+from mcp_types import HEADER_MISMATCH, CallToolRequestParams, CallToolResult, RequestParams
 
-from darkroom.domain.job import Job
-from darkroom.domain.request import clip
-from darkroom.domain.run import Mode, Run
-from darkroom.errors import DarkroomError, InvalidRequest, UnknownJob
-from darkroom.server.answers import job_answer, outcome, view_of
-from darkroom.server.asking_user import STATELESS, shows_forms
-from darkroom.server.context import ToolCall
-from darkroom.server.links import signature
+from darkroom.server.asking_user import STATELESS
 from darkroom.server.listening import LISTEN
-from darkroom.server.run_answers import run_answer
-from darkroom.server.run_views import run_view
-from darkroom.server.task_views import (
-    ANSWER,
-    FINAL,
-    Standing,
-    as_asked,
-    job_standing,
-    question_key,
-    question_request,
-    run_standing,
-    task_view,
-)
-from darkroom.server.views import error_text
-from darkroom.services.jobs import at_rest
-from darkroom.services.runs import Thing
+
+if TYPE_CHECKING:
+    from mcp.server.mcpserver import Context as ToolContext
+
+    from darkroom.server.desk import Desk
+    from darkroom.server.task_calls import TaskCalls
 
 IDENTIFIER = "io.modelcontextprotocol/tasks"
-PURPOSE = "tasks"
-LONGEST = 9
-"""Digits that the count in an id may have."""
-UNANSWERED = {
-    "decline": "(no answer: the user declined to answer)",
-    "cancel": "(no answer: the user closed the question)",
-}
-"""What an agent is told where its user says nothing; it goes on with what it knows."""
 
 Context = ServerRequestContext[Any, Any]
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Name:
-    """What a task's id says."""
-
-    subject: str
-    """Id of the job or run."""
-    answers: int = 0
-    """How many answers the run had when the task began: each of its questions may end one task and begin the next."""
-
-    def sealed(self, key: bytes, principal: str) -> str:
-        """Return the id, which nobody can guess and which means nothing for another principal."""
-        text = f"{self.subject}.{self.answers}"
-        return f"task_{text}.{signature(key, principal, text)}"
-
-
-def opened(task_id: str, key: bytes, principal: str) -> Name | None:
-    """Return what a task's id says; None where it was not made here for that principal."""
-    parts = task_id.removeprefix("task_").split(".")
-    if len(parts) != 3 or not parts[1].isdecimal() or len(parts[1]) > LONGEST:
-        return None
-    name = Name(parts[0], int(parts[1]))
-    wanted = name.sealed(key, principal).encode(errors="surrogatepass")
-    return name if hmac.compare_digest(wanted, task_id.encode(errors="surrogatepass")) else None
 
 
 class TaskParams(RequestParams):
@@ -104,9 +36,6 @@ class UpdateParams(TaskParams):
     """Parameters of `tasks/update`; a response is checked once its question is known."""
 
     input_responses: dict[str, Any]
-
-
-Params = TypeVar("Params", bound=TaskParams)
 
 
 def takes_tasks(ctx: Context | ToolContext[Any, Any]) -> bool:
@@ -133,15 +62,8 @@ class Tasks(Extension):
 
     identifier = IDENTIFIER
 
-    def __init__(self, call: Callable[[], Awaitable[ToolCall]], tools: Sequence[str]) -> None:
-        """Create it.
-
-        Args:
-            call: What answers are built with, for the present caller; raises DarkroomError while nothing can be stored.
-            tools: Names of the tools that start something.
-        """
-        self._call = call
-        self._tools = frozenset(tools)
+    def __init__(self, desk: Callable[[], Awaitable[Desk]]) -> None:
+        self._desk = desk
 
     def methods(self) -> Sequence[MethodBinding]:
         """Return the three methods; in the handshake era there are none of these names."""
@@ -157,84 +79,22 @@ class Tasks(Extension):
     ) -> HandlerResult:
         """Put a task in the place of an answer that is not the last word; refusals and finished work stay answers."""
         result = await call_next(ctx)
-        if params.name not in self._tools or not takes_tasks(ctx):
+        if not takes_tasks(ctx) or not isinstance(result, CallToolResult):
             return result
-        if not isinstance(result, CallToolResult):
-            return result
-        said: dict[str, Any] = result.structured_content or {}
-        subject: str | None = said.get("run_id") or said.get("job_id")
-        if subject is None:
-            return result
-        try:
-            return await self._begun(subject, result, said.get("status"), ctx)
-        except DarkroomError as exc:  # what was started goes on, and the plain answer says how to ask about it
-            log.warning("no task for %s: %s", subject, exc.message)
-            return result
-
-    async def _begun(self, subject: str, result: CallToolResult, status: str | None, ctx: Context) -> HandlerResult:
-        call = await self._call()
-        [thing] = await call.program.runs.things([subject], call.principal)
-        if isinstance(thing, Run) and thing.mode is Mode.CLIENT:
-            return result  # whose thinking needs calls of its client
-        name = Name(subject, len(thing.answers) if isinstance(thing, Run) else 0)
-        seen = await _Seen.of(thing, name, call, ctx)
-        if seen.standing in FINAL and status == thing.state.value:
-            return result
-        task_id = name.sealed(await call.program.secret(PURPOSE), call.principal)
-        notes = " ".join(block.text for block in result.content[1:] if isinstance(block, TextContent))
-        return {**task_view(task_id, thing, seen.standing, await seen.view(call), notes), "resultType": "task"}
+        desk = await self._desk()
+        return await desk.tasks.begun(result, ctx) if desk.starts(params.name) else result
 
     async def _get(self, ctx: Context, params: TaskParams) -> HandlerResult:
-        return await self._answered(ctx, params, self._read)
-
-    async def _read(self, ctx: Context, params: TaskParams, name: Name, call: ToolCall) -> HandlerResult:
-        [now] = await call.program.runs.wait([name.subject], call.principal, 0.0)
-        seen = await _Seen.of(now, name, call, ctx)
-        thing = seen.thing
-        task = task_view(params.task_id, thing, seen.standing, await seen.view(call))
-        if seen.standing is Standing.INPUT_REQUIRED and isinstance(thing, Run):
-            return {**task, "inputRequests": {question_key(thing): question_request(thing)}}
-        if seen.standing is Standing.COMPLETED:
-            answer = await (run_answer(thing, call) if isinstance(thing, Run) else job_answer(thing, call))
-            return {**task, "result": outcome(answer).model_dump(by_alias=True, mode="json", exclude_none=True)}
-        return task
+        return await (await self._asked(ctx, params)).get(ctx, params)
 
     async def _update(self, ctx: Context, params: UpdateParams) -> HandlerResult:
-        return await self._answered(ctx, params, self._tell)
-
-    async def _tell(self, ctx: Context, params: UpdateParams, name: Name, call: ToolCall) -> HandlerResult:
-        """Give a run the answer to its open question; what answers anything else is ignored, as the extension says."""
-        del ctx
-        [thing] = await call.program.runs.things([name.subject], call.principal)
-        if not isinstance(thing, Run) or thing.question is None or question_key(thing) not in params.input_responses:
-            return {}
-        text = _answer(params.input_responses[question_key(thing)])
-        try:
-            await call.program.runs.answer(thing.id, text, call.principal)
-        except InvalidRequest:
-            now = await call.program.runs.get(thing.id, call.principal)
-            if now.question is not None and question_key(now) == question_key(thing):
-                raise
-        return {}  # else somebody was quicker
+        return await (await self._asked(ctx, params)).update(params)
 
     async def _cancel(self, ctx: Context, params: TaskParams) -> HandlerResult:
-        return await self._answered(ctx, params, self._stop)
+        return await (await self._asked(ctx, params)).cancel(params)
 
-    async def _stop(self, ctx: Context, params: TaskParams, name: Name, call: ToolCall) -> HandlerResult:
-        del ctx, params
-        runs = call.program.runs
-        [thing] = await runs.things([name.subject], call.principal)
-        jobs = [job.id for job in await runs.jobs_of(thing) if not job.ended] if isinstance(thing, Run) else []
-        await runs.stop([name.subject, *jobs], call.principal)
-        return {}
-
-    async def _answered(
-        self,
-        ctx: Context,
-        params: Params,
-        handle: Callable[[Context, Params, Name, ToolCall], Awaitable[HandlerResult]],
-    ) -> HandlerResult:
-        """Check who asks about what, and answer.
+    async def _asked(self, ctx: Context, params: TaskParams) -> TaskCalls:
+        """Check how it is asked, and return who answers.
 
         Raises:
             MCPError: As the extension wants it; nothing was changed.
@@ -243,65 +103,4 @@ class Tasks(Extension):
         headers = getattr(ctx.request, "headers", None)
         if headers is not None and decode_header_value(headers.get(MCP_NAME_HEADER)) != params.task_id:
             raise MCPError(code=HEADER_MISMATCH, message="The Mcp-Name header does not name the task of the request.")
-        unknown = MCPError(code=INVALID_PARAMS, message=f"There is no task {clip(params.task_id)!r}.")
-        try:
-            call = await self._call()
-            name = opened(params.task_id, await call.program.secret(PURPOSE), call.principal)
-            if name is None:
-                raise unknown
-            return await handle(ctx, params, name, call)
-        except UnknownJob:  # deleted by its user
-            raise unknown from None
-        except InvalidRequest as exc:
-            raise MCPError(code=INVALID_PARAMS, message=error_text(exc)) from exc
-        except DarkroomError as exc:
-            raise MCPError(code=INTERNAL_ERROR, message=error_text(exc)) from exc
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """A job or run, as its task tells of it, and where that stands for the client that asks."""
-
-    thing: Thing
-    standing: Standing
-    jobs: Sequence[Job] = ()
-    """Those that a run started."""
-
-    @classmethod
-    async def of(cls, thing: Thing, name: Name, call: ToolCall, ctx: Context) -> "_Seen":
-        """Look at a job or run."""
-        if isinstance(thing, Job):
-            return cls(thing, job_standing(thing))
-        jobs = await call.program.runs.jobs_of(thing)
-        asks = shows_forms(ctx.session.client_capabilities)
-        run = thing if asks else as_asked(thing, name.answers)
-        return cls(run, run_standing(run, jobs, asks=asks), jobs)
-
-    async def view(self, call: ToolCall) -> dict[str, Any]:
-        """Return the lean view of what goes on: of the job that is still open where the run itself is over."""
-        if isinstance(self.thing, Job):
-            return await view_of(self.thing, call)
-        going = next((job for job in self.jobs if not at_rest(job)), None)
-        if self.standing is Standing.WORKING and self.thing.ended and going is not None:
-            return await view_of(going, call)
-        return run_view(self.thing, now=call.program.clock.now(), jobs=self.jobs, listed=True)
-
-
-def _answer(response: Any) -> str:
-    """Return the user's word on a question.
-
-    Raises:
-        InvalidRequest: If the response is no answer to it.
-    """
-    hint = "Nothing was changed; the task still asks."
-    try:
-        result = ElicitResult.model_validate(response)
-    except ValidationError:
-        raise InvalidRequest("The response is no answer to a form.", field="inputResponses", hint=hint) from None
-    if result.action != "accept":
-        return UNANSWERED[result.action]
-    said = result.content or {}
-    [value] = [said[ANSWER]] if ANSWER in said else said.values() if len(said) == 1 else [None]  # forms may rename it
-    if value is None or isinstance(value, list):
-        raise InvalidRequest(f"The form's field {ANSWER!r} is missing.", field="inputResponses", hint=hint)
-    return value if isinstance(value, str) else json.dumps(value)
+        return (await self._desk()).tasks

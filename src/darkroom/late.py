@@ -1,0 +1,111 @@
+"""The program, loaded when somebody asks something of it or work waits: hosts keep many servers, most of them idle."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Self
+
+import anyio
+import anyio.abc
+import anyio.to_thread
+
+from darkroom.clock import Clock, SystemClock
+from darkroom.settings import Settings, known_variables, set_variables
+from darkroom.store.unfinished import Unfinished
+
+if TYPE_CHECKING:
+    from darkroom.app import App
+
+FIRST_LOOK_S = 0.5
+"""A host is told first what tools there are."""
+LOOK_S = 0.5
+NAMING = frozenset({"prefer", "enable", "plan", "principals", "providers_dir", "skills_dir"})
+"""Settings that name what there is, or say where more of it lies: only the program can tell whether they are right."""
+log = logging.getLogger(__name__)
+
+
+class Late:
+    """Stands for the program until it is needed."""
+
+    def __init__(
+        self, settings: Settings, *, clock: Clock | None = None, load: Callable[[], App] | None = None
+    ) -> None:
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self._load = load or self._app
+        self._unfinished = Unfinished(settings.database)
+        self._loading = anyio.Lock()
+        self._loaded: App | None = None
+        self._tasks: anyio.abc.TaskGroup | None = None
+        self.closed = anyio.Event()
+        """Set once everything is given back."""
+
+    @property
+    def own_skills(self) -> bool:
+        """Whether there may be skills besides those that darkroom comes with."""
+        return self.settings.skills_dir is not None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[Self]:
+        """Run until the block ends, and the program with it where it was needed."""
+        try:
+            async with anyio.create_task_group() as tasks:
+                self._tasks = tasks
+                tasks.start_soon(self._look)
+                yield self
+                tasks.cancel_scope.cancel()
+        finally:
+            self._tasks = self._loaded = None
+            self.closed.set()
+
+    async def program(self) -> App:
+        """Return the running program, which is loaded the first time."""
+        if self._loaded is None:
+            with anyio.CancelScope(shield=True):  # what a caller who gives up began is of use to the next
+                await self._started()
+        if self._loaded is None:
+            raise RuntimeError("the program is ending")
+        return self._loaded
+
+    async def _started(self) -> None:
+        async with self._loading:
+            if self._loaded is None and self._tasks is not None:
+                app = await anyio.to_thread.run_sync(self._load)
+                await self._tasks.start(self._run, app)
+                self._loaded = app
+
+    async def _run(self, app: App, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+        async with app.running():
+            task_status.started()
+            for warning in await anyio.to_thread.run_sync(app.warnings):
+                logging.getLogger("darkroom.settings").warning(warning)
+            await anyio.sleep_forever()
+
+    def _app(self) -> App:
+        """Load the program; blocks."""
+        gc.disable()  # whatever is loaded now stays, and is not to be looked through again and again
+        try:
+            from darkroom.app import App
+
+            return App(self.settings, clock=self.clock)
+        finally:
+            gc.freeze()
+            gc.enable()
+
+    async def _look(self) -> None:
+        """Load the program once there is something to be said or done."""
+        await self.clock.sleep(FIRST_LOOK_S)
+        needed = await anyio.to_thread.run_sync(self._to_be_checked)
+        while self._loaded is None and not needed:
+            needed = await anyio.to_thread.run_sync(self._unfinished.look)
+            if not needed:
+                await self.clock.sleep(LOOK_S)
+        await self.program()
+
+    def _to_be_checked(self) -> bool:
+        """Return whether the settings have anything of which only the program can tell whether it is right; blocks."""
+        named = self.settings.model_fields_set & NAMING or set_variables() - known_variables()
+        return bool(named) or self.settings.plans_file.exists()
