@@ -6,9 +6,9 @@ import pytest
 
 from darkroom.catalog.fit import fit
 from darkroom.catalog.options import ENHANCERS, GENERAL, allowed_values, check_options
-from darkroom.catalog.providers import Option
+from darkroom.catalog.providers import Option, Providers
 from darkroom.errors import InvalidRequest, Unsupported
-from helpers_catalog import image, make_offer
+from helpers_catalog import image, make_offer, video
 
 OFFER = make_offer(
     options={
@@ -173,3 +173,22 @@ def test_a_general_option_that_is_off_is_left_out_by_offers_without_it(name: str
     with pytest.raises(InvalidRequest) as caught:
         check_options({name: True}, make_offer())
     assert caught.value.field == f"options.{name}"
+
+
+def test_an_option_may_be_for_some_operations_alone() -> None:
+    only = {"type": "string", "operations": ["edit_image"], "default": "soft"}
+    offer = make_offer(options={"brush": only})
+    assert fit(image(images=["a"], options={"brush": "hard"}), offer)[0].options == {"brush": "hard"}
+    assert fit(image(images=["a"]), offer)[0].options == {"brush": "soft"}
+    assert fit(image(), offer)[0].options == {}
+    with pytest.raises(Unsupported, match="acme-1 takes no option 'brush' to text to image") as caught:
+        fit(image(options={"brush": "hard"}), offer)
+    assert caught.value.field == "options.brush"
+
+
+def test_xai_takes_no_options_with_a_clip_that_is_changed() -> None:
+    offer = Providers()["xai"].offer("grok-imagine-video")
+    assert offer is not None
+    fit(video(options={"user": "u"}), offer)
+    with pytest.raises(Unsupported, match="no option 'user' to edit video"):
+        fit(video(images=["video=a"], options={"user": "u"}), offer)

@@ -150,13 +150,6 @@ def _background(call: Call) -> tuple[str, dict[str, Any]]:
             field="options.language_model",
             hint="Nothing was sent or charged. Name one there, or leave pollable out.",
         )
-    if call.request.n > 1:
-        raise InvalidRequest(
-            "With options.pollable one picture is made at a time.",
-            field="n",
-            allowed="1",
-            hint="Nothing was sent or charged. Ask for one, or leave pollable out.",
-        )
     pictures: list[Blob] = body.get("image", [])
     tool = {name: value for name, value in body.items() if name not in BESIDE}
     tool |= {"type": "image_generation", "action": "edit" if pictures else "generate"}
