@@ -10,7 +10,8 @@ from PIL import Image
 
 from darkroom.app import App
 from darkroom.domain.job import Job
-from darkroom.errors import InvalidRequest
+from darkroom.domain.kinds import Kind
+from darkroom.errors import InvalidRequest, NotConfigured
 from darkroom.services.generation import Started
 from darkroom.services.routes import AnyRequest
 from darkroom.settings import Settings
@@ -93,3 +94,37 @@ async def test_how_large_a_file_is_makes_no_other_request_of_it(app: App, pictur
     again = await app.generation.start(image(images=[older]), TERMS)
     assert isinstance(again, Started)
     assert (again.job, again.created) == (first, False)
+
+
+AZURE = {"AZURE_OPENAI_API_KEY": "made-up-key-3", "AZURE_OPENAI_ENDPOINT": "myres"}
+LIKE = "Azure OpenAI needs AZURE_OPENAI_ENDPOINT as a web address such as https://NAME.openai.azure.com"
+
+
+@pytest.mark.parametrize("named", [{"provider": "azure"}, {"model": "azure/gpt-image-2"}, {}])
+async def test_an_endpoint_that_is_no_address_is_told_at_the_request(
+    settings: Settings, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, named: dict[str, str]
+) -> None:
+    for name, value in AZURE.items():
+        monkeypatch.setenv(name, value)
+    async with opened(settings, clock) as app:
+        with pytest.raises(NotConfigured) as caught:
+            await app.generation.start(image(**named), TERMS)
+        assert caught.value.message.startswith(LIKE)
+        assert "myres" not in caught.value.message
+        assert (caught.value.hint or "").startswith("Nothing was stored or sent.")
+        assert await app.store.find() == []
+        states = {app.pricing.state(item) for item in app.pricing.offers(Kind.IMAGE) if item.provider.id == "azure"}
+        (state,) = states
+        assert LIKE.endswith(state.partition("; ")[0])
+        assert (await started(app, image(provider="draft"))).submissions[0].provider == "draft"
+
+
+async def test_another_provider_serves_where_one_cannot_be_called(
+    settings: Settings, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in AZURE.items():
+        monkeypatch.setenv(name, value)
+    request = image(model="gpt-image-2")
+    found, _ = await started_with_keys(settings, clock, monkeypatch, request)
+    assert isinstance(found, Job)
+    assert found.submissions[0].provider == "openai"

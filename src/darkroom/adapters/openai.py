@@ -21,7 +21,7 @@ from darkroom.adapters.base import (
     TooLate,
 )
 from darkroom.adapters.body import Body, parts_of
-from darkroom.adapters.gpt_images import images_call, pictures_of, told_of, whole_body
+from darkroom.adapters.gpt_images import UNLISTED, health_of, images_call, pictures_of, told_of, whole_body
 from darkroom.adapters.reading import NO_PICTURE, decoded, dig, items, needed, number_at, text_at
 from darkroom.domain.kinds import Kind, Mode
 from darkroom.domain.output import RemoteOutput
@@ -127,8 +127,7 @@ class OpenAIAdapter:
 
     async def check(self, call: Follow) -> Health:
         """Ask which models there are."""
-        await self._http.request("GET", "models", headers=_headers(call))
-        return Health()
+        return health_of(await self._http.request("GET", "models", headers=_headers(call), also=UNLISTED))
 
 
 def _headers(call: Follow) -> dict[str, str]:

@@ -265,6 +265,9 @@ class Provider(Strict):
     )
     base_url: str | None = None
     base_url_from: str | None = Field(default=None, description="the credential that is the base URL")
+    base_url_like: str | None = Field(
+        default=None, description="what a base URL looks like, where there is no usual one"
+    )
     extras: tuple[str, ...] = Field(default=(), description="variables that go with a credential where they are set")
     hosts: tuple[str, ...] = Field(default=(), description="where credentials may go")
     download_hosts: tuple[str, ...] = ()
@@ -291,6 +294,20 @@ class Provider(Strict):
     def adapter_name(self) -> str:
         """The module of the registry that speaks to it."""
         return self.adapter or self.id
+
+    def keys(self, quote: str = "") -> str:
+        """Return in words which variables it needs, what all alternatives have in common first; empty where none."""
+        sets = [[f"{quote}{name}{quote}" for name in names] for names in self.credentials]
+        if len(sets) < 2:
+            return " and ".join(name for names in sets for name in names)
+        common = [name for name in sets[0] if all(name in names for names in sets)]
+        rests = [rest for names in sets if (rest := [name for name in names if name not in common])]
+        between = ", or " if any(len(rest) > 1 for rest in rests) else " or "
+        others = between.join(" and ".join(rest) for rest in rests)
+        first = " and ".join(common)
+        if len(rests) < len(sets):  # one alternative has nothing more
+            return f"{first} (optionally {others})"
+        return f"{first} and either {others}" if common else others
 
     def credential(self, environment: Mapping[str, str]) -> dict[str, str] | None:
         """Return the first complete set of credentials, empty where none are needed; None when all are incomplete."""
