@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from darkroom.catalog.fit import fit
 from darkroom.catalog.parts import parts_of
-from darkroom.catalog.providers import Providers
+from darkroom.catalog.providers import Offer, Providers
 from darkroom.catalog.ranges import DurationRange, SizeRange
 from darkroom.domain.kinds import Role
 from darkroom.domain.request import RESOLUTIONS, Effective, MediaInput, Size
@@ -189,3 +189,29 @@ def test_clips_of_references_have_limits_of_their_own(
     with pytest.raises(InvalidRequest, match="With a reference") as caught:
         fit(video(**asked, images=["reference=a"]), offer)
     assert caught.value.allowed == allowed
+
+
+GPT_IMAGE_2 = [
+    pytest.param(offer, id=f"{name}-{offer.model}")
+    for name in ("openai", "azure", "fal")
+    for offer in Providers()[name].offers
+    if offer.model.startswith("gpt-image-2")
+]
+
+
+@pytest.mark.parametrize("offer", GPT_IMAGE_2)
+@pytest.mark.parametrize("size", ["16x16", "512x512", "3840x1024", "3840x3840"])
+def test_gpt_image_makes_no_size_that_its_maker_does_not(offer: Offer, size: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"makes no pictures of {size}") as caught:
+        fit(image(size=size), offer)
+    assert "655,360 to 8,294,400 in all, the longer up to 3 times the shorter" in str(caught.value.allowed)
+
+
+@pytest.mark.parametrize("offer", GPT_IMAGE_2)
+@pytest.mark.parametrize("asked", [{"aspect_ratio": "8:1"}, {"aspect_ratio": "1:3"}, {"size": "1024x640"}, {}])
+def test_whatever_shape_gpt_image_is_asked_for_lies_within_its_bounds(offer: Offer, asked: dict[str, Any]) -> None:
+    made, _ = fit(image(**asked), offer)
+    sides = (made.width, made.height)
+    assert 655_360 <= made.width * made.height <= 8_294_400
+    assert max(sides) <= 3 * min(sides)
+    assert all(side % 16 == 0 for side in sides)
