@@ -229,7 +229,7 @@ async def test_a_clip_of_nobody_knows_whom_is_not_changed(
 
 @pytest.mark.parametrize("told", ["", "soon", "-5"])
 async def test_a_hint_that_is_none_is_no_hint(tmp_path: Path, told: str) -> None:
-    wire = Wire({"id": "video_1", "status": "queued"}, headers={"openai-poll-after-ms": told})
+    wire = Wire({"id": "video_1", "status": "in_progress"}, headers={"openai-poll-after-ms": told})
     call = call_of(OPENAI, {"model": "sora-2", "request": {"kind": "video"}}, tmp_path)
     assert await wire.adapter.poll({"id": "video_1"}, call) == Pending()
 

@@ -22,7 +22,7 @@ from darkroom.adapters.base import (
 )
 from darkroom.adapters.body import Body, parts_of
 from darkroom.adapters.gpt_images import UNLISTED, health_of, images_call, pictures_of, told_of, whole_body
-from darkroom.adapters.reading import NO_PICTURE, decoded, dig, items, needed, number_at, text_at
+from darkroom.adapters.reading import NO_PICTURE, decoded, dig, in_line, items, needed, number_at, text_at
 from darkroom.domain.kinds import Kind, Mode
 from darkroom.domain.output import RemoteOutput
 from darkroom.errors import InvalidRequest, UnexpectedAnswer, Unsupported
@@ -37,7 +37,6 @@ BESIDE = ("prompt", "n", "image", "mask", "pollable", "language_model", "safety_
 """Values that are no parameter of the tool."""
 FORM = ("prompt", "model", "seconds")
 """How the parts of a form for a clip begin."""
-WAITING = ("queued", "in_progress")
 ENDED = ("completed", "incomplete", "failed", "cancelled")
 OVER = (400, 404, 409)
 """Statuses of an answer that there is nothing to cancel."""
@@ -79,7 +78,7 @@ class OpenAIAdapter:
         if state not in ENDED:
             progress = number_at(data, "progress")
             fraction = None if progress is None else min(max(progress / 100, 0.0), 1.0)
-            return Pending(fraction, poll_after_s=_hint(answer))
+            return Pending(fraction, in_line(state), poll_after_s=_hint(answer))
         return self._clip(operation, data, call) if call.offer.kind is Kind.VIDEO else self._picture(data)
 
     def _clip(self, operation: Json, data: Any, call: Follow) -> Succeeded | Failed:
