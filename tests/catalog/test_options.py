@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from darkroom.catalog.fit import fit
 from darkroom.catalog.options import ENHANCERS, GENERAL, allowed_values, check_options
-from darkroom.catalog.providers import Option, Providers
+from darkroom.catalog.providers import Offer, Option, Providers
 from darkroom.errors import InvalidRequest, Unsupported
 from helpers_catalog import image, make_offer, video
 
@@ -192,3 +193,32 @@ def test_xai_takes_no_options_with_a_clip_that_is_changed() -> None:
     fit(video(options={"user": "u"}), offer)
     with pytest.raises(Unsupported, match="no option 'user' to edit video"):
         fit(video(images=["video=a"], options={"user": "u"}), offer)
+
+
+SAFETY = [
+    pytest.param(offer, id=f"{name}-{offer.model}")
+    for name in ("google", "vertex")
+    for offer in Providers()[name].offers
+    if "safety" in offer.options
+]
+
+
+@pytest.mark.parametrize("offer", SAFETY)
+def test_safety_is_asked_for_in_plain_words_or_in_the_vendor_s(offer: Offer) -> None:
+    meant = {
+        "strict": "BLOCK_LOW_AND_ABOVE",
+        "Standard": "BLOCK_MEDIUM_AND_ABOVE",
+        "loose": "BLOCK_ONLY_HIGH",
+        "off": "BLOCK_NONE",
+        "BLOCK_NONE": "BLOCK_NONE",
+    }
+    for word, value in meant.items():
+        assert check_options({"safety": word}, offer)["safety"] == value
+    with pytest.raises(InvalidRequest) as caught:
+        check_options({"safety": "medium"}, offer)
+    assert str(caught.value.allowed).startswith("strict, standard, loose, off, BLOCK_LOW_AND_ABOVE")
+
+
+def test_a_plain_word_stands_for_a_value_that_the_option_has() -> None:
+    with pytest.raises(ValidationError, match="words stands for a value that it does not have"):
+        Option.model_validate({"type": "string", "values": ["A"], "words": {"strict": "B"}})

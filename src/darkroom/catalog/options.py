@@ -28,7 +28,7 @@ def check_options(options: Mapping[str, JsonValue], offer: Offer, mode: Mode | N
         InvalidRequest: If a name or a value is not the offer's, or two options do not go together.
         Unsupported: If the provider no longer has the option, or not for this operation.
     """
-    options = _renamed(options, offer)
+    options = {name: _meant(value, offer.options.get(name)) for name, value in _renamed(options, offer).items()}
     for name, value in options.items():
         _check_one(name, value, offer, mode)
     usual = ((name, option) for name, option in offer.options.items() if _is_for(option, mode))
@@ -42,7 +42,7 @@ def check_options(options: Mapping[str, JsonValue], offer: Offer, mode: Mode | N
 def allowed_values(option: Option) -> str:
     """Return in words what an option may hold."""
     if option.values:
-        return ", ".join(str(value) for value in option.values)
+        return ", ".join([*option.words, *(str(value) for value in option.values)])
     if option.pattern is not None:
         return option.about or option.pattern
     if option.min is None and option.max is None:
@@ -58,6 +58,11 @@ def _renamed(options: Mapping[str, JsonValue], offer: Offer) -> dict[str, JsonVa
     own = next((name for name in ENHANCERS if name in offer.options), "enhance")
     named = {own if name == "enhance" else name: value for name, value in options.items()}
     return {name: value for name, value in named.items() if name not in GENERAL or name in offer.options or value}
+
+
+def _meant(value: JsonValue, option: Option | None) -> JsonValue:
+    """Return the offer's own value of a plain word."""
+    return option.words.get(value.strip().lower(), value) if option and isinstance(value, str) else value
 
 
 def _is_for(option: Option, mode: Mode | None) -> bool:

@@ -66,9 +66,18 @@ class Option(Strict):
     )
     wire: str | None = Field(default=None, description="name in the provider's request, when it differs")
     wrap: str | None = Field(default=None, description="name of the value within an object of its own")
+    words: dict[str, JsonValue] = Field(
+        default_factory=dict[str, JsonValue], description="plain words for its values, the same at every provider"
+    )
     about: str = ""
     operations: tuple[Mode, ...] = Field(default=(), description="when given, only for these")
     gone: str | None = Field(default=None, description="why the provider no longer has it")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if any(value not in self.values for value in self.words.values()):
+            raise ValueError("words stands for a value that it does not have")
+        return self
 
 
 def dollars(value: object) -> Decimal:
