@@ -75,9 +75,7 @@ def provider_table() -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for provider in Providers().values():
-        keys = (
-            " or ".join(" and ".join(f"`{name}`" for name in names) for names in provider.credentials) or "none needed"
-        )
+        keys = provider.keys(quote="`") or "none needed"
         there = [offer for offer in provider.offers if offer.status is not Status.RETIRED]
         today = "works" if provider.adapter_name in adapter_names() else "prices only"
         name = f"{provider.title} (`{provider.id}`)"

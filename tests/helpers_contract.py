@@ -214,7 +214,7 @@ def call_of(provider: Provider, case: dict[str, Any], folder: Path) -> Call:
 def _unasked(case: dict[str, Any], offer: Offer, images: list[MediaInput]) -> Effective:
     """Return a request for an operation that no tool asks for yet."""
     asked = case.get("request", {})
-    options = check_options(asked.get("options", {}), offer)
+    options = check_options(asked.get("options", {}), offer, Mode(case["mode"]))
     whole: dict[str, Any] = {"width": 1024, "height": 1024, "aspect_ratio": "1:1", "inputs": images, "options": options}
     more = {name: asked[name] for name in ("duration", "resolution", "audio", "seed") if name in asked}
     return Effective(kind=offer.kind, mode=Mode(case["mode"]), prompt=asked.get("prompt", ""), **whole, **more)

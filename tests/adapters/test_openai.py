@@ -171,10 +171,6 @@ async def test_what_an_error_means_decides_whether_it_may_be_sent_again(
     assert len(wire.sent) == 1
 
 
-def several(call: Call) -> Call:
-    return replace(call, request=call.request.model_copy(update={"n": 2}))
-
-
 def speechless(call: Call) -> Call:
     return replace(call, provider=call.provider.model_copy(update={"chat": None}))
 
@@ -187,7 +183,6 @@ def with_a_large_mask(call: Call) -> Call:
 @pytest.mark.parametrize(
     ("spoil", "field", "says"),
     [
-        (several, "n", "one picture"),
         (speechless, "options.language_model", "no language model"),
         (with_a_large_mask, "images", "4.0 MB"),
     ],
@@ -234,7 +229,7 @@ async def test_a_clip_of_nobody_knows_whom_is_not_changed(
 
 @pytest.mark.parametrize("told", ["", "soon", "-5"])
 async def test_a_hint_that_is_none_is_no_hint(tmp_path: Path, told: str) -> None:
-    wire = Wire({"id": "video_1", "status": "queued"}, headers={"openai-poll-after-ms": told})
+    wire = Wire({"id": "video_1", "status": "in_progress"}, headers={"openai-poll-after-ms": told})
     call = call_of(OPENAI, {"model": "sora-2", "request": {"kind": "video"}}, tmp_path)
     assert await wire.adapter.poll({"id": "video_1"}, call) == Pending()
 

@@ -8,6 +8,7 @@ from darkroom.adapters.base import Made
 from darkroom.adapters.reading import (
     dig,
     fraction_at,
+    in_line,
     items,
     links,
     needed,
@@ -160,3 +161,11 @@ def test_a_result_elsewhere_is_fetched_later() -> None:
 def test_an_address_that_should_hold_a_result_and_does_not_is_refused(url: str) -> None:
     with pytest.raises(UnexpectedAnswer, match="holds nothing"):
         output_of(url)
+
+
+@pytest.mark.parametrize(
+    ("state", "waits"),
+    [("queued", True), ("IN_QUEUE", True), ("Queueing", True), ("PENDING", True), ("running", False), (None, False)],
+)
+def test_work_that_only_waits_at_its_provider_is_told_as_waiting(state: str | None, waits: bool) -> None:
+    assert in_line(state) == ("It waits for its turn at the provider." if waits else None)

@@ -74,6 +74,61 @@ def test_an_endpoint_among_the_credentials_is_the_base_url_unless_the_user_sets_
     assert Accounts({}, given, b"").base_url(ACME) is None
 
 
+CLOUD = make_provider(
+    "cloud",
+    credentials=[["CLOUD_TOKEN", "CLOUD_ENDPOINT"], ["CLOUD_KEY", "CLOUD_ENDPOINT"]],
+    base_url_from="CLOUD_ENDPOINT",
+    base_url_like="https://NAME.cloud.test",
+)
+HOME = make_provider("home", base_url="http://127.0.0.1:8188")
+
+
+@pytest.mark.parametrize(
+    "url", ["myres", "myres.cloud.test", "https://", "htps://x.test", "https://a b.test", "https://x:y", "http://[x"]
+)
+def test_an_address_that_is_none_keeps_a_provider_from_being_ready(url: str) -> None:
+    made = Accounts({"cloud": CLOUD, "home": HOME}, {"CLOUD_KEY": "k", "CLOUD_ENDPOINT": url}, b"")
+    says = "CLOUD_ENDPOINT as a web address such as https://NAME.cloud.test; what it holds is none"
+    assert made.needs(CLOUD) == says
+    assert made.faults() == {"cloud": says}
+    assert made.ready() == {"home"}
+    assert made.credential(CLOUD) is not None, "what is under way goes on being asked about"
+
+
+def test_a_base_url_of_the_user_s_own_is_looked_at_too() -> None:
+    made = Accounts({"home": HOME}, {"DARKROOM_HOME_BASE_URL": "localhost:8000"}, b"")
+    usual = "http://127.0.0.1:8188"
+    assert made.needs(HOME) == f"DARKROOM_HOME_BASE_URL as a web address such as {usual}; what it holds is none"
+    good = Accounts({"home": HOME}, {"DARKROOM_HOME_BASE_URL": "http://localhost:8000/v1"}, b"")
+    assert (good.needs(HOME), good.faults(), good.ready()) == (None, {}, {"home"})
+
+
+def test_without_a_key_a_wrong_address_is_told_and_keeps_nothing_from_another() -> None:
+    made = Accounts({"cloud": CLOUD}, {"CLOUD_ENDPOINT": "myres"}, b"")
+    assert (made.needs(CLOUD) or "").startswith("CLOUD_ENDPOINT as a web address")
+    assert made.faults() == {}
+    assert Accounts({}, {}, b"").needs(CLOUD) == "CLOUD_ENDPOINT and either CLOUD_TOKEN or CLOUD_KEY"
+
+
+@pytest.mark.parametrize(
+    ("credentials", "words"),
+    [
+        ([], ""),
+        (["A"], "A"),
+        (["A", "B"], "A or B"),
+        ([["A", "B"]], "A and B"),
+        (["A", ["B", "C"]], "A, or B and C"),
+        ([["A", "X"], ["B", "X"]], "X and either A or B"),
+        ([["P", "F", "L"], ["P", "F"]], "P and F (optionally L)"),
+        (["K", "L", ["A", "S"], ["A", "T"]], "K, or L, or A and S, or A and T"),
+    ],
+)
+def test_alternatives_are_told_with_what_they_share_once(credentials: list[object], words: str) -> None:
+    provider = make_provider("acme", credentials=credentials)
+    assert provider.keys() == words
+    assert provider.keys(quote="`").replace("`", "") == words
+
+
 def test_what_goes_with_a_credential_makes_no_other_account_and_is_no_secret() -> None:
     acme = make_provider("acme", credentials=["ACME_NEW_KEY"], extras=["ACME_TEAM"])
     alone, both = ({"ACME_NEW_KEY": "k"}, {"ACME_TEAM": "blue", "ACME_NEW_KEY": "k"})

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from darkroom.catalog.fit import fit
 from darkroom.catalog.parts import parts_of
-from darkroom.catalog.providers import DurationRange, SizeRange
+from darkroom.catalog.providers import Offer, Providers
+from darkroom.catalog.ranges import DurationRange, SizeRange
 from darkroom.domain.kinds import Role
 from darkroom.domain.request import RESOLUTIONS, Effective, MediaInput, Size
 from darkroom.errors import DarkroomError, InvalidRequest
@@ -123,3 +124,94 @@ def test_the_picture_of_a_long_source_is_as_long_as_it_can_be() -> None:
     source = MediaInput(src="a", role=Role.SOURCE, width=4000, height=1000)
     made, warnings = fit(image(images=[source]), WIDE)
     assert (made.width, made.height, warnings) == (1776, 592, ())
+
+
+LESS = {"resolutions": ["480p", "720p"], "min_s": 3, "max_s": 8}
+NARROW = make_video_offer(
+    size={"resolutions": ["480p", "720p", "1080p"]},
+    duration={"min_s": 2, "max_s": 12, "default_s": 10},
+    given={"reference": LESS},
+)
+
+
+@pytest.mark.parametrize(
+    ("asked", "says", "field", "allowed"),
+    [
+        ({"resolution": "1080p"}, "With a reference, acme-clip has no resolution 1080p.", "resolution", "480p, 720p"),
+        ({"duration": 9}, "With a reference, acme-clip makes no clips of 9 s.", "duration", "3 to 8 s"),
+        ({"duration": 2}, "With a reference, acme-clip makes no clips of 2 s.", "duration", "3 to 8 s"),
+    ],
+)
+def test_with_some_inputs_an_offer_makes_less(asked: dict[str, Any], says: str, field: str, allowed: str) -> None:
+    alone, _ = fit(video(**asked, images=["first_frame=a"]), NARROW)
+    assert {name: getattr(alone, name) for name in asked} == asked
+    with pytest.raises(InvalidRequest) as caught:
+        fit(video(**asked, images=["reference=a"]), NARROW)
+    told = caught.value
+    assert (told.message, told.field, told.allowed) == (says, field, allowed)
+    assert told.hint == f"Nothing was stored or sent. Change {field}, leave out the reference, or name another model."
+
+
+def test_what_is_not_asked_is_within_what_is_left() -> None:
+    made, warnings = fit(video(images=["reference=a"]), NARROW)
+    assert (made.duration, made.resolution, warnings) == (8, "720p", ())
+    assert fit(video(), NARROW)[0].duration == 10
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"reference": {"resolutions": ["4k"]}}, "a resolution that the offer does not have"),
+        ({"reference": {"min_s": 13}}, "leave no length"),
+        ({"mask": {"max_s": 8}}, "names a role that inputs does not have"),
+    ],
+)
+def test_what_is_left_is_something_that_the_offer_has(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        make_video_offer(size={"resolutions": ["720p"]}, given=given)
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "asked", "allowed"),
+    [
+        ("xai", "grok-imagine-video-1.5", {"resolution": "1080p"}, "480p, 720p"),
+        ("xai", "grok-imagine-video", {"duration": 11}, "1 or 2 or 3 or 4 or 5 or 6 or 7 or 8 or 9 or 10 s"),
+        ("kie", "veo-3.1-fast", {"duration": 6}, "8 s"),
+        ("kie", "wan-2.7", {"duration": 12}, "2 or 3 or 4 or 5 or 6 or 7 or 8 or 9 or 10 s"),
+    ],
+)
+def test_clips_of_references_have_limits_of_their_own(
+    name: str, model: str, asked: dict[str, Any], allowed: str
+) -> None:
+    offer = Providers()[name].offer(model)
+    assert offer is not None
+    fit(video(**asked), offer)
+    with pytest.raises(InvalidRequest, match="With a reference") as caught:
+        fit(video(**asked, images=["reference=a"]), offer)
+    assert caught.value.allowed == allowed
+
+
+GPT_IMAGE_2 = [
+    pytest.param(offer, id=f"{name}-{offer.model}")
+    for name in ("openai", "azure", "fal")
+    for offer in Providers()[name].offers
+    if offer.model.startswith("gpt-image-2")
+]
+
+
+@pytest.mark.parametrize("offer", GPT_IMAGE_2)
+@pytest.mark.parametrize("size", ["16x16", "512x512", "3840x1024", "3840x3840"])
+def test_gpt_image_makes_no_size_that_its_maker_does_not(offer: Offer, size: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"makes no pictures of {size}") as caught:
+        fit(image(size=size), offer)
+    assert "655,360 to 8,294,400 in all, the longer up to 3 times the shorter" in str(caught.value.allowed)
+
+
+@pytest.mark.parametrize("offer", GPT_IMAGE_2)
+@pytest.mark.parametrize("asked", [{"aspect_ratio": "8:1"}, {"aspect_ratio": "1:3"}, {"size": "1024x640"}, {}])
+def test_whatever_shape_gpt_image_is_asked_for_lies_within_its_bounds(offer: Offer, asked: dict[str, Any]) -> None:
+    made, _ = fit(image(**asked), offer)
+    sides = (made.width, made.height)
+    assert 655_360 <= made.width * made.height <= 8_294_400
+    assert max(sides) <= 3 * min(sides)
+    assert all(side % 16 == 0 for side in sides)

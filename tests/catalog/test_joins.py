@@ -7,7 +7,8 @@ import pytest
 from darkroom.catalog.fit import fit
 from darkroom.catalog.joins import film_size, together_s
 from darkroom.catalog.prices import quote
-from darkroom.catalog.providers import Providers, SizeRange
+from darkroom.catalog.providers import Providers
+from darkroom.catalog.ranges import SizeRange
 from darkroom.catalog.routing import Candidate, Choice, route
 from darkroom.domain.kinds import Kind, Mode, Role
 from darkroom.domain.request import Effective, MediaInput, VideoRequest

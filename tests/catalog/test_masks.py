@@ -65,3 +65,15 @@ def test_the_others_take_masks_of_black_and_white() -> None:
 def test_a_mask_needs_its_picture(offer: Offer) -> None:
     with pytest.raises(InvalidRequest, match="a mask only together with a source"):
         fit(image(images=["mask=a", "reference=b"]), offer)
+
+
+@pytest.mark.parametrize("name", ["openai", "azure"])
+def test_a_mask_that_is_too_large_to_send_is_refused_at_the_request(name: str) -> None:
+    taking = [offer for offer in Providers()[name].offers if offer.clear_mask]
+    assert taking
+    for offer in taking:
+        fit(asked(offer, file_bytes=4_000_000), offer)
+        with pytest.raises(InvalidRequest, match=r"The mask has 4\.1 MB, more than") as caught:
+            fit(asked(offer, file_bytes=4_100_000), offer)
+        assert str(caught.value.allowed).startswith("up to 4 MB")
+        assert "Nothing was stored" in (caught.value.hint or "")

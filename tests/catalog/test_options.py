@@ -3,12 +3,13 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from darkroom.catalog.fit import fit
 from darkroom.catalog.options import ENHANCERS, GENERAL, allowed_values, check_options
-from darkroom.catalog.providers import Option
+from darkroom.catalog.providers import Offer, Option, Providers
 from darkroom.errors import InvalidRequest, Unsupported
-from helpers_catalog import image, make_offer
+from helpers_catalog import image, make_offer, video
 
 OFFER = make_offer(
     options={
@@ -173,3 +174,51 @@ def test_a_general_option_that_is_off_is_left_out_by_offers_without_it(name: str
     with pytest.raises(InvalidRequest) as caught:
         check_options({name: True}, make_offer())
     assert caught.value.field == f"options.{name}"
+
+
+def test_an_option_may_be_for_some_operations_alone() -> None:
+    only = {"type": "string", "operations": ["edit_image"], "default": "soft"}
+    offer = make_offer(options={"brush": only})
+    assert fit(image(images=["a"], options={"brush": "hard"}), offer)[0].options == {"brush": "hard"}
+    assert fit(image(images=["a"]), offer)[0].options == {"brush": "soft"}
+    assert fit(image(), offer)[0].options == {}
+    with pytest.raises(Unsupported, match="acme-1 takes no option 'brush' to text to image") as caught:
+        fit(image(options={"brush": "hard"}), offer)
+    assert caught.value.field == "options.brush"
+
+
+def test_xai_takes_no_options_with_a_clip_that_is_changed() -> None:
+    offer = Providers()["xai"].offer("grok-imagine-video")
+    assert offer is not None
+    fit(video(options={"user": "u"}), offer)
+    with pytest.raises(Unsupported, match="no option 'user' to edit video"):
+        fit(video(images=["video=a"], options={"user": "u"}), offer)
+
+
+SAFETY = [
+    pytest.param(offer, id=f"{name}-{offer.model}")
+    for name in ("google", "vertex")
+    for offer in Providers()[name].offers
+    if "safety" in offer.options
+]
+
+
+@pytest.mark.parametrize("offer", SAFETY)
+def test_safety_is_asked_for_in_plain_words_or_in_the_vendor_s(offer: Offer) -> None:
+    meant = {
+        "strict": "BLOCK_LOW_AND_ABOVE",
+        "Standard": "BLOCK_MEDIUM_AND_ABOVE",
+        "loose": "BLOCK_ONLY_HIGH",
+        "off": "BLOCK_NONE",
+        "BLOCK_NONE": "BLOCK_NONE",
+    }
+    for word, value in meant.items():
+        assert check_options({"safety": word}, offer)["safety"] == value
+    with pytest.raises(InvalidRequest) as caught:
+        check_options({"safety": "medium"}, offer)
+    assert str(caught.value.allowed).startswith("strict, standard, loose, off, BLOCK_LOW_AND_ABOVE")
+
+
+def test_a_plain_word_stands_for_a_value_that_the_option_has() -> None:
+    with pytest.raises(ValidationError, match="words stands for a value that it does not have"):
+        Option.model_validate({"type": "string", "values": ["A"], "words": {"strict": "B"}})

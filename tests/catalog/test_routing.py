@@ -273,7 +273,7 @@ def test_what_no_adapter_speaks_to_comes_after_what_could_be_used() -> None:
 def test_a_missing_key_names_its_variables_and_the_way_without() -> None:
     with pytest.raises(NotConfigured) as caught:
         names(frozenset({"draft"}), provider="acme")
-    assert caught.value.message == "Acme needs ACME_KEY or ACME_ID and ACME_SECRET."
+    assert caught.value.message == "Acme needs ACME_KEY, or ACME_ID and ACME_SECRET."
     assert "provider='draft'" in (caught.value.hint or "")
 
 

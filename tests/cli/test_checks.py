@@ -29,6 +29,8 @@ def answer(request: httpx2.Request) -> httpx2.Response:
             return httpx2.Response(401, json={"detail": "wrong key made-up-luma"})
         case "api.replicate.com":
             raise httpx2.ConnectError("refused", request=request)
+        case "api.openai.com":
+            return httpx2.Response(404, json={"detail": "Not Found"})
         case "api.stability.ai":
             return httpx2.Response(200, content=b"<html>")
         case _:
@@ -61,3 +63,19 @@ async def test_each_is_told_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_without_keys_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     assert await check_all(await made(monkeypatch, {})) == [("ok", "online", "no provider has a key")]
+
+
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("openai", {"OPENAI_API_KEY": "made-up-openai"}),
+        ("azure", {"AZURE_OPENAI_API_KEY": "made-up-azure", "AZURE_OPENAI_ENDPOINT": "https://api.openai.com"}),
+    ],
+)
+async def test_a_server_without_a_list_of_models_is_told_as_one(
+    monkeypatch: pytest.MonkeyPatch, name: str, keys: dict[str, str]
+) -> None:
+    ((level, _, says),) = await check_all(await made(monkeypatch, keys))
+    assert level == "warning"
+    assert says.startswith(f"{name}: the server has no list of models (status 404), so the key could not be checked")
+    assert "expired" not in says

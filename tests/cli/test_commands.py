@@ -151,6 +151,14 @@ def test_doctor_names_a_setting_that_there_is_not(run: Run, monkeypatch: pytest.
     assert "DARKROOM_TOOLSETS is set, but this version does not use it yet." in text
 
 
+def test_doctor_says_that_an_endpoint_is_no_address(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", "made-up-key-3")
+    monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", "myres")
+    text = " ".join(run("doctor", code=1).stdout.split())
+    assert "wrong provider azure: needs AZURE_OPENAI_ENDPOINT as a web address such as https://NAME" in text
+    assert "myres" not in text
+
+
 @pytest.mark.parametrize("command", ["doctor", "jobs"])
 def test_a_wrong_setting_ends_with_code_two_and_its_name(
     run: Run, monkeypatch: pytest.MonkeyPatch, command: str

@@ -186,6 +186,13 @@ def test_a_named_model_without_its_key_tells_the_variable_and_what_is_there() ->
     assert "Configured" not in (bare.value.hint or "")
 
 
+def test_a_base_url_that_is_no_address_is_told_before_anything_is_asked() -> None:
+    own = {"DARKROOM_OPENAI_COMPATIBLE_BASE_URL": "localhost:11434/v1"}
+    with pytest.raises(NotConfigured, match="needs DARKROOM_OPENAI_COMPATIBLE_BASE_URL as a web address") as caught:
+        models(keys=own).choose("standard", "openai_compatible/llama")
+    assert "11434" not in caught.value.message
+
+
 # Settings
 
 

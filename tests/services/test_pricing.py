@@ -56,7 +56,7 @@ def test_what_is_in_the_way_of_an_offer_is_said(
 def test_what_goes_together_is_named_together(settings: Settings, clock: FakeClock) -> None:
     book = pricing(settings, clock, {})
     book._adapters = None  # pyright: ignore[reportPrivateUsage] because every provider of the test shall have one
-    assert book.state(named(book, "later-clip")) == "needs LATER_ID and LATER_SECRET or LATER_KEY"
+    assert book.state(named(book, "later-clip")) == "needs LATER_ID and LATER_SECRET, or LATER_KEY"
 
 
 def test_an_end_without_a_successor_is_one_all_the_same(book: Pricing) -> None:

@@ -5,16 +5,14 @@ from urllib.parse import quote
 
 from darkroom.adapters.base import Accepted, Call, Failed, Follow, Health, Json, Pending, Succeeded
 from darkroom.adapters.body import wire_of
-from darkroom.adapters.gpt_images import images_call, pictures_of
-from darkroom.catalog.providers import base_url_variable
-from darkroom.errors import InvalidRequest, NotConfigured, RequestError, UnexpectedAnswer, Unsupported
+from darkroom.adapters.gpt_images import UNLISTED, health_of, images_call, pictures_of
+from darkroom.errors import InvalidRequest, RequestError, UnexpectedAnswer, Unsupported
 from darkroom.net.answer import Answer
 from darkroom.net.provider import ProviderHttp
 
 NO_DEPLOYMENT = "deploymentnotfound"
 VERSION = "OPENAI_API_VERSION"
 """Where it is set, the older route is taken, whose paths name the deployment."""
-ENDPOINT = "AZURE_OPENAI_ENDPOINT"
 TOKEN, KEY = "AZURE_OPENAI_AD_TOKEN", "AZURE_OPENAI_API_KEY"
 
 
@@ -26,7 +24,6 @@ class AzureAdapter:
 
     async def submit(self, call: Call) -> Accepted | Succeeded:
         """Send JSON, or a form where pictures go in, to a deployment; it answers with the pictures."""
-        self._check_endpoint()
         what, body = images_call(call)
         name = str(call.request.options.get("deployment") or wire_of(call))
         version = call.credentials.get(VERSION)
@@ -54,15 +51,6 @@ class AzureAdapter:
             ) from exc
         return self.read(answer, call)
 
-    def _check_endpoint(self) -> None:
-        """Refuse an endpoint that is no web address, such as the name of a resource alone."""
-        if not self._http.url("").startswith(("https://", "http://")):
-            raise NotConfigured(
-                f"{ENDPOINT} is no address that can be called.",
-                hint="Nothing was sent. Set it to https://NAME.openai.azure.com with the name of your resource; where "
-                f"{base_url_variable('azure')} is set, it counts instead.",
-            )
-
     def read(self, answer: Answer, call: Call) -> Accepted | Succeeded:
         """Return the pictures; a filter's refusal may come as a success."""
         return pictures_of(self._http, answer, call)
@@ -74,11 +62,10 @@ class AzureAdapter:
 
     async def check(self, call: Follow) -> Health:
         """Ask which models there are."""
-        self._check_endpoint()
         version = call.credentials.get(VERSION)
         path = "openai/models" if version else "openai/v1/models"
-        await self._http.request("GET", path, headers=_headers(call), params=_query(version))
-        return Health()
+        asked = await self._http.request("GET", path, headers=_headers(call), params=_query(version), also=UNLISTED)
+        return health_of(asked)
 
 
 def _query(version: str | None) -> dict[str, str]:

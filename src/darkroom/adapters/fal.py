@@ -19,7 +19,19 @@ from darkroom.adapters.base import (
     TooLate,
 )
 from darkroom.adapters.body import body_of, wire_of
-from darkroom.adapters.reading import dig, health, items, links, needed, number_at, output_of, seed_at, text_at, texts
+from darkroom.adapters.reading import (
+    dig,
+    health,
+    in_line,
+    items,
+    links,
+    needed,
+    number_at,
+    output_of,
+    seed_at,
+    text_at,
+    texts,
+)
 from darkroom.domain.kinds import Kind, Role
 from darkroom.domain.money import FREE
 from darkroom.domain.output import FailedOutput, RemoteOutput
@@ -83,10 +95,11 @@ class FalAdapter:
                 return Pending()
             raise self._error(answer)  # by itself it ends nothing: a gateway may say so too
         data = answer.json()
-        if needed(data, "status").upper() in ENDED:
+        state = needed(data, "status")
+        if state.upper() in ENDED:
             return await self._result(operation, data, call)
         before = text_at(data, "queue_position")
-        return Pending(message=f"{before} before it in the queue" if before else None)
+        return Pending(message=f"{before} before it in the queue" if before else in_line(state))
 
     async def _result(self, operation: Json, status: Any, call: Follow) -> Pending | Succeeded | Failed:
         """Fetch what the model answered: its output, or its error, which has more to say than the status."""

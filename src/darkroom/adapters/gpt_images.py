@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from darkroom.adapters.base import Blob, Call, Made, Succeeded
+from darkroom.adapters.base import Blob, Call, Health, Made, Succeeded
 from darkroom.adapters.body import Body, body_of, parts_of, wire_of
 from darkroom.adapters.reading import NO_PICTURE, decoded, dig, items, links, number_at, output_of, text_at
 from darkroom.domain.kinds import Role
@@ -15,6 +15,8 @@ from darkroom.net.provider import ProviderHttp
 MASK_BYTES = 4_000_000
 OURS = ("pollable", "language_model")
 """Options that are of another route, and no part of the body here."""
+UNLISTED = (404, 405, 410)
+"""Statuses of servers that have no list of models."""
 
 
 def whole_body(call: Call) -> Body:
@@ -72,6 +74,17 @@ def pictures_of(http: ProviderHttp, answer: Answer, call: Call) -> Succeeded:
     return Succeeded(
         tuple(outputs), tuple(failed), tokens=_tokens(data), notes={"revised_prompt": revised} if revised else {}
     )
+
+
+def health_of(answer: Answer) -> Health:
+    """Return what asking for the list of models showed; servers that imitate this one may have none."""
+    if answer.status in UNLISTED:
+        return Health(
+            ok=False,
+            problem=f"the server has no list of models (status {answer.status}), so the key could not be checked; "
+            "if the base URL is your own, look whether it is whole, such as with /v1 at its end",
+        )
+    return Health()
 
 
 def told_of(data: Any) -> Told:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, cast
 
 from darkroom.adapters.base import Accepted, Blob, Call, Failed, Follow, Health, Json, Pending, Succeeded
 from darkroom.adapters.body import Body, body_of, slots_of, wire_of
-from darkroom.adapters.reading import dig, health, links, needed, number_at, text_at
+from darkroom.adapters.reading import dig, health, in_line, links, needed, number_at, text_at
 from darkroom.domain.kinds import Role
 from darkroom.domain.output import RemoteOutput
 from darkroom.errors import (
@@ -122,7 +122,8 @@ class KieAdapter:
                 return Failed(self._http.ended(text_at(data, "errorCode"), message=text_at(data, "errorMessage")))
             case _:
                 percent = number_at(data, "progress")
-                return Pending(None if percent is None else min(max(percent / 100, 0.0), 1.0))
+                fraction = None if percent is None else min(max(percent / 100, 0.0), 1.0)
+                return Pending(fraction, in_line(text_at(data, "state")))
 
     def _opened(self, answer: Answer, *, submitting: bool) -> Any:
         """Return what the envelope holds.

@@ -17,7 +17,7 @@ from darkroom.adapters.base import (
     TooLate,
 )
 from darkroom.adapters.body import Body, body_of, wire_of
-from darkroom.adapters.reading import needed, number_at, text_at
+from darkroom.adapters.reading import in_line, needed, number_at, text_at
 from darkroom.domain.kinds import Mode
 from darkroom.domain.output import RemoteOutput
 from darkroom.errors import ResultExpired, UnexpectedAnswer, Unsupported
@@ -62,7 +62,8 @@ class LumaAdapter:
     async def poll(self, operation: Json, call: Follow) -> Pending | Succeeded | Failed:
         """Ask for the generation; that its content was refused is told in words alone."""
         data = (await self._http.request("GET", _place(operation), headers=call.bearer())).json()
-        match needed(data, "state").lower():
+        state = needed(data, "state")
+        match state.lower():
             case "completed":
                 url = text_at(data, "assets", call.offer.kind.value)
                 if url is None:
@@ -71,7 +72,7 @@ class LumaAdapter:
             case "failed":
                 return Failed(self._http.ended("failed", message=text_at(data, "failure_reason")))
             case _:
-                return Pending()
+                return Pending(message=in_line(state))
 
     async def cancel(self, operation: Json, call: Follow) -> Cancelled | TooLate:
         """Delete the generation, unless it is over: that would delete its result. What it cost is not told."""

@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 from darkroom.adapters.base import Accepted, Call, Failed, Follow, Health, Json, Pending, Succeeded
 from darkroom.adapters.body import Body, body_of, wire_of
-from darkroom.adapters.reading import dig, links, needed, number_at, text_at
+from darkroom.adapters.reading import dig, in_line, links, needed, number_at, text_at
 from darkroom.catalog.providers import Offer
 from darkroom.domain.kinds import Kind
 from darkroom.domain.output import FailedOutput, RemoteOutput
@@ -72,8 +72,9 @@ class MiniMaxAdapter:
         if (text_at(data, "status") or "").lower() == "fail":
             code, message = _code(data), text_at(data, "base_resp", "status_msg")
             return Failed(self._http.ended(code or "Fail", message=message if code else None))
-        if needed(self._checked(answer), "status").lower() != "success":
-            return Pending()
+        state = needed(self._checked(answer), "status")
+        if state.lower() != "success":
+            return Pending(message=in_line(state))
         params = {"file_id": needed(data, "file_id")}
         answer = await self._http.request("GET", "/v1/files/retrieve", headers=call.bearer(), params=params)
         return Succeeded((RemoteOutput(url=needed(self._checked(answer), "file", "download_url")),))
@@ -89,7 +90,7 @@ class MiniMaxAdapter:
                 code, message = text_at(data, "task", "error", "code"), text_at(data, "task", "error", "message")
                 return Failed(self._http.ended(code or status, message=message))
             case _:
-                return Pending()
+                return Pending(message=in_line(status))
 
     def operation_of(self, provider_job_id: str, call: Follow) -> Json:
         """Return what `poll` needs, of the id and the offer."""

@@ -21,8 +21,8 @@ from darkroom.adapters.base import (
     TooLate,
 )
 from darkroom.adapters.body import Body, parts_of
-from darkroom.adapters.gpt_images import images_call, pictures_of, told_of, whole_body
-from darkroom.adapters.reading import NO_PICTURE, decoded, dig, items, needed, number_at, text_at
+from darkroom.adapters.gpt_images import UNLISTED, health_of, images_call, pictures_of, told_of, whole_body
+from darkroom.adapters.reading import NO_PICTURE, decoded, dig, in_line, items, needed, number_at, text_at
 from darkroom.domain.kinds import Kind, Mode
 from darkroom.domain.output import RemoteOutput
 from darkroom.errors import InvalidRequest, UnexpectedAnswer, Unsupported
@@ -37,7 +37,6 @@ BESIDE = ("prompt", "n", "image", "mask", "pollable", "language_model", "safety_
 """Values that are no parameter of the tool."""
 FORM = ("prompt", "model", "seconds")
 """How the parts of a form for a clip begin."""
-WAITING = ("queued", "in_progress")
 ENDED = ("completed", "incomplete", "failed", "cancelled")
 OVER = (400, 404, 409)
 """Statuses of an answer that there is nothing to cancel."""
@@ -79,7 +78,7 @@ class OpenAIAdapter:
         if state not in ENDED:
             progress = number_at(data, "progress")
             fraction = None if progress is None else min(max(progress / 100, 0.0), 1.0)
-            return Pending(fraction, poll_after_s=_hint(answer))
+            return Pending(fraction, in_line(state), poll_after_s=_hint(answer))
         return self._clip(operation, data, call) if call.offer.kind is Kind.VIDEO else self._picture(data)
 
     def _clip(self, operation: Json, data: Any, call: Follow) -> Succeeded | Failed:
@@ -127,8 +126,7 @@ class OpenAIAdapter:
 
     async def check(self, call: Follow) -> Health:
         """Ask which models there are."""
-        await self._http.request("GET", "models", headers=_headers(call))
-        return Health()
+        return health_of(await self._http.request("GET", "models", headers=_headers(call), also=UNLISTED))
 
 
 def _headers(call: Follow) -> dict[str, str]:
@@ -149,13 +147,6 @@ def _background(call: Call) -> tuple[str, dict[str, Any]]:
             f"{call.provider.title} has no language model to hand the prompt on.",
             field="options.language_model",
             hint="Nothing was sent or charged. Name one there, or leave pollable out.",
-        )
-    if call.request.n > 1:
-        raise InvalidRequest(
-            "With options.pollable one picture is made at a time.",
-            field="n",
-            allowed="1",
-            hint="Nothing was sent or charged. Ask for one, or leave pollable out.",
         )
     pictures: list[Blob] = body.get("image", [])
     tool = {name: value for name, value in body.items() if name not in BESIDE}

@@ -14,6 +14,13 @@ from darkroom.errors import UnexpectedAnswer
 
 NO_PICTURE = "no picture that can be read"
 """A fault of `decoded` where a picture belongs."""
+IN_LINE = frozenset({"in_queue", "pending", "queued", "queueing", "queuing", "submitted", "waiting"})
+"""States of work that was accepted and that nobody works at yet, as providers call them, in lower case."""
+
+
+def in_line(state: str | None) -> str | None:
+    """Return what is said of accepted work that only waits at its provider; None of any other."""
+    return "It waits for its turn at the provider." if (state or "").lower() in IN_LINE else None
 
 
 def dig(data: Any, *path: str | int) -> Any:

@@ -17,7 +17,17 @@ from darkroom.adapters.base import (
     TooLate,
 )
 from darkroom.adapters.body import body_of, wire_of
-from darkroom.adapters.reading import dig, fraction_at, health, links, needed, number_at, output_of, text_at
+from darkroom.adapters.reading import (
+    dig,
+    fraction_at,
+    health,
+    in_line,
+    links,
+    needed,
+    number_at,
+    output_of,
+    text_at,
+)
 from darkroom.domain.kinds import Mode
 from darkroom.domain.money import MicroUsd
 from darkroom.errors import InvalidRequest, ResultExpired, UnexpectedAnswer, Unsupported
@@ -72,7 +82,8 @@ class RunwayAdapter:
     async def poll(self, operation: Json, call: Follow) -> Pending | Succeeded | Failed:
         """Ask for the task, whose links are new each time."""
         data = (await self._http.request("GET", _place(operation), headers=_headers(call))).json()
-        match needed(data, "status").lower():
+        state = needed(data, "status")
+        match state.lower():
             case "succeeded":
                 return _done(data, call)
             case "failed":
@@ -84,7 +95,7 @@ class RunwayAdapter:
             case "throttled":
                 return Pending(message="It waits until the account runs fewer tasks.")
             case _:
-                return Pending(fraction_at(data, "progress"))
+                return Pending(fraction_at(data, "progress"), in_line(state))
 
     async def cancel(self, operation: Json, call: Follow) -> Cancelled | TooLate:
         """Stop the task, unless it is over: deleting it then would delete its result; what runs is not given back."""

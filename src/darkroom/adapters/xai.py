@@ -8,7 +8,7 @@ from urllib.parse import quote
 from darkroom.adapters.base import Accepted, Call, Failed, Follow, Health, Json, Made, Pending, Succeeded
 from darkroom.adapters.body import Body, body_of, wire_of
 from darkroom.adapters.reading import dig, items, links, needed, number_at, output_of, text_at
-from darkroom.domain.kinds import Kind, Mode, Role
+from darkroom.domain.kinds import Kind, Mode
 from darkroom.domain.money import MicroUsd
 from darkroom.domain.output import FailedOutput, RemoteOutput
 from darkroom.errors import ContentBlocked, InvalidRequest, ResultExpired, UnexpectedAnswer, Unsupported
@@ -29,7 +29,6 @@ PATHS = {
     Mode.EDIT_VIDEO: "/videos/edits",
     Mode.EXTEND_VIDEO: "/videos/extensions",
 }
-OF_CLIPS = (Mode.EDIT_VIDEO, Mode.EXTEND_VIDEO)
 TICKS = 10_000
 """Of a price in a millionth of a dollar; a tick is 1e-10 dollars."""
 KEPT_MS = 86_400_000
@@ -37,9 +36,6 @@ KEPT_MS = 86_400_000
 RUNNING = 202
 """The HTTP status of a clip that is not ready; its body may be empty."""
 GONE = (404, 410)
-LONGEST_S = {"grok-imagine-video": 10}
-"""What clips of references last at most, where that is less than others."""
-NOTHING = "Nothing was sent or charged."
 BLOCKED = "respect_moderation"
 """False of what was made and is not shown; it is charged all the same."""
 BLOCKED_WORDS = "It was made, charged and withheld by xAI's moderation."
@@ -160,38 +156,11 @@ class XaiAdapter:
 
 
 def _body(call: Call) -> Body:
-    """Return the body: one picture to edit stands alone, several in a list.
-
-    Raises:
-        InvalidRequest: If it asks for more than clips of references have.
-        Unsupported: If a clip that is changed has options, which its endpoints do not know.
-    """
-    request = call.request
-    if request.mode in OF_CLIPS and request.options:
-        raise Unsupported(
-            f"{call.provider.title} takes no options to {request.mode.replace('_', ' ')}.",
-            field="options",
-            hint=f"{NOTHING} Leave them out.",
-        )
-    if call.offer.kind is Kind.VIDEO and any(blob.role is Role.REFERENCE for blob in call.inputs):
-        most = LONGEST_S.get(wire_of(call))
-        if request.resolution == "1080p":
-            raise _too_much(call, "in 1080p", "resolution", "480p, 720p")
-        if most is not None and (request.duration or 0) > most:
-            raise _too_much(call, f"of {request.duration:g} s", "duration", f"up to {most} s")
+    """Return the body: one picture to edit stands alone, several in a list."""
     body: Body = {"model": wire_of(call), **body_of(call)}
     if len(body.get("images", ())) == 1:
         body["image"] = body.pop("images")[0]
     return body
-
-
-def _too_much(call: Call, what: str, name: str, allowed: str) -> InvalidRequest:
-    return InvalidRequest(
-        f"{call.offer.model} makes no clip {what} of references.",
-        field=name,
-        allowed=allowed,
-        hint=f"{NOTHING} Change {name}, or leave the references out.",
-    )
 
 
 def _picture(item: Any) -> RemoteOutput | Made | None:

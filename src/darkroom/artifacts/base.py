@@ -21,6 +21,8 @@ class MediaFacts:
     """Seconds; None for pictures."""
     clear: bool | None = field(default=None, compare=False)
     """Whether a picture is transparent anywhere; None where its pixels were not looked at."""
+    file_bytes: int | None = field(default=None, compare=False)
+    """How large the file of a picture is; None where it was not kept here."""
 
 
 @dataclass(frozen=True, slots=True)

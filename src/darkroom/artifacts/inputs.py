@@ -222,8 +222,9 @@ def _check(data: bytes) -> tuple[MediaFacts, bytes]:
         raise media.NotMedia(f"is {looks_like(data[:HEAD])}, no picture")
     picture = media.open_picture(BytesIO(data), media_type, MAX_PIXELS)
     media.load(picture)
-    facts = replace(media.facts_of(picture, media_type), clear=media.is_clear(picture))
-    return facts, media.upright(picture) or data
+    whole = media.upright(picture) or data
+    facts = media.facts_of(picture, media_type)
+    return replace(facts, clear=media.is_clear(picture), file_bytes=len(whole)), whole
 
 
 def _facts_of_file(path: Path, media_type: str) -> MediaFacts:

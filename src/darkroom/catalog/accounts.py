@@ -2,12 +2,24 @@
 
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from darkroom.catalog.providers import Provider, base_url_variable
 
 NO_ACCOUNT = "none"
 """The account of a provider that needs no credential."""
+_ADDRESS = re.compile(r"https?://\S+", re.IGNORECASE)
+
+
+def is_address(url: str) -> bool:
+    """Return whether a base URL can be called: http or https, with a host."""
+    try:
+        parts = urlsplit(url)
+        return _ADDRESS.fullmatch(url) is not None and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that hold no address, a port that is no number
+        return False
 
 
 class Accounts:
@@ -39,6 +51,26 @@ class Accounts:
         given = self._environment.get(base_url_variable(provider.id))
         return given or self._environment.get(provider.base_url_from or "") or provider.base_url
 
+    def fault(self, provider: Provider) -> str | None:
+        """Return what its base URL must be where the one that is set is no web address; never what is set."""
+        url = self.base_url(provider)
+        if url is None or is_address(url):
+            return None
+        own = base_url_variable(provider.id)
+        name = own if self._environment.get(own) else provider.base_url_from or own
+        like = provider.base_url_like or provider.base_url or "https://example.com/v1"
+        return f"{name} as a web address such as {like}; what it holds is none"
+
+    def faults(self) -> dict[str, str]:
+        """Return the faults of all providers that have their credential, by id."""
+        able = {name: item for name, item in self._providers.items() if self._found(item) is not None}
+        found = {name: self.fault(provider) for name, provider in able.items()}
+        return {name: fault for name, fault in found.items() if fault is not None}
+
+    def needs(self, provider: Provider) -> str | None:
+        """Return in words what must be set, or mended, before it can be used; None where it is ready."""
+        return self.fault(provider) or (provider.keys() if self._found(provider) is None else None)
+
     def account(self, provider: Provider) -> str | None:
         """Return a keyed hash that names the credential without telling it, or None when it is missing."""
         credential = self._found(provider)
@@ -55,8 +87,8 @@ class Accounts:
         return frozenset(value for credential in found for value in credential.values())
 
     def ready(self) -> frozenset[str]:
-        """Return the ids of the providers whose credential is there."""
-        return frozenset(name for name, provider in self._providers.items() if self.credential(provider) is not None)
+        """Return the ids of the providers that can be used: their credential is there, and their address is one."""
+        return frozenset(name for name, provider in self._providers.items() if self.needs(provider) is None)
 
     def all(self) -> list[str]:
         """Return every account of this process."""

@@ -9,7 +9,8 @@ from darkroom.catalog.joins import film_size
 from darkroom.catalog.masks import check_mask
 from darkroom.catalog.options import check_options
 from darkroom.catalog.parts import shares
-from darkroom.catalog.providers import Offer, SizeRange
+from darkroom.catalog.providers import Offer
+from darkroom.catalog.ranges import SizeRange
 from darkroom.domain.kinds import Kind, Mode, Quality, Role
 from darkroom.domain.modes import mode_of, with_default_roles
 from darkroom.domain.request import (
@@ -61,6 +62,7 @@ def fit(request: ImageRequest | VideoRequest, offer: Offer) -> tuple[Effective, 
         )
     if mode is Mode.JOIN_VIDEO and request.n > 1:
         raise work.refuse("Clips are joined to one film.", "n", "1")
+    work.narrow({item.role for item in inputs if item.role})
     scenes, duration = fit_time(work, mode, inputs)
     size, ratio, resolution = _fit_picture(work, inputs)
     effective = Effective(
@@ -80,7 +82,7 @@ def fit(request: ImageRequest | VideoRequest, offer: Offer) -> tuple[Effective, 
         audio=_fit_audio(work),
         inputs=inputs,
         scenes=scenes,
-        options=check_options(request.options, offer),
+        options=check_options(request.options, offer, mode),
         follows=request.follows,
     )
     return effective, tuple(work.warnings)
@@ -112,7 +114,7 @@ def _rules(work: Fitting) -> str | None:
 
 def _check_text(work: Fitting, rules: str | None) -> None:
     request, offer = work.request, work.offer
-    if not shares(offer, request.n):
+    if not shares(offer, request.n, request.options):
         allowed = "sums of " + " and ".join(str(count) for count in offer.counts)
         raise work.refuse(f"{offer.model} cannot make {request.n}.", "n", allowed)
     # Rules with a place of their own count here too: no vendor says how long that may be.

@@ -2,7 +2,7 @@
 
 from darkroom.catalog.fitting import Fitting
 from darkroom.catalog.joins import together_s
-from darkroom.catalog.providers import DurationRange
+from darkroom.catalog.ranges import DurationRange
 from darkroom.domain.kinds import Mode, Role
 from darkroom.domain.request import Earlier, MediaInput, Scene, VideoRequest
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from darkroom.catalog.providers import SizeRange
+from darkroom.catalog.ranges import SizeRange
 from darkroom.domain.kinds import Role
 from darkroom.domain.request import ImageRequest, MediaInput, VideoRequest
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pydantic import JsonValue
 
 from darkroom.catalog.providers import Offer, Option
+from darkroom.domain.kinds import Mode
 from darkroom.domain.names import did_you_mean
 from darkroom.domain.request import RESERVED_OPTIONS, clip
 from darkroom.errors import InvalidRequest, Unsupported
@@ -20,17 +21,18 @@ GENERAL = ("enhance", "grounding", "safety")
 _TYPES: dict[str, tuple[type, ...]] = {"string": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,)}
 
 
-def check_options(options: Mapping[str, JsonValue], offer: Offer) -> dict[str, JsonValue]:
-    """Return the options by the offer's own names, with its defaults filled in.
+def check_options(options: Mapping[str, JsonValue], offer: Offer, mode: Mode | None = None) -> dict[str, JsonValue]:
+    """Return the options by the offer's own names, with its defaults for the operation, or for all, filled in.
 
     Raises:
         InvalidRequest: If a name or a value is not the offer's, or two options do not go together.
-        Unsupported: If the provider no longer has the option.
+        Unsupported: If the provider no longer has the option, or not for this operation.
     """
-    options = _renamed(options, offer)
+    options = {name: _meant(value, offer.options.get(name)) for name, value in _renamed(options, offer).items()}
     for name, value in options.items():
-        _check_one(name, value, offer)
-    defaults = {name: option.default for name, option in offer.options.items() if option.default is not None}
+        _check_one(name, value, offer, mode)
+    usual = ((name, option) for name, option in offer.options.items() if _is_for(option, mode))
+    defaults = {name: option.default for name, option in usual if option.default is not None}
     filled = {**defaults, **options}
     for name in options:
         _check_company(name, options, filled, offer)
@@ -40,7 +42,7 @@ def check_options(options: Mapping[str, JsonValue], offer: Offer) -> dict[str, J
 def allowed_values(option: Option) -> str:
     """Return in words what an option may hold."""
     if option.values:
-        return ", ".join(str(value) for value in option.values)
+        return ", ".join([*option.words, *(str(value) for value in option.values)])
     if option.pattern is not None:
         return option.about or option.pattern
     if option.min is None and option.max is None:
@@ -58,7 +60,16 @@ def _renamed(options: Mapping[str, JsonValue], offer: Offer) -> dict[str, JsonVa
     return {name: value for name, value in named.items() if name not in GENERAL or name in offer.options or value}
 
 
-def _check_one(name: str, value: JsonValue, offer: Offer) -> None:
+def _meant(value: JsonValue, option: Option | None) -> JsonValue:
+    """Return the offer's own value of a plain word."""
+    return option.words.get(value.strip().lower(), value) if option and isinstance(value, str) else value
+
+
+def _is_for(option: Option, mode: Mode | None) -> bool:
+    return mode is None or not option.operations or mode in option.operations
+
+
+def _check_one(name: str, value: JsonValue, offer: Offer, mode: Mode | None) -> None:
     option = offer.options.get(name)
     if option is None:
         known = (*offer.options, *RESERVED_OPTIONS)
@@ -71,6 +82,12 @@ def _check_one(name: str, value: JsonValue, offer: Offer) -> None:
     if option.gone:
         raise Unsupported(
             f"The option {name!r} is gone: {option.gone}", field=f"options.{name}", hint=f"{HINT} Leave it out."
+        )
+    if mode is not None and not _is_for(option, mode):
+        raise Unsupported(
+            f"{offer.model} takes no option {name!r} to {mode.replace('_', ' ')}.",
+            field=f"options.{name}",
+            hint=f"{HINT} Leave it out.",
         )
     if not _fits(value, option):
         raise InvalidRequest(

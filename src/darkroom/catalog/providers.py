@@ -15,22 +15,18 @@ from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     JsonValue,
     ValidationError,
-    field_validator,
     model_validator,
 )
 
 from darkroom.catalog.calls import Credentials, Limits, PollBounds
 from darkroom.catalog.data import manifests_dir
+from darkroom.catalog.ranges import DurationRange, Narrower, SizeRange, Strict
 from darkroom.catalog.wires import Chat, ClipLimits, ErrorRule, Fields, Form, PictureLimits, check_names
 from darkroom.domain.kinds import Kind, Mode, Quality, Role
-from darkroom.domain.request import CLASSES, RESOLUTIONS, parse_ratio, parse_size
-from darkroom.errors import DarkroomError
 from darkroom.settings import LATER, PREFIX, known_variables
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -41,10 +37,6 @@ class ManifestError(Exception):
     """A manifest cannot be used; the message names the file, the field and what it may hold."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-
 class Status(StrEnum):
     """Whether an offer can still be used."""
 
@@ -53,62 +45,7 @@ class Status(StrEnum):
     RETIRED = "retired"
 
 
-class SizeRange(_Strict):
-    """Which picture sizes an offer makes: a list, or any within bounds; absent bounds mean any."""
-
-    sizes: tuple[str, ...] = Field(default=(), description="WIDTHxHEIGHT; when given, only these")
-    ratios: tuple[str, ...] = Field(default=(), description="W:H; when given, only these")
-    resolutions: tuple[str, ...] = Field(default=(), description="height classes of clips, such as 720p")
-    classes: tuple[str, ...] = Field(default=(), description="size classes of pictures, such as 2K")
-    min_side: int = Field(default=16, ge=1, description="pixels")
-    max_side: int = Field(default=8192, ge=1, description="pixels")
-    max_pixels: int | None = Field(default=None, description="width times height")
-    min_pixels: int = Field(default=1, ge=1, description="width times height")
-    widest: float | None = Field(default=None, ge=1, description="the longer side may be so many times the shorter")
-    multiple_of: int = Field(default=1, ge=1, description="pixels")
-
-    @field_validator("sizes", "ratios", "resolutions", "classes")
-    @classmethod
-    def _known(cls, value: tuple[str, ...], info: Any) -> tuple[str, ...]:
-        for item in value:
-            try:
-                if info.field_name == "sizes":
-                    parse_size(item)
-                elif info.field_name == "ratios":
-                    if parse_ratio(item) == "auto":
-                        raise ValueError("'auto' is no ratio; leave it out")
-                elif item not in (known := CLASSES if info.field_name == "classes" else RESOLUTIONS):
-                    raise ValueError(f"{item!r} is not one of {', '.join(known)}")
-            except DarkroomError as exc:
-                raise ValueError(exc.message) from exc
-        return value
-
-    @model_validator(mode="after")
-    def _whole(self) -> Self:
-        if -(-self.min_side // self.multiple_of) * self.multiple_of > self.max_side:
-            raise ValueError("no multiple of multiple_of lies between min_side and max_side")
-        return self
-
-
-class DurationRange(_Strict):
-    """Which lengths an offer makes, in seconds: a list, or any within bounds."""
-
-    values: tuple[Annotated[float, Field(gt=0)], ...] = ()
-    min_s: float = Field(default=0, ge=0)
-    max_s: float = Field(default=600, gt=0)
-    default_s: float | None = None
-
-    @model_validator(mode="after")
-    def _whole(self) -> Self:
-        if self.min_s > self.max_s:
-            raise ValueError("min_s is above max_s")
-        low, high = (min(self.values), max(self.values)) if self.values else (self.min_s, self.max_s)
-        if self.default_s is not None and not low <= self.default_s <= high:
-            raise ValueError("default_s is none of the lengths")
-        return self
-
-
-class Option(_Strict):
+class Option(Strict):
     """One provider option."""
 
     type: Literal["string", "integer", "number", "boolean"]
@@ -123,13 +60,24 @@ class Option(_Strict):
         description="other options it needs, each with that value or one of a list",
     )
     forbidden_with: tuple[str, ...] = ()
+    count_max: int | None = Field(default=None, ge=1, description="how many at a time where it is on, if fewer")
     clashes: dict[str, dict[str, JsonValue]] = Field(
         default_factory=dict[str, dict[str, JsonValue]], description="its values that go not with one of another option"
     )
     wire: str | None = Field(default=None, description="name in the provider's request, when it differs")
     wrap: str | None = Field(default=None, description="name of the value within an object of its own")
+    words: dict[str, JsonValue] = Field(
+        default_factory=dict[str, JsonValue], description="plain words for its values, the same at every provider"
+    )
     about: str = ""
+    operations: tuple[Mode, ...] = Field(default=(), description="when given, only for these")
     gone: str | None = Field(default=None, description="why the provider no longer has it")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if any(value not in self.values for value in self.words.values()):
+            raise ValueError("words stands for a value that it does not have")
+        return self
 
 
 def dollars(value: object) -> Decimal:
@@ -159,7 +107,7 @@ class Unit(StrEnum):
     MTOKEN_OUT = "mtoken_out"
 
 
-class Price(_Strict):
+class Price(Strict):
     """What one unit costs while all conditions hold; of each part of the cost, the first price that holds counts."""
 
     unit: Unit
@@ -200,7 +148,7 @@ def _object(value: object) -> object:
         raise ValueError(f"must be the text of a JSON object: {exc}") from None
 
 
-class Offer(_Strict):
+class Offer(Strict):
     """One model of one provider."""
 
     model: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
@@ -237,6 +185,10 @@ class Offer(_Strict):
     inputs: dict[Role, int] = Field(default_factory=dict[Role, int], description="how many of each role")
     inputs_max: int | None = Field(default=None, ge=1, description="how many of all roles together")
     clear_mask: bool = Field(default=False, description="takes as a mask only a PNG that is transparent somewhere")
+    mask_max_bytes: int | None = Field(default=None, ge=1, description="of the file of a mask")
+    given: dict[Role, Narrower] = Field(
+        default_factory=dict[Role, Narrower], description="what it makes less of where an input has that role"
+    )
     alone: tuple[Role, ...] = Field(default=(), description="roles that go together with no other role")
     needs: dict[Role, Role] = Field(
         default_factory=dict[Role, Role], description="roles that go only together with another one"
@@ -285,8 +237,8 @@ class Offer(_Strict):
             raise ValueError("operations must name at least one, all of one kind")
         if self.counts and (min(self.counts) < 1 or max(self.counts) != self.count_max):
             raise ValueError("counts must end at count_max")
-        if not {*self.alone, *self.needs, *self.needs.values()} <= set(self.inputs):
-            raise ValueError("alone or needs names a role that inputs does not have")
+        if not {*self.alone, *self.needs, *self.needs.values(), *self.given} <= set(self.inputs):
+            raise ValueError("alone, needs or given names a role that inputs does not have")
         if not set(self.wires) <= set(self.operations):
             raise ValueError("wires names an operation that the offer does not have")
         if not set(self.constants_of) <= set(self.operations):
@@ -299,8 +251,17 @@ class Offer(_Strict):
             raise ValueError("a video offer needs its duration")
         return self
 
+    @model_validator(mode="after")
+    def _less(self) -> Self:
+        for less in self.given.values():
+            if not set(less.resolutions) <= set(self.size.resolutions):
+                raise ValueError("given names a resolution that the offer does not have")
+            if self.duration is not None:
+                less.of_duration(self.duration)
+        return self
 
-class Provider(_Strict):
+
+class Provider(Strict):
     """One service and what it offers."""
 
     id: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -313,6 +274,9 @@ class Provider(_Strict):
     )
     base_url: str | None = None
     base_url_from: str | None = Field(default=None, description="the credential that is the base URL")
+    base_url_like: str | None = Field(
+        default=None, description="what a base URL looks like, where there is no usual one"
+    )
     extras: tuple[str, ...] = Field(default=(), description="variables that go with a credential where they are set")
     hosts: tuple[str, ...] = Field(default=(), description="where credentials may go")
     download_hosts: tuple[str, ...] = ()
@@ -339,6 +303,20 @@ class Provider(_Strict):
     def adapter_name(self) -> str:
         """The module of the registry that speaks to it."""
         return self.adapter or self.id
+
+    def keys(self, quote: str = "") -> str:
+        """Return in words which variables it needs, what all alternatives have in common first; empty where none."""
+        sets = [[f"{quote}{name}{quote}" for name in names] for names in self.credentials]
+        if len(sets) < 2:
+            return " and ".join(name for names in sets for name in names)
+        common = [name for name in sets[0] if all(name in names for names in sets)]
+        rests = [rest for names in sets if (rest := [name for name in names if name not in common])]
+        between = ", or " if any(len(rest) > 1 for rest in rests) else " or "
+        others = between.join(" and ".join(rest) for rest in rests)
+        first = " and ".join(common)
+        if len(rests) < len(sets):  # one alternative has nothing more
+            return f"{first} (optionally {others})"
+        return f"{first} and either {others}" if common else others
 
     def credential(self, environment: Mapping[str, str]) -> dict[str, str] | None:
         """Return the first complete set of credentials, empty where none are needed; None when all are incomplete."""

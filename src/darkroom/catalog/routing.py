@@ -1,7 +1,7 @@
 """Which offers may serve a request, in order."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 from darkroom.catalog.providers import Offer, Provider, Status, normal
@@ -50,6 +50,8 @@ class Choice:
     """What the user wants though it is off by default, as provider/model or provider."""
     draft: bool = False
     """Whether drafts are among the choice though others are configured."""
+    faults: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What must be mended before a provider that has its keys can be used, by its id."""
 
 
 def candidates(providers: Mapping[str, Provider], kind: Kind) -> list[Candidate]:
@@ -109,12 +111,19 @@ def route(
             last, successor = _successor(providers, ended, choice, ready, today)
             if _serving(providers, successor, choice, ready, today):
                 raise _retired(last, successor, ended, usable)
-        raise _unconfigured(usable) if usable else _unusable(able, choice)
+        raise _unconfigured(usable, choice) if usable else _unusable(able, choice)
     chosen_by_name = choice.provider is not None or model is not None
     if not chosen_by_name:
-        paid = [item for item in configured if item.provider.id != DRAFT]
-        configured = configured if choice.draft else paid or configured
+        configured = configured if choice.draft else _rather_paid(configured, usable, choice)
     return tuple(sorted(configured, key=lambda item: _order(item, choice.prefer)))
+
+
+def _rather_paid(configured: Sequence[Candidate], usable: Sequence[Candidate], choice: Choice) -> Sequence[Candidate]:
+    """Return what is no draft, where there is any; no draft stands in for what wrong settings keep from being used."""
+    paid = [item for item in configured if item.provider.id != DRAFT]
+    if not paid and any(item.provider.id in choice.faults for item in usable):
+        raise _unconfigured(usable, choice)
+    return paid or configured
 
 
 def obstacle(item: Candidate, adapters: Collection[str] | None, enabled: Sequence[str]) -> str | None:
@@ -274,7 +283,7 @@ def _retired(
     where = f" at {item.provider.title}" if left else ""
     when = f" on {last.shutdown.isoformat()}" if last.shutdown else ""
     when += f" ({', '.join(sorted(others))})" if others else ""
-    still = f" {left[0].name} is still there and needs {keys_of(left[0].provider)}." if left else ""
+    still = f" {left[0].name} is still there and needs {left[0].provider.keys()}." if left else ""
     return ModelRetired(
         f"{last.model} was shut down{where}{when}.{follow}",
         field="model",
@@ -314,18 +323,14 @@ def _unusable(able: Sequence[Candidate], choice: Choice) -> Unsupported:
     return Unsupported(message, field="model" if choice.model else "provider", hint=f"{NOTHING_STORED} {hint}")
 
 
-def _unconfigured(able: Sequence[Candidate]) -> NotConfigured:
-    provider = able[0].provider
+def _unconfigured(able: Sequence[Candidate], choice: Choice) -> NotConfigured:
+    """Return what is missing; of a provider whose keys are there and whose settings cannot be used, what is wrong."""
+    provider = next((item.provider for item in able if item.provider.id in choice.faults), able[0].provider)
     return NotConfigured(
-        f"{provider.title} needs {keys_of(provider)}.",
+        f"{provider.title} needs {choice.faults.get(provider.id) or provider.keys()}.",
         field="provider",
         hint=f"{NOTHING_STORED} Set it and start the server again, or use provider='{DRAFT}', which needs no key.",
     )
-
-
-def keys_of(provider: Provider) -> str:
-    """Return the variables that a provider needs, in words."""
-    return " or ".join(" and ".join(names) for names in provider.credentials)
 
 
 def is_one_model(choice: Choice, found: Collection[Candidate]) -> bool:

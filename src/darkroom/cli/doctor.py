@@ -122,12 +122,12 @@ def _codecs() -> Iterator[Row]:
 
 def _providers(app: App) -> Iterator[Row]:
     try:
-        ready = app.accounts().ready()
+        accounts = app.accounts()
     except DarkroomError as exc:
         yield "wrong", "providers", exc.message
         return
     for provider in app.providers.values():
-        missing = " or ".join(" and ".join(names) for names in provider.credentials)
-        state = "ready" if provider.id in ready else f"needs {missing}"
+        needed, fault = accounts.needs(provider), accounts.fault(provider)
+        state = "ready" if needed is None else f"needs {needed}"
         live, every = app.pricing.live(provider), len(provider.offers)
-        yield "ok", "provider", f"{provider.id}: {state}, {live} live offers of {every}"
+        yield "wrong" if fault else "ok", "provider", f"{provider.id}: {state}, {live} live offers of {every}"

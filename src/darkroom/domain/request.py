@@ -168,6 +168,8 @@ class MediaInput(_Frozen):
     """Seconds of a clip."""
     clear: bool | None = None
     """Whether a picture is transparent anywhere."""
+    file_bytes: int | None = None
+    """How large the file of a picture is."""
     url: str | None = Field(default=None, repr=False)
     """Its https address, where the offer takes pictures by that alone."""
 

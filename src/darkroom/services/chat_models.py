@@ -140,9 +140,9 @@ class ChatModels:
         accounts = self._accounts()
         if accounts.base_url(provider) is None:
             return base_url_variable(provider.id)
-        if provider.id == OPEN or accounts.credential(provider) is not None:  # a server of one's own may need no key
-            return None
-        return " or ".join(" and ".join(names) for names in provider.credentials)
+        if provider.id == OPEN:  # a server of one's own may need no key
+            return accounts.fault(provider)
+        return accounts.needs(provider)
 
     def _best(self, tier: str) -> ChatChoice | None:
         """Return the best of the configured models for a tier: by what the user prefers, then by rank."""

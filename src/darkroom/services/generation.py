@@ -40,6 +40,8 @@ from darkroom.settings import Settings
 from darkroom.store.base import Alternative, JobStore, Limit
 
 NOTHING = "Nothing was stored or sent."
+_SEEN = ("duration", "clear", "file_bytes")
+"""What decoding an input showed that no request says, and so is no part of what one is."""
 _OUTPUT = re.compile(r"out_\w+")
 """An output id, and no file name: that has an extension."""
 
@@ -254,6 +256,7 @@ class Generation:
                 "height": facts.height,
                 "duration": facts.duration,
                 "clear": facts.clear,
+                "file_bytes": facts.file_bytes,
                 "url": src if addresses and src.lower().startswith("https:") else None,
             }
         )
@@ -357,11 +360,11 @@ def _by_address(item: Candidate) -> bool:
 def request_hash(request: AnyRequest, parents: Parents) -> str:
     """Return the identity of a request: its arguments and the contents of its inputs, not its caps or file names.
 
-    How long a clip is, and where a picture is transparent, follows from its content.
+    What decoding showed follows from the content.
     """
     own = {
-        "images": {"__all__": {"src", "name", "duration", "clear"}},
-        "scenes": {"__all__": {"image": {"src", "name", "duration", "clear"}}},
+        "images": {"__all__": {"src", "name", *_SEEN}},
+        "scenes": {"__all__": {"image": {"src", "name", *_SEEN}}},
         "allow_unpriced": True,
     }
     text = request.model_dump_json(exclude=own if request.kind is Kind.VIDEO else {**own, "scenes": True})

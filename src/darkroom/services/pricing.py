@@ -128,9 +128,8 @@ class Pricing:
         reason = obstacle(item, self._adapters, self._settings.enable)
         if reason is not None:
             return reason
-        if self._accounts().account(item.provider) is not None:
-            return "ready"
-        return "needs " + " or ".join(" and ".join(names) for names in item.provider.credentials)
+        needed = self._accounts().needs(item.provider)
+        return "ready" if needed is None else f"needs {needed}"
 
     def _ended(self, item: Candidate) -> bool:
         return has_ended(item, self._settings.enable, self.today())
@@ -155,6 +154,7 @@ class Pricing:
             prefer=settings.prefer,
             adapters=self._adapters,
             enabled=settings.enable,
+            faults=self._accounts().faults(),
         )
         try:
             found = route(self._providers, choice, self._accounts().ready(), self.today())

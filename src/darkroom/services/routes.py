@@ -11,7 +11,7 @@ from darkroom.catalog.places import check_places
 from darkroom.catalog.prices import Quote, quote
 from darkroom.catalog.providers import Provider, Status
 from darkroom.catalog.refused import explained
-from darkroom.catalog.routing import DRAFT, Candidate, Choice, has_ended, is_one_model, keys_of, obstacle, route
+from darkroom.catalog.routing import DRAFT, Candidate, Choice, has_ended, is_one_model, obstacle, route
 from darkroom.clock import Clock
 from darkroom.domain.kinds import Kind, Mode
 from darkroom.domain.modes import mode_of
@@ -140,6 +140,7 @@ class Routes:
             adapters=self._adapters,
             enabled=settings.enable,
             draft=free,
+            faults=self._accounts().faults(),
         )
 
     def _proposal(self, request: AnyRequest, item: Candidate) -> Proposal:
@@ -171,7 +172,8 @@ class Routes:
                     continue
             except RequestError:
                 continue
-            lacks = "" if item.provider.id in ready else f" with {keys_of(item.provider)}"
+            needed = self._accounts().needs(item.provider)
+            lacks = "" if needed is None else f" with {needed}"
             refusal.hint = f"{refusal.hint or ''} {item.name} could do it{lacks}.".strip()
             break
         return refusal

@@ -12,7 +12,8 @@ from PIL import Image
 
 from darkroom.adapters.base import Accepted, Blob, Call, Failed, Json, Pending, Succeeded
 from darkroom.adapters.draft.adapter import DraftAdapter
-from darkroom.catalog.providers import DurationRange, Offer, Provider
+from darkroom.catalog.providers import Offer, Provider
+from darkroom.catalog.ranges import DurationRange
 from darkroom.domain.kinds import Kind, Mode, Role
 from darkroom.domain.output import RemoteOutput
 from darkroom.domain.request import Effective, MediaInput
