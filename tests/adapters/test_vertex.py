@@ -201,12 +201,27 @@ class Revoked(Wire):
 
 
 @pytest.mark.anyio
-async def test_a_revoked_token_is_not_used_again_and_the_paid_call_is_not_repeated(tmp_path: Path) -> None:
+async def test_a_new_token_that_is_refused_ends_the_call_and_is_not_used_again(tmp_path: Path) -> None:
     wire, call = Revoked(), a_call(tmp_path)
     with pytest.raises(AuthFailed):
         await wire.adapter.submit(call)
-    assert (wire.tries, len(wire.tokens)) == (1, 1)
+    assert (wire.tries, len(wire.tokens)) == (1, 1), "the paid call is not repeated by its adapter"
     assert isinstance(await wire.adapter.submit(call), Succeeded)
+    assert (wire.tries, len(wire.tokens)) == (2, 2)
+
+
+@pytest.mark.anyio
+async def test_an_old_token_that_is_refused_is_no_fault_of_the_account_and_the_next_attempt_has_another(
+    tmp_path: Path,
+) -> None:
+    wire, call = Revoked(), a_call(tmp_path)
+    await wire.adapter.check(call)
+    later = replace(call, now=NOW + google_tokens.NEW_MS + 1)
+    with pytest.raises(Overloaded) as caught:
+        await wire.adapter.submit(later)
+    assert verdict_of(caught.value) is Verdict.REFUSED
+    assert (wire.tries, len(wire.tokens)) == (1, 1), "the paid call is not repeated by its adapter"
+    assert isinstance(await wire.adapter.submit(later), Succeeded)
     assert (wire.tries, len(wire.tokens)) == (2, 2)
 
 
@@ -215,16 +230,16 @@ async def test_a_question_is_asked_once_more_with_a_new_token_and_no_oftener(tmp
     wire, call = Revoked(), a_call(tmp_path, model="veo-3.1")
     operation: Json = {"id": "op-1", "location": "global"}
     await wire.adapter.check(call)
-    later = replace(call, now=NOW + 1000)
+    later = replace(call, now=NOW + 61_000)
     assert await wire.adapter.poll(operation, later) == Pending()
     assert (wire.tries, len(wire.tokens)) == (2, 2)
     wire.good = "none"
     with pytest.raises(AuthFailed):
-        await wire.adapter.poll(operation, replace(call, now=NOW + 2000))
+        await wire.adapter.poll(operation, replace(call, now=NOW + 122_000))
     assert (wire.tries, len(wire.tokens)) == (4, 3)
     with pytest.raises(AuthFailed):
-        await wire.adapter.poll(operation, replace(call, now=NOW + 3000))
-    assert (wire.tries, len(wire.tokens)) == (5, 4), "a token of this very call is not made anew"
+        await wire.adapter.poll(operation, replace(call, now=NOW + 123_000))
+    assert (wire.tries, len(wire.tokens)) == (5, 4), "a new one that is refused is not made anew at once"
 
 
 @pytest.mark.anyio

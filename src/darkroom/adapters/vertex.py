@@ -12,7 +12,7 @@ from darkroom.adapters.google_tokens import Tokens
 from darkroom.adapters.reading import decoded, dig, items, needed, number_at, text_at, texts
 from darkroom.domain.kinds import Mode
 from darkroom.domain.output import FailedOutput
-from darkroom.errors import AuthFailed, InvalidRequest, NotConfigured, UnexpectedAnswer
+from darkroom.errors import AuthFailed, InvalidRequest, NotConfigured, Overloaded, UnexpectedAnswer
 from darkroom.net.answer import Answer
 from darkroom.net.classify import Told
 from darkroom.net.client import SUBMIT_S
@@ -46,9 +46,13 @@ class VertexAdapter:
         headers = await self._tokens.bearer(call)
         try:
             answer = await self._http.submit("POST", path, headers=headers, json=body, spool=call.spool, told=told)
-        except AuthFailed:
-            self._tokens.refused(call, headers)  # the next call makes a new one; this one may cost, and is not repeated
-            raise
+        except AuthFailed as exc:
+            if not self._tokens.refused(call, headers):
+                raise
+            raise Overloaded(  # refused before anything was taken, so the runtime may send it again
+                f"{call.provider.title} no longer accepts the access token of earlier; nothing was accepted.",
+                hint="It is tried again with a new one.",
+            ) from exc
         return self.read(answer, call)
 
     def read(self, answer: Answer, call: Call) -> Accepted | Succeeded:
@@ -96,7 +100,7 @@ class VertexAdapter:
         return Failed(self._http.ended(blocked, message="; ".join(why) or "It made no clip."))
 
     async def _asked(self, method: str, path: str, call: Follow, *, again: bool = True, **parts: Any) -> Answer:
-        """Make a call that costs nothing; once more with a new token, where one from earlier is not accepted."""
+        """Make a call that costs nothing; once more with a new token, where an old one is not accepted."""
         headers = await self._tokens.bearer(call)
         try:
             return await self._http.request(method, path, headers=headers, told=told, **parts)
