@@ -16,7 +16,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
-from darkroom.adapters import google_tokens
+from darkroom.adapters import google_tokens, vertex
 from darkroom.adapters.registry import Registry
 from darkroom.artifacts.inputs import LocalInputs
 from darkroom.artifacts.local import LocalArtifacts
@@ -272,6 +272,8 @@ class Process:
     async def run(self) -> None:
         """Add what is to be added and move everything forward."""
         _hurry()
+        if moved := self.config.environment.get("DARKROOM_VERTEX_BASE_URL"):
+            vertex.STORAGE = f"{moved}/storage"
         if self.config.stop_before_call:
             self._stop_before_call()
         if self.config.blind:

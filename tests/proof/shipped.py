@@ -28,11 +28,12 @@ KINDS = (
     Wanted("", "google", "nano-banana-2.1", mode=Mode.EDIT_IMAGE, picture=Role.SOURCE),
     Wanted("", "vertex", "nano-banana-pro", mode=Mode.EDIT_IMAGE, picture=Role.SOURCE, goes_on=True),
     Wanted("", "vertex", "imagen-4", n=2),
+    Wanted("", "vertex", "veo-3.1-fast", mode=Mode.IMAGE_TO_VIDEO, picture=Role.FIRST_FRAME),
 )
 """Kling can be asked by our key, and takes pictures within the body; fal cannot, and takes them before.
 
 OpenAI, Azure, xAI, Google and Vertex answer with the pictures, and know nothing of them later. Google's two go on with
-a result where they get their own turn of it back word for word.
+a result where they get their own turn of it back word for word. Clips of Vertex are in a bucket.
 """
 NAMES = tuple(dict.fromkeys(kind.provider for kind in KINDS))
 CALM = Script(accept_delay_s=0.15, polls=2)

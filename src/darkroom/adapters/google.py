@@ -189,7 +189,7 @@ class GoogleAdapter:
             raise InvalidRequest(f"That is no id of an interaction of {call.provider.title}.", field="provider-id")
         return {"id": provider_job_id}
 
-    def download_headers(self, call: Follow) -> dict[str, str]:
+    async def download_headers(self, call: Follow) -> dict[str, str]:
         """Return the key, which files of the API itself want."""
         return _key(call)
 

@@ -1,10 +1,11 @@
-"""The wire formats of Google's pictures, by key and at Vertex AI, as far as the shipped adapters speak them."""
+"""The wire formats of Google's pictures, by key and at Vertex AI, and of Vertex's clips, as the shipped adapters do."""
 
 import base64
 import hashlib
 import json
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,11 @@ STATUSES = {
     429: "RESOURCE_EXHAUSTED",
     503: "UNAVAILABLE",
 }
+BUCKET = "/storage/fake/"
 _BY_KEY = re.compile(r"/v1beta/models/[a-z0-9.-]+:generateContent")
 _AT_VERTEX = re.compile(
-    r"/v1beta1/projects/fake/locations/global/publishers/google/models/[a-z0-9.-]+:(generateContent|predict)"
+    r"/v1beta1/projects/fake/locations/global/publishers/google/models/[a-z0-9.-]+"
+    r":(generateContent|predict|predictLongRunning|fetchPredictOperation)"
 )
 
 
@@ -55,7 +58,7 @@ class Google:
 
 @dataclass
 class Vertex:
-    """Words what the engine does as Vertex AI does; tokens are refused after some calls."""
+    """Words what the engine does as Vertex AI does, with clips in a bucket; tokens are refused after some calls."""
 
     uses: Counter[str] = field(default_factory=Counter[str])
     """Calls with each token that was given out."""
@@ -67,15 +70,25 @@ class Vertex:
         token = asked.headers.get("authorization", "").removeprefix("Bearer ")
         if token not in self.uses:
             engine.faults.append(f"vertex: {asked.method} {asked.path} came with a wrong token")
+            return _error(401)
+        if asked.path.startswith(BUCKET) and asked.method == "GET":
+            return engine.file(asked.path.replace(BUCKET, "/files/", 1), asked.headers)
         self.uses[token] += 1
         if self.uses[token] > USES:
             return _error(401)
+        if asked.path.startswith(BUCKET) and asked.method == "HEAD":
+            return Reply(200 if asked.path.split("/")[-2] in engine.works else 404)
         route = _AT_VERTEX.fullmatch(asked.path)
         if asked.method != "POST" or route is None:
             engine.faults.append(f"vertex: {asked.method} {asked.path} is no address")
             return _error(404)
-        if route[1] == "predict":
-            return await _prediction(engine, asked)
+        match route[1]:
+            case "fetchPredictOperation":
+                return _fetched(engine, asked)
+            case "predict" | "predictLongRunning":
+                return await _prediction(engine, asked, _predicted if route[1] == "predict" else _begun)
+            case _:
+                pass
         return await _content(engine, asked, {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}})
 
     def _token(self, engine: Engine, asked: Asked) -> Reply:
@@ -147,15 +160,16 @@ def _usage() -> dict[str, Any]:
     return {"promptTokenCount": 10, "candidatesTokenCount": 1120, "candidatesTokensDetails": details}
 
 
-async def _prediction(engine: Engine, asked: Asked) -> Reply:
+async def _prediction(engine: Engine, asked: Asked, accepted: Callable[[Work], Reply]) -> Reply:
     data = asked.data()
     instances: list[Any] = data.get("instances") or [{}]
     prompt: str = instances[0].get("prompt", "")
-    if len(instances) != 1 or not prompt:
-        engine.faults.append("vertex: a request lacks its prompt")
+    given = base64.b64decode(instances[0].get("image", {}).get("bytesBase64Encoded", ""))
+    if len(instances) != 1 or not prompt or given != (sketch(prompt) if Mode.IMAGE_TO_VIDEO in prompt else b""):
+        engine.faults.append(f"vertex: a request for {prompt} lacks its prompt or its picture")
         return _error(400)
     order = Order("predict", prompt, n=int(data.get("parameters", {}).get("sampleCount", 1)))
-    return await engine.submitted(order, _predicted, _error)
+    return await engine.submitted(order, accepted, _error)
 
 
 def _predicted(work: Work) -> Reply:
@@ -163,6 +177,27 @@ def _predicted(work: Work) -> Reply:
         return reply_json(200, {"predictions": [{"raiFilteredReason": "Filtered."}] * work.n})
     shown = [base64.b64encode(picture(work.id, number)).decode() for number in range(1, work.n + 1)]
     return reply_json(200, {"predictions": [{"bytesBase64Encoded": text, "mimeType": "image/png"} for text in shown]})
+
+
+def _begun(work: Work) -> Reply:
+    place = "projects/1234/locations/global/publishers/google/models/fake"
+    return reply_json(200, {"name": f"{place}/operations/{work.id}"})
+
+
+def _fetched(engine: Engine, asked: Asked) -> Reply:
+    work = engine.works.get(asked.data().get("operationName", "").rpartition("/operations/")[2])
+    if work is None:
+        engine.faults.append("vertex: an operation was asked for that there is not")
+        return _error(404)
+    match engine.polled(work):
+        case "running":
+            return reply_json(200, {"name": "op", "done": False})
+        case "succeeded":
+            places = [link.partition("/files/")[2].partition("?")[0] for link in engine.links(work)]
+            clips = [{"gcsUri": f"gs://fake/{place}", "mimeType": "video/mp4"} for place in places]
+            return reply_json(200, {"name": "op", "done": True, "response": {"videos": clips}})
+        case _:
+            return reply_json(200, {"name": "op", "done": True, "error": {"code": 13, "message": work.script.fail}})
 
 
 def _error(status: int) -> Reply:
