@@ -122,14 +122,16 @@ def test_every_ability_of_an_adapter_is_recorded(provider_id: str, tmp_path: Pat
             assert json.loads(json.dumps(operation)) == operation
 
 
+@pytest.mark.anyio
 @pytest.mark.parametrize("provider_id", RECORDED)
-def test_downloads_are_signed_where_the_manifest_says_so(provider_id: str, tmp_path: Path) -> None:
+async def test_downloads_are_signed_where_the_manifest_says_so(provider_id: str, tmp_path: Path) -> None:
     provider = PROVIDERS[provider_id]
     adapter = adapter_of(provider)
     assert isinstance(adapter, Signs) is provider.auth_for_downloads
-    if isinstance(adapter, Signs):
-        call = call_of(provider, {}, tmp_path)
-        headers = adapter.download_headers(call)
+    call = call_of(provider, {}, tmp_path)
+    made_of_a_file = any(name.endswith("_APPLICATION_CREDENTIALS") for name in call.credentials)  # see test_vertex
+    if isinstance(adapter, Signs) and not made_of_a_file:
+        headers = await adapter.download_headers(call)
         assert all(any(value in text for text in headers.values()) for value in call.credentials.values())
 
 

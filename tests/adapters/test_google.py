@@ -9,8 +9,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from darkroom.adapters.base import Accepted, Call, Made, Succeeded, Turn
-from darkroom.adapters.google import GoogleAdapter
+from darkroom.adapters.base import Accepted, Call, Failed, Made, Pending, Succeeded, Turn
+from darkroom.adapters.google import STOPPED_MS, GoogleAdapter
 from darkroom.catalog.providers import Providers
 from darkroom.domain.kinds import Mode, Role
 from darkroom.domain.rules import STRICT
@@ -259,6 +259,34 @@ async def test_a_clip_that_is_looked_at_is_asked_for_again_and_not_uploaded_twic
     sent = [(request.method, request.url.path) for request in wire.sent]
     files = ("GET", "/v1beta/files/c1")
     assert sent == [("POST", "/upload/v1beta/files"), ("POST", "/upload/v1beta/files"), files, files]
+
+
+def an_interaction(**more: Any) -> Json:
+    return {"id": "v1_a", "status": "requires_continuation", "continuation_token": "t", "steps": [], **more}
+
+
+@pytest.mark.anyio
+async def test_a_clip_that_wants_to_be_continued_is_asked_about_for_a_while_and_then_given_up(tmp_path: Path) -> None:
+    wire, call = Wire(an_interaction(), an_interaction()), a_call(tmp_path, model=OMNI)
+    new, old = replace(call, sent_at=NOW - STOPPED_MS + 1), replace(call, sent_at=NOW - STOPPED_MS)
+    waits = await wire.adapter.poll({"id": "v1_a"}, new)
+    assert isinstance(waits, Pending)
+    assert "continued" in (waits.message or "")
+    ended = await wire.adapter.poll({"id": "v1_a"}, old)
+    assert isinstance(ended, Failed)
+    assert ended.billed, "it may have been charged"
+    assert "v1_a" in (ended.error.hint or ""), "what the provider keeps is named"
+    assert {request.method for request in wire.sent} == {"GET"}, "nothing that may cost was called"
+
+
+@pytest.mark.anyio
+async def test_what_there_is_of_a_clip_that_wants_to_be_continued_is_kept(tmp_path: Path) -> None:
+    content = [{"type": "video", "mime_type": "video/mp4", "data": "Y2xpcA=="}]
+    wire = Wire(an_interaction(steps=[{"type": "model_output", "content": content}]))
+    call = replace(a_call(tmp_path, model=OMNI), sent_at=NOW - STOPPED_MS)
+    made = await wire.adapter.poll({"id": "v1_a"}, call)
+    assert isinstance(made, Succeeded)
+    assert [item.data for item in made.outputs if isinstance(item, Made)] == [b"clip"]
 
 
 @pytest.mark.anyio

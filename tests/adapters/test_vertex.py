@@ -21,6 +21,7 @@ from darkroom.adapters.google_tokens import ENDPOINT, SCOPE
 from darkroom.adapters.vertex import VertexAdapter
 from darkroom.catalog.providers import Providers
 from darkroom.domain.kinds import Role
+from darkroom.domain.output import RemoteOutput
 from darkroom.errors import AuthFailed, DarkroomError, InvalidRequest, NotConfigured, Overloaded
 from darkroom.net.classify import Verdict, verdict_of
 from darkroom.net.client import ShardedClient
@@ -201,12 +202,27 @@ class Revoked(Wire):
 
 
 @pytest.mark.anyio
-async def test_a_revoked_token_is_not_used_again_and_the_paid_call_is_not_repeated(tmp_path: Path) -> None:
+async def test_a_new_token_that_is_refused_ends_the_call_and_is_not_used_again(tmp_path: Path) -> None:
     wire, call = Revoked(), a_call(tmp_path)
     with pytest.raises(AuthFailed):
         await wire.adapter.submit(call)
-    assert (wire.tries, len(wire.tokens)) == (1, 1)
+    assert (wire.tries, len(wire.tokens)) == (1, 1), "the paid call is not repeated by its adapter"
     assert isinstance(await wire.adapter.submit(call), Succeeded)
+    assert (wire.tries, len(wire.tokens)) == (2, 2)
+
+
+@pytest.mark.anyio
+async def test_an_old_token_that_is_refused_is_no_fault_of_the_account_and_the_next_attempt_has_another(
+    tmp_path: Path,
+) -> None:
+    wire, call = Revoked(), a_call(tmp_path)
+    await wire.adapter.check(call)
+    later = replace(call, now=NOW + google_tokens.NEW_MS + 1)
+    with pytest.raises(Overloaded) as caught:
+        await wire.adapter.submit(later)
+    assert verdict_of(caught.value) is Verdict.REFUSED
+    assert (wire.tries, len(wire.tokens)) == (1, 1), "the paid call is not repeated by its adapter"
+    assert isinstance(await wire.adapter.submit(later), Succeeded)
     assert (wire.tries, len(wire.tokens)) == (2, 2)
 
 
@@ -215,16 +231,50 @@ async def test_a_question_is_asked_once_more_with_a_new_token_and_no_oftener(tmp
     wire, call = Revoked(), a_call(tmp_path, model="veo-3.1")
     operation: Json = {"id": "op-1", "location": "global"}
     await wire.adapter.check(call)
-    later = replace(call, now=NOW + 1000)
+    later = replace(call, now=NOW + 61_000)
     assert await wire.adapter.poll(operation, later) == Pending()
     assert (wire.tries, len(wire.tokens)) == (2, 2)
     wire.good = "none"
     with pytest.raises(AuthFailed):
-        await wire.adapter.poll(operation, replace(call, now=NOW + 2000))
+        await wire.adapter.poll(operation, replace(call, now=NOW + 122_000))
     assert (wire.tries, len(wire.tokens)) == (4, 3)
     with pytest.raises(AuthFailed):
-        await wire.adapter.poll(operation, replace(call, now=NOW + 3000))
-    assert (wire.tries, len(wire.tokens)) == (5, 4), "a token of this very call is not made anew"
+        await wire.adapter.poll(operation, replace(call, now=NOW + 123_000))
+    assert (wire.tries, len(wire.tokens)) == (5, 4), "a new one that is refused is not made anew at once"
+
+
+class Bucket(Wire):
+    """Google with a clip in a bucket, which is open to those whose token it knows."""
+
+    opens = "Bearer token-1"
+
+    async def answer(self, request: httpx2.Request) -> httpx2.Response:
+        if request.url.path.endswith("/token"):
+            return await super().answer(request)
+        self.sent.append(request)
+        if request.method == "HEAD":
+            return httpx2.Response(200 if request.headers["authorization"] == self.opens else 403)
+        clip = {"gcsUri": "gs://mine/a b/clip.mp4", "mimeType": "video/mp4"}
+        return httpx2.Response(200, json={"done": True, "response": {"videos": [clip]}})
+
+
+@pytest.mark.anyio
+async def test_a_clip_in_a_bucket_is_named_and_its_download_has_a_token(tmp_path: Path) -> None:
+    wire, call = Bucket(), a_call(tmp_path, model="veo-3.1")
+    done = await wire.adapter.poll({"id": "op-1", "location": "global"}, call)
+    url = "https://storage.googleapis.com/mine/a%20b/clip.mp4"
+    assert done == Succeeded((RemoteOutput(url=url, media_type="video/mp4"),))
+    assert [request.method for request in wire.sent] == ["POST", "HEAD"], "its bytes are not read here"
+    assert await wire.adapter.download_headers(call) == {"Authorization": "Bearer token-1"}
+    assert len(wire.tokens) == 1
+
+
+@pytest.mark.anyio
+async def test_a_bucket_that_may_not_be_read_is_the_accounts_fault_and_not_an_expired_result(tmp_path: Path) -> None:
+    wire, call = Bucket(), a_call(tmp_path, model="veo-3.1")
+    wire.opens = "nobody's"
+    with pytest.raises(AuthFailed):
+        await wire.adapter.poll({"id": "op-1", "location": "global"}, call)
 
 
 @pytest.mark.anyio

@@ -207,6 +207,10 @@ class Engine:
         self.works: dict[str, Work] = {}
         self.faults: list[str] = []
         """What callers did that is wrong whatever the script says."""
+        self.turns: dict[str, Any] = {}
+        """What callers must keep of a result to go on with it, by the id of its work."""
+        self.heard: dict[str, tuple[str, ...]] = {}
+        """The prompts of the earlier turns that came with a prompt, oldest first."""
         self.polls = 0
         self.downloads = 0
         self.cancels = 0

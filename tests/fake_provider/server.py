@@ -6,6 +6,7 @@ that prints its port.
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
 import anyio
@@ -79,6 +80,8 @@ class FakeProvider(Engine):
             else:
                 return False
         reply = await self._answer(request, bytes(body))
+        if request.method == b"HEAD":
+            reply = replace(reply, body=b"")
         await _send(stream, wire, reply)
         return wire.our_state is h11.DONE and wire.their_state is h11.DONE
 
@@ -125,6 +128,8 @@ def running_provider(
         try:
             yield provider
         finally:
+            if future.done():
+                future.result()  # it ended by itself: a fault in it, which would look like one of darkroom's
             future.cancel()
 
 

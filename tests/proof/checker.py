@@ -1,5 +1,6 @@
 """Holds what the provider saw against what darkroom stored: rows, money, history, files."""
 
+import base64
 import hashlib
 import json
 import sqlite3
@@ -35,6 +36,8 @@ class Verdict:
     unknown: list[str] = field(default_factory=list[str])
     findable: list[str] = field(default_factory=list[str])
     """Of unknown fate although the provider has it and can be asked."""
+    turns: int = 0
+    """Kept of results, to go on with them."""
     succeeded: int = 0
     failed: int = 0
     integrity: str = "ok"
@@ -49,7 +52,7 @@ class Verdict:
         return (
             f"jobs {self.jobs}, succeeded {self.succeeded}, failed {self.failed}, unknown {len(self.unknown)}, "
             f"lost {len(self.lost)}, stuck {len(self.stuck)}, twice {len(self.twice)}, wrong {len(self.wrong)}, "
-            f"integrity {self.integrity}"
+            f"turns {self.turns}, integrity {self.integrity}"
         )
 
 
@@ -89,8 +92,14 @@ def check(
     for prompt, part in by_prompt.items():
         _check_part(verdict, database, prompt, part, accepted.get(prompt), askable)
         _check_fate(verdict, prompt, accepted.get(prompt), provider.script_of(prompt))
+        remote = accepted.get(prompt)
+        _check_turn(verdict, database, prompt, part, provider.turns.get(remote or ""))
+        if remote is not None and provider.heard.get(prompt, ()) != _earlier(database, part):
+            verdict.wrong.append(f"{prompt}: went on with {provider.heard.get(prompt)}, and not as is noted")
     verdict.wrong += provider.faults
     _check_files(verdict, folder, database)
+    sql = "SELECT job_id, idx FROM turns EXCEPT SELECT job_id, idx FROM submissions"
+    verdict.wrong += [f"{row['job_id']}/{row['idx']}: a turn of nobody" for row in rows(database, sql)]
     verdict.wrong += check_sums(database)
     verdict.wrong += ledger_faults(database)
     return verdict
@@ -164,6 +173,32 @@ def _check_outputs(verdict: Verdict, database: Path, prompt: str, part: sqlite3.
         path = Path(output["path"])
         if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != output["sha256"]:
             verdict.wrong.append(f"{prompt}: {path.name} is not what was noted")
+
+
+def _check_turn(verdict: Verdict, database: Path, prompt: str, part: sqlite3.Row, said: Any) -> None:
+    """What can be gone on with has its turn, word for word once its pictures are put back; nothing else has one."""
+    sql = "SELECT content FROM turns WHERE job_id = ? AND idx = ?"
+    kept = [json.loads(row["content"]) for row in rows(database, sql, part["job_id"], part["idx"])]
+    wanted = [said] if said is not None and State(part["state"]) is State.SUCCEEDED else []
+    verdict.turns += len(kept)
+    sql = "SELECT path FROM outputs WHERE job_id = ? AND submission = ? ORDER BY idx"
+    files: list[Path] = [Path(row["path"]) for row in rows(database, sql, part["job_id"], part["idx"])]
+    for place in (item["inlineData"] for turn in kept for item in turn["parts"] if "inlineData" in item):
+        if isinstance(place["data"], dict):
+            number: int = place["data"]["output"]
+            place["data"] = base64.b64encode(files[number].read_bytes()).decode()
+    if kept != wanted:
+        verdict.wrong.append(f"{prompt}: {part['state']}, and its {len(kept)} turns are not the {len(wanted)} answered")
+
+
+def _earlier(database: Path, part: sqlite3.Row) -> tuple[str, ...]:
+    """Return the prompts of the results that a submission goes on with, oldest first."""
+    follows = json.loads(part["effective"]).get("follows")
+    if follows is None:
+        return ()
+    sql = "SELECT *, json_extract(effective, '$.prompt') AS prompt FROM submissions WHERE job_id = ? AND idx = ?"
+    [before] = rows(database, sql, follows["job_id"], follows["submission"])
+    return (*_earlier(database, before), str(before["prompt"]))
 
 
 def _count(part: sqlite3.Row) -> int:

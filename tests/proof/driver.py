@@ -16,6 +16,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
+from darkroom.adapters import google_tokens, vertex
 from darkroom.adapters.registry import Registry
 from darkroom.artifacts.inputs import LocalInputs
 from darkroom.artifacts.local import LocalArtifacts
@@ -25,7 +26,7 @@ from darkroom.clock import SystemClock
 from darkroom.domain.job import ENDED, Job, LedgerKind, LedgerRow, State, Submission, new_id
 from darkroom.domain.kinds import Kind, Mode, Role
 from darkroom.domain.money import MicroUsd
-from darkroom.domain.request import Effective, ImageRequest, MediaInput, VideoRequest
+from darkroom.domain.request import Earlier, Effective, ImageRequest, MediaInput, VideoRequest
 from darkroom.events import Bus
 from darkroom.net.client import ShardedClient
 from darkroom.net.download import Downloader
@@ -63,6 +64,8 @@ class Wanted:
     mode: Mode = Mode.TEXT_TO_IMAGE
     picture: Role | None = None
     """What the picture is for that goes in; None: there is none."""
+    goes_on: bool = False
+    """Whether it is the next turn after the newest result of its offer, where there is one."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +156,7 @@ class CountedStepper(Stepper):
         return await Counted(super().advance(held), self._boundaries)
 
 
-def effective_of(part: Wanted, start: int = 0) -> Effective:
+def effective_of(part: Wanted, start: int = 0, follows: Earlier | None = None) -> Effective:
     """Return what one submission asks for."""
     inputs: tuple[MediaInput, ...] = ()
     if part.picture is not None:
@@ -170,11 +173,18 @@ def effective_of(part: Wanted, start: int = 0) -> Effective:
         aspect_ratio="4:3",
         duration=5.0 if part.mode.kind is Kind.VIDEO else None,
         inputs=inputs,
+        follows=follows,
     )
 
 
-def job_of(parts: tuple[Wanted, ...], accounts: Accounts, providers: dict[str, Provider], now: int) -> Job:
-    """Return a job with one submission for each of these."""
+def job_of(
+    parts: tuple[Wanted, ...],
+    accounts: Accounts,
+    providers: dict[str, Provider],
+    now: int,
+    follows: Earlier | None = None,
+) -> Job:
+    """Return a job with one submission for each of these, which all go on with the same result."""
     job_id = new_id("job", now)
     submissions: list[Submission] = []
     total = sum(part.n for part in parts)
@@ -188,7 +198,7 @@ def job_of(parts: tuple[Wanted, ...], accounts: Accounts, providers: dict[str, P
                 idx=idx,
                 provider=provider.id,
                 model=offer.model,
-                effective=effective_of(part, start=sum(other.n for other in parts[:idx])),
+                effective=effective_of(part, sum(other.n for other in parts[:idx]), follows),
                 synchronous=offer.synchronous,
                 account=accounts.account(provider),
                 due_at=now,
@@ -262,6 +272,8 @@ class Process:
     async def run(self) -> None:
         """Add what is to be added and move everything forward."""
         _hurry()
+        if moved := self.config.environment.get("DARKROOM_VERTEX_BASE_URL"):
+            vertex.STORAGE = f"{moved}/storage"
         if self.config.stop_before_call:
             self._stop_before_call()
         if self.config.blind:
@@ -271,7 +283,7 @@ class Process:
             await self._add()
             async with anyio.create_task_group() as tasks:
                 await tasks.start(self.embedded.run)
-                tasks.start_soon(self._stream)
+                await self._stream()
                 if self.config.until_done:
                     await self._done()
                     tasks.cancel_scope.cancel()
@@ -295,11 +307,20 @@ class Process:
         known = await anyio.to_thread.run_sync(self._acknowledged)
         for wanted in (wanted for wanted in self.config.stream if wanted.prompt not in known):
             await self._take((wanted,))
-            job = job_of((wanted,), self.accounts, self.providers, self.clock.now())
+            follows = await self._newest(wanted) if wanted.goes_on else None
+            job = job_of((wanted,), self.accounts, self.providers, self.clock.now(), follows)
             added = await self.store.add(job.model_copy(update={"idempotency_key": wanted.prompt}), reserved(job))
             if added.created:
                 await anyio.to_thread.run_sync(self._acknowledge, wanted.prompt)
                 await anyio.sleep(self.config.pause_s * random.uniform(0.5, 1.5))
+
+    async def _newest(self, wanted: Wanted) -> Earlier | None:
+        """Return the newest result of an offer; None where there is none yet."""
+        for job in await self.store.find(states=(State.SUCCEEDED,), limit=50):
+            part = job.submissions[0]
+            if (part.provider, part.model) == (wanted.provider, wanted.model):
+                return Earlier(job_id=job.id, submission=0, offer=f"{part.provider}/{part.model}", account=part.account)
+        return None
 
     async def _take(self, parts: tuple[Wanted, ...]) -> None:
         """Keep the pictures that go in, as is done before a job is stored."""
@@ -362,6 +383,7 @@ def _hurry() -> None:
     loop.SCAN_S = 0.1
     loop.WATCH_S = 0.1
     unknown.PAUSES_S = (0.1, 0.2, 0.3)
+    google_tokens.NEW_MS = -(10**6)  # a token lives for some calls here, and must count as old when it is refused
 
 
 def _send_again(store: SqliteStore) -> None:

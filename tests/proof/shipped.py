@@ -1,13 +1,14 @@
 """A scene of shipped adapters with their shipped manifests, behind providers that speak their wire formats."""
 
 import tomllib
+from pathlib import Path
 from typing import Any
 
 from darkroom.catalog.data import manifests_dir
 from darkroom.catalog.providers import base_url_variable
 from darkroom.domain.kinds import Mode, Role
 from fake_provider.engine import Envelope, Script
-from fake_provider.envelopes import fal, gpt, kling, xai
+from fake_provider.envelopes import fal, google, gpt, kling, xai
 from fake_provider.server import FakeProvider
 from proof.blows import Scene
 from proof.driver import Wanted
@@ -23,10 +24,16 @@ KINDS = (
     Wanted("", "azure", "gpt-image-2", mode=Mode.EDIT_IMAGE, picture=Role.SOURCE),
     Wanted("", "xai", "grok-imagine-image", n=2),
     Wanted("", "xai", "grok-imagine-video-1.5", mode=Mode.IMAGE_TO_VIDEO, picture=Role.FIRST_FRAME),
+    Wanted("", "google", "nano-banana-2.1", goes_on=True),
+    Wanted("", "google", "nano-banana-2.1", mode=Mode.EDIT_IMAGE, picture=Role.SOURCE),
+    Wanted("", "vertex", "nano-banana-pro", mode=Mode.EDIT_IMAGE, picture=Role.SOURCE, goes_on=True),
+    Wanted("", "vertex", "imagen-4", n=2),
+    Wanted("", "vertex", "veo-3.1-fast", mode=Mode.IMAGE_TO_VIDEO, picture=Role.FIRST_FRAME),
 )
 """Kling can be asked by our key, and takes pictures within the body; fal cannot, and takes them before.
 
-OpenAI, Azure and xAI answer with the pictures, and know nothing of them later.
+OpenAI, Azure, xAI, Google and Vertex answer with the pictures, and know nothing of them later. Google's two go on with
+a result where they get their own turn of it back word for word. Clips of Vertex are in a bucket.
 """
 NAMES = tuple(dict.fromkeys(kind.provider for kind in KINDS))
 CALM = Script(accept_delay_s=0.15, polls=2)
@@ -59,21 +66,27 @@ def envelopes() -> dict[str, Envelope]:
         "openai": gpt.openai(),
         "azure": gpt.azure(),
         "xai": xai.Xai(),
+        "google": google.Google(),
+        "vertex": google.Vertex(),
     }
 
 
-def scene(provider: FakeProvider) -> Scene:
-    """Return the scene, with a provider that speaks these wire formats; it is told how to treat each fate."""
+def scene(provider: FakeProvider, folder: Path) -> Scene:
+    """Return the scene, with a provider that speaks these wire formats; it is told how to treat each fate.
+
+    Credentials that are a file are in `folder`.
+    """
     provider.default = CALM
     for fate, script in FATES.items():
         provider.script(f"-{fate}", script)
     moved = {base_url_variable(name): provider.base_url_of(name) for name in NAMES}
+    keys = {**kling.CREDENTIALS, **fal.CREDENTIALS, **gpt.OPENAI, **gpt.AZURE, **xai.CREDENTIALS, **google.GOOGLE}
     return Scene(
         providers={name: _manifest(name) for name in NAMES},
         kinds=KINDS,
         fates=SHARES,
         askable=("kling",),
-        environment={**kling.CREDENTIALS, **fal.CREDENTIALS, **gpt.OPENAI, **gpt.AZURE, **xai.CREDENTIALS, **moved},
+        environment={**keys, **google.vertex(folder, provider.base_url_of("vertex")), **moved},
         pause_s=0.04,
     )
 

@@ -37,7 +37,7 @@ def test_every_fate_ends_as_it_must(tmp_path: Path) -> None:
         for fate in ("calm", *shipped.FATES)
     ]
     with running_provider(shipped.envelopes()) as provider, zygote() as processes:
-        scene = shipped.scene(provider)
+        scene = shipped.scene(provider, tmp_path)
         assert processes.run(scene.config(tmp_path, jobs=tuple((job,) for job in jobs))) == 0
         verdict = check(tmp_path, provider, [job.prompt for job in jobs], askable=scene.askable)
     assert verdict.holds, verdict
@@ -50,7 +50,7 @@ def test_random_blows_over_shipped_adapters_lose_nothing_and_send_nothing_twice(
 ) -> None:
     for number in range(ROUNDS):
         with running_provider(shipped.envelopes()) as provider, zygote() as processes:
-            scene, luck = shipped.scene(provider), random.Random(number)
+            scene, luck = shipped.scene(provider, tmp_path), random.Random(number)
             blows = Blows(tmp_path / str(number), provider, processes, scene, ROUND, luck=luck)
             verdict = blows.run(2, jobs=ROUND * 4)
         with capsys.disabled():
@@ -61,12 +61,16 @@ def test_random_blows_over_shipped_adapters_lose_nothing_and_send_nothing_twice(
         done = [prompt for prompt, state in verdict.ends.items() if state is SUCCEEDED]
         for name in scene.providers:
             assert [prompt for prompt in done if f"-{name}-" in prompt], "there was work for each"
+        for name in ("google", "vertex"):
+            chains = [provider.heard.get(prompt, ()) for prompt in done if f"-{name}-" in prompt]
+            assert max(map(len, chains)) > 1, "conversations went on for some turns"
+        assert verdict.turns >= len([prompt for prompt in done if prompt in provider.heard]), "each kept its turn"
         assert len(blows.unclear(verdict)) <= blows.most_unclear()
 
 
 @pytest.mark.timeout(300)
 def test_blind_resubmission_through_shipped_adapters_is_seen(tmp_path: Path) -> None:
     with running_provider(shipped.envelopes()) as provider, zygote() as processes:
-        blows = Blows(tmp_path, provider, processes, shipped.scene(provider), 6, blind=True)
+        blows = Blows(tmp_path, provider, processes, shipped.scene(provider, tmp_path), 6, blind=True)
         verdict = blows.run(2, jobs=40)
     assert verdict.twice, "it pays twice, and it shows"

@@ -15,7 +15,9 @@ import PIL.PngImagePlugin
 import tenacity
 
 import darkroom.adapters.fal
+import darkroom.adapters.google
 import darkroom.adapters.kling
+import darkroom.adapters.vertex
 import darkroom.adapters.xai
 from darkroom.catalog.providers import Provider
 from darkroom.domain.job import Event, Job, LedgerRow, Ref, Submission
@@ -28,7 +30,9 @@ PRELOADED = (
     PIL.PngImagePlugin,
     tenacity,
     darkroom.adapters.fal,
+    darkroom.adapters.google,
     darkroom.adapters.kling,
+    darkroom.adapters.vertex,
     darkroom.adapters.xai,
 )
 MODELS = (Effective, Event, ImageRequest, Job, LedgerRow, MediaInput, Output, Provider, Ref, Submission, VideoRequest)

@@ -13,7 +13,10 @@ from darkroom.domain.job import Job, LedgerKind, State
 from darkroom.domain.money import FREE, MicroUsd
 from darkroom.domain.output import FailedOutput, RemoteOutput
 from darkroom.errors import (
+    AuthFailed,
     ContentBlocked,
+    DarkroomError,
+    NotConfigured,
     Overloaded,
     ProviderFailed,
     ResultExpired,
@@ -76,7 +79,7 @@ async def tried(rig: Rig, held: Held | None) -> int:
 class Signing(Scripted):
     """One whose provider wants its key with downloads."""
 
-    def download_headers(self, call: Follow) -> Mapping[str, str]:
+    async def download_headers(self, call: Follow) -> Mapping[str, str]:
         return {"authorization": f"Key {call.credentials[KEY]}"}
 
 
@@ -96,6 +99,27 @@ async def test_a_key_goes_with_downloads_where_the_manifest_says_so(
     rig.providers["acme"] = ACME.model_copy(update={"auth_for_downloads": wanted})
     await ready(rig, at("fox"))
     assert rig.fetcher.headers == sent
+
+
+@pytest.mark.parametrize("error", [NotConfigured("No key."), AuthFailed("Refused."), Overloaded("No token now.")])
+async def test_a_download_whose_key_cannot_be_had_waits_for_it(rig: Rig, error: DarkroomError) -> None:
+    class Keyless(Signing):
+        faults = 3
+
+        async def download_headers(self, call: Follow) -> Mapping[str, str]:
+            self.faults -= 1
+            if self.faults >= 0:
+                raise error
+            return await super().download_headers(call)
+
+    lies(rig, "fox")
+    rig.adapter = Keyless()
+    rig.providers["acme"] = ACME.model_copy(update={"auth_for_downloads": True})
+    held = await ready(rig, at("fox"))
+    assert (held is not None, fetched(rig)) == (True, []), "nothing is asked for without it"
+    assert await tried(rig, held) == 3
+    assert (await only(rig)).state is State.SUCCEEDED
+    assert rig.fetcher.headers == {"authorization": "Key secret"}
 
 
 async def test_a_result_comes_from_its_address_into_the_working_folder_and_is_kept(rig: Rig) -> None:

@@ -287,8 +287,13 @@ class Checkable(Protocol):
 class Signs(Protocol):
     """An adapter whose provider wants the credential for downloads from its own hosts too."""
 
-    def download_headers(self, call: Follow) -> Mapping[str, str]:
-        """Return what to send with a download; it goes to the hosts of the manifest alone."""
+    async def download_headers(self, call: Follow) -> Mapping[str, str]:
+        """Return what to send with a download; it goes to the hosts of the manifest alone.
+
+        Raises:
+            NotConfigured, AuthFailed: If there is nothing to send as long as nobody mends the account.
+            ProviderError: If it could not be had now.
+        """
         ...
 
 

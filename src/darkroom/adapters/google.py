@@ -33,7 +33,7 @@ from darkroom.adapters.gemini import (
 from darkroom.adapters.reading import decoded, dig, items, moment_at, needed, text_at
 from darkroom.domain.kinds import Kind, Role
 from darkroom.domain.output import RemoteOutput
-from darkroom.errors import DarkroomError, InvalidRequest, Overloaded, UnexpectedAnswer
+from darkroom.errors import DarkroomError, InvalidRequest, Overloaded, ProviderFailed, UnexpectedAnswer
 from darkroom.net.answer import SHOWN, Answer
 from darkroom.net.client import SUBMIT_S
 from darkroom.net.provider import ProviderHttp
@@ -42,6 +42,8 @@ KEPT_MS = 172_800_000
 """How long files are said to live; each tells its own end."""
 WAIT_S = 5.0
 """Seconds until a file that is being looked at is asked for again."""
+STOPPED_MS = 600_000
+"""How long an interaction that requires to be continued is asked about: one in the background may go on by itself."""
 WAITING = ("PROCESSING", "STATE_UNSPECIFIED")
 TAGS = {Role.FIRST_FRAME: "<FIRST_FRAME>", Role.LAST_FRAME: "<LAST_FRAME>"}
 """How a prompt names the frames of a clip; all other pictures are numbered references."""
@@ -78,8 +80,12 @@ class GoogleAdapter:
         data = checked_data(self._http, answer, submitting=False)
         clips = _contents(data, "video")
         match needed(data, "status").lower():
-            case "completed" | "incomplete" | "budget_exceeded" if clips:
+            case "requires_continuation" if call.is_new(STOPPED_MS):
+                return Pending(message="The provider asks for this clip to be continued; it may still do so by itself.")
+            case "completed" | "incomplete" | "budget_exceeded" | "requires_continuation" if clips:
                 return await self._done(data, clips, call)
+            case "requires_continuation":
+                return Failed(_stopped(operation, call), billed=True)
             case "completed" | "incomplete" | "budget_exceeded" | "failed" | "cancelled" | "requires_action" as status:
                 return Failed(self._ended(data, status))
             case _:
@@ -183,7 +189,7 @@ class GoogleAdapter:
             raise InvalidRequest(f"That is no id of an interaction of {call.provider.title}.", field="provider-id")
         return {"id": provider_job_id}
 
-    def download_headers(self, call: Follow) -> dict[str, str]:
+    async def download_headers(self, call: Follow) -> dict[str, str]:
         """Return the key, which files of the API itself want."""
         return _key(call)
 
@@ -212,6 +218,16 @@ def _checked_file(name: str) -> str:
 
 def _place(operation: Json) -> str:
     return f"/v1beta/interactions/{_checked(needed(operation, 'id'))}"
+
+
+def _stopped(operation: Json, call: Follow) -> ProviderFailed:
+    return ProviderFailed(
+        f"{call.provider.title} wants another call to go on with the clip. Nobody knows what that costs, so it was not "
+        "made.",
+        hint=f"No clip came, and the estimate counts as spent, since it may have been charged. The provider keeps what "
+        f"it has as {needed(operation, 'id')}. Ask for a shorter clip, or name another model.",
+        provider_code="requires_continuation",
+    )
 
 
 def _interaction(call: Call) -> Body:

@@ -27,6 +27,8 @@ SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 LIFE_S = 3600
 EARLY_MS = 60_000
 """How long before its end a token is no longer used."""
+NEW_MS = 60_000
+"""How long a token is new: one that is refused so soon is the fault of its account, an older one may be revoked."""
 SORTS = ("service_account", "authorized_user")
 REFUSED = frozenset({400, 401, 403})
 NOTHING = "Nothing was sent or charged."
@@ -71,13 +73,13 @@ class Tokens:
         return {"Authorization": f"Bearer {token.value}"}
 
     def refused(self, call: Follow, headers: dict[str, str]) -> bool:
-        """Forget the token of these headers, which was not accepted; return whether it was kept from earlier."""
+        """Forget the token of these headers, which was not accepted; return whether a new one may be."""
         account = tuple(call.credentials.values())
         token = self._kept.get(account)
         if token is None or headers["Authorization"] != f"Bearer {token.value}":
             return True
         del self._kept[account]
-        return token.since < call.now
+        return token.since + NEW_MS < call.now
 
     async def _made(self, call: Follow) -> _Token:
         """Return a new token; whatever goes wrong on the way, the call that it is for was not made."""

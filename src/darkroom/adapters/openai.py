@@ -120,7 +120,7 @@ class OpenAIAdapter:
             raise InvalidRequest(f"That is no id of {call.provider.title}.", field="provider-id")
         return {"id": provider_job_id}
 
-    def download_headers(self, call: Follow) -> dict[str, str]:
+    async def download_headers(self, call: Follow) -> dict[str, str]:
         """Return the key, which the API wants for clips."""
         return _headers(call)
 

@@ -125,7 +125,7 @@ class ReplicateAdapter:
             raise InvalidRequest("That is no id of a prediction.", field="provider-id", hint="Nothing was changed.")
         return {"id": provider_job_id}
 
-    def download_headers(self, call: Follow) -> dict[str, str]:
+    async def download_headers(self, call: Follow) -> dict[str, str]:
         """Return the token, which files that the API itself serves want."""
         return call.bearer()
 

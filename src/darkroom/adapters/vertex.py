@@ -11,11 +11,10 @@ from darkroom.adapters.gemini import REFUSED, checked_data, generate_body, read_
 from darkroom.adapters.google_tokens import Tokens
 from darkroom.adapters.reading import decoded, dig, items, needed, number_at, text_at, texts
 from darkroom.domain.kinds import Mode
-from darkroom.domain.output import FailedOutput
-from darkroom.errors import AuthFailed, InvalidRequest, NotConfigured, UnexpectedAnswer
+from darkroom.domain.output import FailedOutput, RemoteOutput
+from darkroom.errors import AuthFailed, InvalidRequest, NotConfigured, Overloaded, UnexpectedAnswer
 from darkroom.net.answer import Answer
 from darkroom.net.classify import Told
-from darkroom.net.client import SUBMIT_S
 from darkroom.net.provider import ProviderHttp
 
 GENERATE, PREDICT, LONG = "generateContent", "predict", "predictLongRunning"
@@ -46,9 +45,13 @@ class VertexAdapter:
         headers = await self._tokens.bearer(call)
         try:
             answer = await self._http.submit("POST", path, headers=headers, json=body, spool=call.spool, told=told)
-        except AuthFailed:
-            self._tokens.refused(call, headers)  # the next call makes a new one; this one may cost, and is not repeated
-            raise
+        except AuthFailed as exc:
+            if not self._tokens.refused(call, headers):
+                raise
+            raise Overloaded(  # refused before anything was taken, so the runtime may send it again
+                f"{call.provider.title} no longer accepts the access token of earlier; nothing was accepted.",
+                hint="It is tried again with a new one.",
+            ) from exc
         return self.read(answer, call)
 
     def read(self, answer: Answer, call: Call) -> Accepted | Succeeded:
@@ -78,7 +81,7 @@ class VertexAdapter:
         return Succeeded((), failed=(FailedOutput(index=1, code="no_image", message="It made no picture."),))
 
     async def poll(self, operation: Json, call: Follow) -> Pending | Succeeded | Failed:
-        """Ask how an operation stands; a clip in a bucket is fetched from there."""
+        """Ask how an operation stands; a clip in a bucket is looked at, and fetched from there by the runtime."""
         model = self._model(call, needed(operation, "location"))
         place = f"projects/{model.partition('/projects/')[2]}"
         asked = {"operationName": f"{place}/operations/{quote(needed(operation, 'id'), safe='')}"}
@@ -96,7 +99,7 @@ class VertexAdapter:
         return Failed(self._http.ended(blocked, message="; ".join(why) or "It made no clip."))
 
     async def _asked(self, method: str, path: str, call: Follow, *, again: bool = True, **parts: Any) -> Answer:
-        """Make a call that costs nothing; once more with a new token, where one from earlier is not accepted."""
+        """Make a call that costs nothing; once more with a new token, where an old one is not accepted."""
         headers = await self._tokens.bearer(call)
         try:
             return await self._http.request(method, path, headers=headers, told=told, **parts)
@@ -105,13 +108,17 @@ class VertexAdapter:
                 raise
         return await self._asked(method, path, call, again=False, **parts)
 
-    async def _clip(self, item: Any, call: Follow) -> Made:
+    async def _clip(self, item: Any, call: Follow) -> RemoteOutput | Made:
         found = _BUCKET.fullmatch(text_at(item, "gcsUri") or "")
         if found is None:
             return _made(item)
         url = f"{STORAGE}/{found[1]}/{quote(found[2])}"
-        answer = await self._asked("GET", url, call, timeout_s=SUBMIT_S)
-        return Made(answer.body, text_at(item, "mimeType"))
+        await self._asked("HEAD", url, call)  # a bucket that the account may not read is no expired link
+        return RemoteOutput(url=url, media_type=text_at(item, "mimeType"))
+
+    async def download_headers(self, call: Follow) -> dict[str, str]:
+        """Return a token, which buckets want."""
+        return await self._tokens.bearer(call)
 
     def operation_of(self, provider_job_id: str, call: Call) -> Json:
         """Return what `poll` needs: the place is that of the call that was lost."""

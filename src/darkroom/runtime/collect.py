@@ -13,7 +13,15 @@ from darkroom.artifacts.base import Placement
 from darkroom.domain.job import Job, LedgerKind, State, Submission
 from darkroom.domain.money import FREE, MicroUsd
 from darkroom.domain.output import FailedOutput, Output, RemoteOutput
-from darkroom.errors import DarkroomError, ProviderFailed, ResultExpired, StorageError, UnexpectedAnswer
+from darkroom.errors import (
+    AuthFailed,
+    DarkroomError,
+    NotConfigured,
+    ProviderFailed,
+    ResultExpired,
+    StorageError,
+    UnexpectedAnswer,
+)
 from darkroom.events import Progress
 from darkroom.runtime import schedule
 from darkroom.runtime.held import Held
@@ -81,6 +89,8 @@ def _may_come(kit: Kit, held: Held, result: RemoteOutput, exc: DarkroomError) ->
         return True
     if result.url is None or is_past(kit, held):
         return False
+    if isinstance(exc, NotConfigured | AuthFailed):  # the key of the download: it may be put back
+        return True
     return exc.retryable and (not isinstance(exc, UnexpectedAnswer) or held.failures < ODD)
 
 
@@ -131,7 +141,7 @@ async def _here(kit: Kit, held: Held, job: Job, part: Submission, index: int, re
         return result
     provider = kit.providers[part.provider]
     folder = await anyio.to_thread.run_sync(kit.artifacts.scratch, job.id, part.idx)
-    headers = _signed(kit, held) if provider.auth_for_downloads else None
+    headers = await _signed(kit, held) if provider.auth_for_downloads else None
     async with kit.downloads.turn(result.expires_at or float("inf")):
         # A name of this process's own: one that was taken for dead may still be writing.
         name = f"result-{part.attempt}-{index}"
@@ -143,10 +153,10 @@ async def _here(kit: Kit, held: Held, job: Job, part: Submission, index: int, re
     return result.model_copy(update={"path": str(path)})
 
 
-def _signed(kit: Kit, held: Held) -> Mapping[str, str]:
+async def _signed(kit: Kit, held: Held) -> Mapping[str, str]:
     """Return what a provider wants with downloads from its own hosts."""
     adapter = kit.adapters.adapter(held.provider)
-    return adapter.download_headers(kit.follow(held)) if isinstance(adapter, Signs) else {}
+    return await adapter.download_headers(kit.follow(held)) if isinstance(adapter, Signs) else {}
 
 
 def _left(folder: Path, name: str) -> list[Path]:
