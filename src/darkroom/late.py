@@ -24,7 +24,6 @@ FIRST_LOOK_S = 0.5
 LOOK_S = 0.5
 NAMING = frozenset({"prefer", "enable", "plan", "principals", "providers_dir", "skills_dir"})
 """Settings that name what there is, or say where more of it lies: only the program can tell whether they are right."""
-log = logging.getLogger(__name__)
 
 
 class Late:
@@ -107,5 +106,8 @@ class Late:
 
     def _to_be_checked(self) -> bool:
         """Return whether the settings have anything of which only the program can tell whether it is right; blocks."""
-        named = self.settings.model_fields_set & NAMING or set_variables() - known_variables()
-        return bool(named) or self.settings.plans_file.exists()
+        try:
+            named = self.settings.model_fields_set & NAMING or set_variables() - known_variables()
+            return bool(named) or self.settings.plans_file.exists()
+        except OSError:  # the program says what is wrong with the folder
+            return True

@@ -168,6 +168,22 @@ def test_plans_of_the_users_own_load_it(idle: Idle) -> None:
     assert idle.loads == 1
 
 
+async def test_a_home_that_cannot_be_looked_into_is_left_to_the_program(
+    idle: Idle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: Path) -> bool:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "exists", refused)
+    with anyio.fail_after(LIMIT_S):
+        async with idle.late.running():
+            while not idle.loads:
+                await anyio.lowlevel.checkpoint()
+            monkeypatch.undo()
+            await idle.loaded()
+    assert idle.loads == 1
+
+
 async def test_skills_of_the_users_own_are_listed(
     quick: QuickDraft, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, era: str
 ) -> None:
