@@ -32,7 +32,12 @@ def name_of(path: Path) -> str:
 
 
 def functions(tree: ast.AST) -> Iterator[Function]:
-    return (node for node in ast.walk(tree) if isinstance(node, Function))
+    """Return the functions at any depth, looking at statements alone."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, Function):
+            yield node
+        if isinstance(node, ast.stmt | ast.ExceptHandler | ast.match_case):
+            yield from functions(node)
 
 
 def shipped_files() -> list[Path]:
@@ -181,27 +186,27 @@ def test_a_machine_or_a_package_index_is_found(parts: tuple[str, str]) -> None:
 # Tests that test
 
 
-def proves(node: ast.AST, helpers: frozenset[str]) -> bool:
-    """Tell whether code below a node checks something: an assert of a value, pytest's checks, or a helper that does."""
+CHECKS = frozenset({"raises", "RaisesGroup", "warns", "fail", "validate"})
+
+
+def checks(node: ast.AST) -> tuple[bool, set[str]]:
+    """Tell whether code below a node checks something itself, by an assert of a value or pytest; and what it calls."""
+    itself, called = False, set[str]()
     for part in ast.walk(node):
-        if isinstance(part, ast.Assert) and not isinstance(part.test, ast.Constant):
-            return True
-        if isinstance(part, ast.Call):
-            called = part.func.attr if isinstance(part.func, ast.Attribute) else getattr(part.func, "id", "")
-            if called in ("raises", "RaisesGroup", "warns", "fail", "validate") or called in helpers:
-                return True
-            if called.startswith(("assert_", "expect_")):
-                return True
-    return False
+        if isinstance(part, ast.Assert):
+            itself = itself or not isinstance(part.test, ast.Constant)
+        elif isinstance(part, ast.Call):
+            called.add(part.func.attr if isinstance(part.func, ast.Attribute) else getattr(part.func, "id", ""))
+    return itself or bool(called & CHECKS) or any(name.startswith(("assert_", "expect_")) for name in called), called
 
 
 def asserting_nothing(source: str) -> list[str]:
     """Return the tests of a file that no outcome of the code under test could fail."""
-    every = list(functions(ast.parse(source)))
-    helpers: frozenset[str] = frozenset()
-    while (more := frozenset(node.name for node in every if proves(node, helpers))) != helpers:
-        helpers = more
-    return [node.name for node in every if node.name.startswith("test_") and node.name not in helpers]
+    every = [(node.name, *checks(node)) for node in functions(ast.parse(source))]
+    proven = {name for name, itself, _ in every if itself}
+    while more := {name for name, _, called in every if called & proven} - proven:
+        proven |= more
+    return [name for name, _, _ in every if name.startswith("test_") and name not in proven]
 
 
 def test_every_test_asserts_something() -> None:
