@@ -19,11 +19,10 @@ from darkroom.store.unfinished import Unfinished
 if TYPE_CHECKING:
     from darkroom.app import App
 
-FIRST_LOOK_S = 0.5
-"""A host is told first what tools there are."""
 LOOK_S = 0.5
 NAMING = frozenset({"prefer", "enable", "plan", "principals", "providers_dir", "skills_dir"})
 """Settings that name what there is, or say where more of it lies: only the program can tell whether they are right."""
+log = logging.getLogger("darkroom.settings")
 
 
 class Late:
@@ -79,8 +78,9 @@ class Late:
     async def _run(self, app: App, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         async with app.running():
             task_status.started()
-            for warning in await anyio.to_thread.run_sync(app.warnings):
-                logging.getLogger("darkroom.settings").warning(warning)
+            with anyio.CancelScope(shield=True):  # what is wrong is said even where the end comes at once
+                for warning in await anyio.to_thread.run_sync(app.warnings):
+                    log.warning(warning)
             await anyio.sleep_forever()
 
     def _app(self) -> App:
@@ -96,12 +96,10 @@ class Late:
 
     async def _look(self) -> None:
         """Load the program once there is something to be said or done."""
-        await self.clock.sleep(FIRST_LOOK_S)
         needed = await anyio.to_thread.run_sync(self._to_be_checked)
         while self._loaded is None and not needed:
+            await self.clock.sleep(LOOK_S)  # at first, too: a host is told first what tools there are
             needed = await anyio.to_thread.run_sync(self._unfinished.look)
-            if not needed:
-                await self.clock.sleep(LOOK_S)
         await self.program()
 
     def _to_be_checked(self) -> bool:

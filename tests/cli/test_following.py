@@ -17,7 +17,7 @@ Run = Callable[..., Result]
 STEPS = (
     Line("script", "succeeded", "0.2 s", 1.0),
     Line("clips", "running", "3 of 5 clips", 0.65),
-    Line("film", "queued"),
+    Line("film", "queued", queued=True),
 )
 
 
