@@ -268,9 +268,7 @@ class App:
     async def _advance(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Move jobs forward until the program ends, and start again after a failure of the store."""
         kit = await self._kit(f"w_{secrets.token_hex(8)}")
-        presence = Presence(
-            self.settings.home / "workers", kit.owner, lingers=self.lingers, accounts=kit.accounts.all()
-        )
+        presence = Presence(self.settings.workers_dir, kit.owner, lingers=self.lingers, accounts=kit.accounts.all())
         embedded = Embedded(
             stepper=Stepper(kit),
             presence=presence,

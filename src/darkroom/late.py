@@ -13,6 +13,7 @@ import anyio.abc
 import anyio.to_thread
 
 from darkroom.clock import Clock, SystemClock
+from darkroom.runtime.liveness import Presence
 from darkroom.settings import Settings, known_variables, set_variables
 from darkroom.store.unfinished import Unfinished
 
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
     from darkroom.app import App
 
 LOOK_S = 0.5
+AGAIN_S = 30.0
+"""After a program that could not be loaded."""
 NAMING = frozenset({"prefer", "enable", "plan", "principals", "providers_dir", "skills_dir"})
 """Settings that name what there is, or say where more of it lies: only the program can tell whether they are right."""
-log = logging.getLogger("darkroom.settings")
+log = logging.getLogger(__name__)
 
 
 class Late:
@@ -34,7 +37,8 @@ class Late:
         self.settings = settings
         self.clock = clock or SystemClock()
         self._load = load or self._app
-        self._unfinished = Unfinished(settings.database)
+        others = Presence(settings.workers_dir, "")
+        self._unfinished = Unfinished(settings.database, lambda rows: others.dead(rows, self.clock.boot()))
         self._loading = anyio.Lock()
         self._loaded: App | None = None
         self._tasks: anyio.abc.TaskGroup | None = None
@@ -80,7 +84,7 @@ class Late:
             task_status.started()
             with anyio.CancelScope(shield=True):  # what is wrong is said even where the end comes at once
                 for warning in await anyio.to_thread.run_sync(app.warnings):
-                    log.warning(warning)
+                    logging.getLogger("darkroom.settings").warning(warning)
             await anyio.sleep_forever()
 
     def _app(self) -> App:
@@ -95,12 +99,18 @@ class Late:
             gc.enable()
 
     async def _look(self) -> None:
-        """Load the program once there is something to be said or done."""
+        """Load the program once there is something to be said or done; where that fails, try again later."""
         needed = await anyio.to_thread.run_sync(self._to_be_checked)
-        while self._loaded is None and not needed:
-            await self.clock.sleep(LOOK_S)  # at first, too: a host is told first what tools there are
-            needed = await anyio.to_thread.run_sync(self._unfinished.look)
-        await self.program()
+        while self._loaded is None:
+            if needed:
+                try:
+                    await self.program()
+                except Exception as exc:  # such as files that an upgrade is just replacing
+                    log.warning("darkroom could not be loaded, and tries again: %s: %s", type(exc).__name__, exc)
+                    await self.clock.sleep(AGAIN_S)
+            else:
+                await self.clock.sleep(LOOK_S)  # at first, too: a host is told first what tools there are
+                needed = await anyio.to_thread.run_sync(self._unfinished.look, self.clock.now())
 
     def _to_be_checked(self) -> bool:
         """Return whether the settings have anything of which only the program can tell whether it is right; blocks."""

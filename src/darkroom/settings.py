@@ -251,6 +251,11 @@ class Settings(BaseSettings):
         return self.home / "darkroom.sqlite3"
 
     @property
+    def workers_dir(self) -> Path:
+        """The folder of the locks of processes that move jobs."""
+        return self.home / "workers"
+
+    @property
     def plans_file(self) -> Path:
         """The user's own billing plans, where there are any."""
         return self.home / "plans.toml"

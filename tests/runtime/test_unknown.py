@@ -16,7 +16,8 @@ from darkroom.domain.money import MicroUsd
 from darkroom.errors import ContentBlocked, Overloaded, StorageFull
 from darkroom.net import spool
 from darkroom.net.answer import Answer
-from darkroom.runtime.unknown import LOOK_FOR_S, PAUSES_S, Finder
+from darkroom.runtime.unknown import PAUSES_S, Finder
+from darkroom.store.unfinished import LOOK_FOR_S
 from factories import FakeClock, make_effective
 
 pytestmark = pytest.mark.anyio

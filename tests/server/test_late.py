@@ -11,6 +11,7 @@ import anyio.to_thread
 import pytest
 from helpers_server import LIMIT_S, QuickDraft, call, jobs_of
 from mcp import Client
+from mcp.shared.exceptions import MCPError
 
 from darkroom.app import App
 from darkroom.domain.request import ImageRequest
@@ -33,9 +34,12 @@ class Idle:
         self.quick = quick
         self.clock = FakeClock()
         self.loads = 0
+        self.broken = False
         self.late = Late(Settings.load(), clock=self.clock, load=self.load)
 
     def load(self) -> App:
+        if self.broken:
+            raise ModuleNotFoundError("No module named 'darkroom.app'")
         self.loads += 1
         app = App(Settings.load())
         app.adapters = self.quick  # pyright: ignore[reportAttributeAccessIssue] because it stands in
@@ -193,6 +197,48 @@ async def test_skills_of_the_users_own_are_listed(
     async with idle.client(era) as client:
         assert "film-cutting" in {item.name for item in (await client.list_resources()).resources}
         assert any("film_cutting" in (item.description or "") for item in (await client.list_prompts()).prompts)
+
+
+async def test_a_program_that_cannot_be_loaded_is_said_to_the_caller_and_loaded_for_the_next(
+    idle: Idle, era: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    idle.broken = True
+    async with idle.client(era) as client:
+        with pytest.raises(MCPError, match=r"could not be loaded .*ModuleNotFoundError.*Nothing was stored or sent"):
+            await client.call_tool("check_job", {})
+        assert (await client.list_tools()).tools
+        idle.broken = False
+        assert await jobs_of(client) == []
+    assert "darkroom could not be loaded" in caplog.text
+
+
+async def test_a_program_that_cannot_be_loaded_for_work_is_tried_again(
+    idle: Idle, app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    job_id = await queued(app)
+    idle.broken = True
+    with anyio.fail_after(LIMIT_S):
+        async with idle.late.running():
+            while "tries again: ModuleNotFoundError" not in caplog.text:
+                await anyio.lowlevel.checkpoint()
+            idle.broken = False
+            assert await ended(await idle.loaded(), job_id) == "succeeded"
+
+
+async def test_work_that_a_living_process_goes_on_with_wakes_no_other(idle: Idle, app: App, quick: QuickDraft) -> None:
+    quick.ready = anyio.Event()
+    with anyio.fail_after(LIMIT_S):
+        async with app.running():
+            await app.ready()
+            started = await app.generation.start(ImageRequest(prompt="a fox"), Terms())
+            assert isinstance(started, Started)
+            async with idle.late.running():
+                await idle.looked()
+                assert idle.loads == 0
+                quick.ready.set()
+                assert await ended(app, started.job.id) == "succeeded"
+                await idle.looked()
+    assert idle.loads == 0
 
 
 async def test_a_caller_who_gives_up_leaves_the_program_to_the_next(idle: Idle) -> None:

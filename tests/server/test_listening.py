@@ -8,14 +8,16 @@ import pytest
 from helpers_server import QuickDraft, call, connected
 from mcp import Client
 from mcp.shared.subscriptions import ResourceUpdated
-from mcp_types import CallToolResult
+from mcp_types import INVALID_PARAMS, METHOD_NOT_FOUND, CallToolResult
 
 from darkroom.app import App
 from darkroom.errors import StorageCorrupt
 from darkroom.server import listening
 from darkroom.settings import Settings
+from helpers_extensions import refused
 
 pytestmark = pytest.mark.anyio
+JOBS = "darkroom://jobs"
 ERA = "2026-07-28"
 PICTURE: dict[str, Any] = {"prompt": "a red fox", "size": "64x64", "wait": 0}
 
@@ -119,3 +121,15 @@ async def test_a_client_that_listens_to_nothing_of_ours_is_answered(client: Clie
         answer = await client.call_tool("check_job", {})
     assert isinstance(answer, CallToolResult)
     assert not answer.is_error
+
+
+async def test_a_client_of_the_handshake_era_is_told_that_there_is_no_such_method(app: App) -> None:
+    async with connected(app, "legacy") as client:
+        code, _ = await refused(client, "subscriptions/listen", notifications={"resourceSubscriptions": [JOBS]})
+    assert code == METHOD_NOT_FOUND
+
+
+async def test_what_is_refused_is_refused_as_it_is(client: Client) -> None:
+    asked = {"resourceSubscriptions": [JOBS], "promptsListChanged": "nonsense"}
+    code, message = await refused(client, "subscriptions/listen", notifications=asked)
+    assert (code, "TaskGroup" in message) == (INVALID_PARAMS, False)

@@ -1,5 +1,7 @@
 """Tells living processes from dead ones: a file lock that the kernel releases, and a lease for hung owners."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import socket
@@ -7,11 +9,13 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from threading import Event
-from typing import IO
+from typing import IO, TYPE_CHECKING, Protocol
 
 from darkroom.clock import Clock
 from darkroom.errors import StorageUnwritable
-from darkroom.store.base import Worker
+
+if TYPE_CHECKING:  # an idle server asks who lives, and has loaded no store
+    from darkroom.store.base import Worker
 
 LEASE_S = 15.0
 """A process that has not said so long that it lives is hung; it says so three times as often."""
@@ -69,6 +73,30 @@ def _is_named(file: IO[bytes], path: Path) -> bool:
         return False
 
 
+class Seen(Protocol):
+    """What tells whether a process lives: a worker, or its row."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        ...
+
+    @property
+    def host(self) -> str:
+        """Its machine."""
+        ...
+
+    @property
+    def boot_id(self) -> str:
+        """The boot of its machine."""
+        ...
+
+    @property
+    def lease_until(self) -> float:
+        """Seconds since boot."""
+        ...
+
+
 class Presence:
     """This process among those that share one database; blocks briefly on files."""
 
@@ -106,6 +134,8 @@ class Presence:
 
     def renew(self, clock: Clock) -> Worker:
         """Return this process's worker row as of now."""
+        from darkroom.store.base import Worker  # see above
+
         return Worker(
             id=self.id,
             host=socket.gethostname(),
@@ -125,11 +155,11 @@ class Presence:
             with contextlib.suppress(OSError):  # a lock file that stays is free, so it harms nobody
                 self._path(self.id).unlink()
 
-    def dead(self, workers: Iterable[Worker], now_boot: float) -> list[str]:
+    def dead(self, workers: Iterable[Seen], now_boot: float) -> list[str]:
         """Return which of these workers ended without saying so, or hang past their lease."""
         return [worker.id for worker in workers if worker.id != self.id and self._is_dead(worker, now_boot)]
 
-    def _is_dead(self, worker: Worker, now_boot: float) -> bool:
+    def _is_dead(self, worker: Seen, now_boot: float) -> bool:
         # The same boot under another host name is still this machine; from elsewhere, the lock alone can tell.
         here = worker.boot_id == boot_id() if boot_id() else worker.host == socket.gethostname()
         if here and worker.lease_until < now_boot:

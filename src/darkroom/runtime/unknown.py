@@ -24,12 +24,11 @@ from darkroom.net.classify import Verdict, verdict_of
 from darkroom.runtime.kit import Kit
 from darkroom.runtime.submit import answered
 from darkroom.store.base import Move
+from darkroom.store.unfinished import LOOK_FOR_S
 
 log = logging.getLogger(__name__)
 PAUSES_S = (1.0, 2.0, 5.0, 15.0, 60.0, 300.0)
 """Between two look-ups; the last one is repeated."""
-LOOK_FOR_S = 24 * 3600.0
-"""How long after a submission its provider is asked about it."""
 
 
 @dataclass(slots=True)

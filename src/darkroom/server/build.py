@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import logging
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -13,6 +14,7 @@ from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.request_state import RequestStateSecurity
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
+    INTERNAL_ERROR,
     INVALID_PARAMS,
     CallToolResult,
     Completion,
@@ -45,7 +47,9 @@ if TYPE_CHECKING:
 
     from darkroom.server.desk import Desk
 
+AGAIN = "Call again in a moment; if that goes on, install darkroom again and start this server anew."
 ONE_PAGE = frozenset({"tools/list", "prompts/list", "resources/list", "resources/templates/list"})
+log = logging.getLogger(__name__)
 
 
 class DarkroomServer(MCPServer[Source]):
@@ -103,19 +107,22 @@ class DarkroomServer(MCPServer[Source]):
         """Return the program, which is loaded on first use.
 
         Raises:
-            DarkroomError: If it cannot run; the next call tries again.
+            MCPError: If it cannot be loaded; the next call tries again.
         """
-        return await self.source.program()
+        source = self.source
+        with _loading():
+            return await source.program()
 
     async def desk(self) -> Desk:
         """Return what answers from the program.
 
         Raises:
-            DarkroomError: If the program cannot run.
+            MCPError: If the program cannot be loaded.
         """
         program = await self.program()
         if self._desk is None:
-            self._desk = await anyio.to_thread.run_sync(_desk, program, self._tools)
+            with _loading():
+                self._desk = await anyio.to_thread.run_sync(_desk, program, self._tools)
         return self._desk
 
     def stop_waiting(self) -> None:
@@ -207,6 +214,17 @@ async def checked_cursor(ctx: ServerRequestContext[Any, Any], call_next: CallNex
 
         raise MCPError(INVALID_PARAMS, f"The cursor {clip(cursor)!r} is none that this list gave; leave it out.")
     return await call_next(ctx)
+
+
+@contextmanager
+def _loading() -> Generator[None]:
+    """Tell the client of what could not be loaded."""
+    try:
+        yield
+    except Exception as exc:  # such as files that an upgrade is just replacing
+        log.exception("darkroom could not be loaded")
+        text = f"darkroom could not be loaded ({type(exc).__name__}: {exc}). Nothing was stored or sent. {AGAIN}"
+        raise MCPError(INTERNAL_ERROR, text) from exc
 
 
 def _desk(program: Program, tools: Sequence[Tool] | None) -> Desk:

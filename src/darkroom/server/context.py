@@ -48,11 +48,7 @@ class Source(Protocol):
         ...
 
     async def program(self) -> Program:
-        """Return the running program.
-
-        Raises:
-            DarkroomError: If it cannot run; the next call tries again.
-        """
+        """Return the running program; whatever keeps it from being loaded is raised, and the next call tries again."""
         ...
 
 

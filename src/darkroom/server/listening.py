@@ -16,6 +16,7 @@ from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.shared.subscriptions import ResourceUpdated, ServerEvent
 
 from darkroom.errors import DarkroomError, UnknownJob
+from darkroom.server.asking_user import STATELESS
 from darkroom.server.caller import caller
 
 if TYPE_CHECKING:
@@ -72,18 +73,25 @@ class Listening:
 
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """Watch beside a request to listen for as long as it is answered."""
-        if ctx.method != LISTEN:
+        if ctx.method != LISTEN or ctx.protocol_version != STATELESS:
             return await call_next(ctx)
         stream = Stream(caller().principal, _wanted(ctx.params or {}))
-        mark, result = _present.set(stream), None
+        mark, result, refused = _present.set(stream), None, None
         try:
+            if stream.uris:
+                await self._program()
             async with anyio.create_task_group() as tasks:
                 if stream.uris:
                     await tasks.start(self._watch, stream)
-                result = await call_next(ctx)
+                try:
+                    result = await call_next(ctx)
+                except Exception as exc:  # which the group would wrap
+                    refused = exc
                 tasks.cancel_scope.cancel()
         finally:
             _present.reset(mark)
+        if refused is not None:
+            raise refused
         return result
 
     async def _watch(
