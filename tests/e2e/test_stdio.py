@@ -121,7 +121,12 @@ async def _killed_in_the_middle() -> tuple[str, list[int]]:
 
     with pytest.raises(Exception) as caught:
         async with Client(server()) as client:
-            started.append(job_of(await client.call_tool("generate_video", {**CLIP, "wait": 0}))["job_id"])
+            long = {
+                **CLIP,
+                "duration": 12,
+                "wait": 0,
+            }  # so that a notice comes while it is drawn: they are seconds apart
+            started.append(job_of(await client.call_tool("generate_video", long))["job_id"])
             await client.call_tool("check_job", {"job_id": started[0], "wait": 45}, progress_callback=kill)
     assert caught.value
     return started[0], renderers
