@@ -61,11 +61,12 @@ class Unfinished:
         self._stamps: tuple[Stamp | None, ...] = ()
         self._left = 0
         self._others = False
+        self._faults = 0
 
     def look(self, now: int) -> bool:
         """Return whether there may be something that nobody goes on with, at `now` in milliseconds since 1970; blocks.
 
-        What cannot be read counts as something: whoever opens the store says what is wrong with it.
+        What cannot be read twice in a row counts as something: whoever opens the store says what is wrong with it.
         """
         try:
             stamps = tuple(map(_stamp, (self._path, self._path.with_name(f"{self._path.name}-wal"))))
@@ -76,13 +77,14 @@ class Unfinished:
             self._stamps, self._left = stamps, LOOKS
             uri = f"{self._path.absolute().as_uri()}?mode=ro"
             with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_S)) as db:
-                self._others = bool(db.execute(WORK).fetchone()[0])
+                self._others, self._faults = bool(db.execute(WORK).fetchone()[0]), 0
                 return self._others and self._is_left(db, now)
-        except sqlite3.Error as exc:
+        except (OSError, sqlite3.Error) as exc:
             self._stamps = ()
-            return getattr(exc, "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY  # that is somebody at work
-        except OSError:
-            return True
+            if getattr(exc, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:  # somebody is at work
+                return False
+            self._faults += 1  # at first it may be just being made
+            return self._faults > 1
 
     def _is_left(self, db: sqlite3.Connection, now: int) -> bool:
         rows = db.execute("SELECT id, host, boot_id, lease_until, accounts FROM workers").fetchall()
