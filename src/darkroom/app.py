@@ -356,11 +356,6 @@ class App:
         except StorageError as exc:
             log.warning("run %s could not be given back: %s", run_id, exc.message)
 
-    @property
-    def own_skills(self) -> bool:
-        """Whether there may be skills besides those that darkroom comes with."""
-        return self.settings.skills_dir is not None
-
     async def program(self) -> Self:
         """Return itself, as what a server answers from that was loaded whole."""
         return self

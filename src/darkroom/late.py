@@ -45,11 +45,6 @@ class Late:
         self.closed = anyio.Event()
         """Set once everything is given back."""
 
-    @property
-    def own_skills(self) -> bool:
-        """Whether there may be skills besides those that darkroom comes with."""
-        return self.settings.skills_dir is not None
-
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[Self]:
         """Run until the block ends, and the program with it where it was needed."""

@@ -65,7 +65,6 @@ class DarkroomServer(MCPServer[Source]):
             tools: Other tools than darkroom's own.
         """
         self._tools = tools
-        self._published: list[PublishedTool] = []
         self._source: Source | None = None
         self._desk: Desk | None = None
         self.stdin_ended = anyio.Event()
@@ -130,6 +129,11 @@ class DarkroomServer(MCPServer[Source]):
         if self._desk is not None:
             self._desk.program.stop_waiting()
 
+    @property
+    def _own_skills(self) -> bool:
+        """Whether there may be skills besides those that darkroom comes with."""
+        return self.source.settings.skills_dir is not None
+
     async def _secret(self, purpose: str) -> bytes:
         return await (await self.program()).secret(purpose)
 
@@ -158,7 +162,7 @@ class DarkroomServer(MCPServer[Source]):
 
     async def list_resources(self) -> list[Resource]:
         """Return the resources that have no variable in their URI, and one for every skill."""
-        if self.source.own_skills:
+        if self._own_skills:
             return await (await self.desk()).resources()
         return list(await anyio.to_thread.run_sync(listing.resources))
 
@@ -179,7 +183,7 @@ class DarkroomServer(MCPServer[Source]):
 
     async def list_prompts(self) -> list[Prompt]:
         """Return the prompts for clients with a menu of them."""
-        if self.source.own_skills:
+        if self._own_skills:
             return await (await self.desk()).prompts()
         return list(await anyio.to_thread.run_sync(listing.prompts))
 

@@ -43,8 +43,8 @@ class Source(Protocol):
     """What a server answers from: the program, or what loads it on first use."""
 
     @property
-    def own_skills(self) -> bool:
-        """Whether there may be skills besides those that darkroom comes with."""
+    def settings(self) -> Settings:
+        """What the user set."""
         ...
 
     async def program(self) -> Program:

@@ -16,6 +16,7 @@ FREE = "owner IS NULL AND state IN ('queued', 'running', 'parked', 'downloading'
 LOST = "state IN ('submitting', 'submit_unknown')"
 FREE_RUN = """owner IS NULL AND (state IN ('queued', 'running') OR awaits IN ('work', 'client')
     OR (state = 'waiting' AND cancel_requested_at IS NOT NULL))"""
+"""What nobody advances and what may go on without its caller; the words of the index `runs_free`."""
 WORK = f"""SELECT EXISTS (SELECT 1 FROM submissions WHERE {FREE})
     OR EXISTS (SELECT 1 FROM submissions WHERE owner IS NOT NULL)
     OR EXISTS (SELECT 1 FROM submissions WHERE {LOST})

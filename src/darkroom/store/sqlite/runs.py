@@ -21,17 +21,14 @@ from darkroom.store.sqlite.run_rows import (
     run_of,
     update_run,
 )
+from darkroom.store.unfinished import FREE_RUN
 
 SAME = ("task", "agent", "workflow", "session_id", "context")
 """What of a request is told apart when one key stands for two."""
-FREE = """owner IS NULL
-    AND (state IN ('queued', 'running') OR awaits IN ('work', 'client')
-         OR (state = 'waiting' AND cancel_requested_at IS NOT NULL))"""
-"""What nobody advances and what may go on without its caller; the words of the index `runs_free`."""
 UNENDED = f"""(SELECT 1 FROM jobs WHERE id = {{0}} AND outcome IS NULL
     UNION ALL SELECT 1 FROM runs AS other WHERE other.id = {{0}} AND other.state NOT IN {ENDED_STATES})"""  # noqa: S608 because the states are ours
 """The job or run of an id, where it goes on."""
-READY = f"""{FREE} AND (cancel_requested_at IS NOT NULL
+READY = f"""{FREE_RUN} AND (cancel_requested_at IS NOT NULL
     OR (state <> 'waiting' AND due_at <= ?1)
     OR (awaits = 'client' AND deadline_at <= ?1)
     OR (awaits = 'work' AND due_at BETWEEN 1 AND ?1)
