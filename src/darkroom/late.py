@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -13,6 +12,7 @@ import anyio.abc
 import anyio.to_thread
 
 from darkroom.clock import Clock, SystemClock
+from darkroom.collecting import staying
 from darkroom.runtime.liveness import Presence
 from darkroom.settings import Settings, known_variables, set_variables
 from darkroom.store.unfinished import Unfinished
@@ -84,14 +84,10 @@ class Late:
 
     def _app(self) -> App:
         """Load the program; blocks."""
-        gc.disable()  # whatever is loaded now stays, and is not to be looked through again and again
-        try:
+        with staying():
             from darkroom.app import App
 
             return App(self.settings, clock=self.clock)
-        finally:
-            gc.freeze()
-            gc.enable()
 
     async def _look(self) -> None:
         """Load the program once there is something to be said or done; where that fails, try again later."""

@@ -3,9 +3,11 @@
 import json
 import os
 import sys
+from functools import partial
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import pytest
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, jsonrpc_message_adapter
@@ -99,7 +101,7 @@ async def test_requests_and_answers_pass_and_a_bad_line_is_answered_at_once() ->
     with anyio.fail_after(20):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(ends.between.read, ends.lines)
-            tasks.start_soon(ends.between.write, ends.wire)
+            tasks.start_soon(ends.between.write, ends.wire.send)
             await ends.lines_in.send(fault("{garbage"))
             bad = (await ends.wire_out.receive()).message
             assert isinstance(bad, JSONRPCError)
@@ -110,9 +112,7 @@ async def test_requests_and_answers_pass_and_a_bad_line_is_answered_at_once() ->
             await ends.lines_in.aclose()
             with pytest.raises(anyio.EndOfStream):
                 await ends.requests.receive()
-            await ends.answers.aclose()
-            with pytest.raises(anyio.EndOfStream):
-                await ends.wire_out.receive()
+            await ends.answers.aclose()  # the last answer is given: writing ends, and with it this block
     ends.close()
 
 
@@ -127,10 +127,14 @@ async def test_nothing_is_read_while_too_many_answers_wait_and_everything_once_t
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(ends.serve)
             tasks.start_soon(ends.between.read, ends.lines)
-            tasks.start_soon(ends.between.write, ends.wire)
+            tasks.start_soon(ends.between.write, ends.wire.send)
             await anyio.wait_all_tasks_blocked()
             assert UNREAD <= ends.read <= UNREAD + 3
-            got += [item.message.id async for item in ends.wire_out if isinstance(item.message, JSONRPCResponse)]
+            async for item in ends.wire_out:
+                assert isinstance(item.message, JSONRPCResponse)
+                got.append(item.message.id)
+                if len(got) == 300:
+                    break
     ends.close()
     assert sorted(map(int, got)) == list(range(300))
 
@@ -146,7 +150,7 @@ async def test_the_end_of_stdin_is_seen_though_nothing_of_it_is_read(monkeypatch
     with anyio.fail_after(20):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(ends.serve)
-            tasks.start_soon(ends.between.write, ends.wire)
+            tasks.start_soon(ends.between.write, ends.wire.send)
             reading = anyio.Event()
 
             async def read() -> None:
@@ -190,3 +194,39 @@ async def test_a_program_without_stdin_is_served_all_the_same(monkeypatch: pytes
             answer = JSONRPCResponse(jsonrpc="2.0", id=1, result={})
             await answers.send(SessionMessage(answer))
             assert (await wire_out.receive()).message is answer
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("length", [1, 1_000_000])
+async def test_an_answer_is_one_whole_line_however_slowly_it_is_read(length: int) -> None:
+    reader, writer = os.pipe()
+    answer = SessionMessage(JSONRPCResponse(jsonrpc="2.0", id=1, result={"text": "é" * length + "\n"}))
+    lines: list[bytes] = []
+
+    def read() -> None:
+        with os.fdopen(reader, "rb") as file:
+            lines.extend(file)
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(anyio.to_thread.run_sync, read)
+            await stdio.send(writer, answer)
+            await stdio.send(writer, answer)
+            os.close(writer)
+    said = {"jsonrpc": "2.0", "id": 1, "result": {"text": "é" * length + "\n"}}
+    assert [json.loads(line) for line in lines] == [said, said]
+
+
+@pytest.mark.anyio
+async def test_an_answer_that_nobody_can_read_any_more_ends_the_writing() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    ends = Ends()
+    with anyio.fail_after(20), pytest.raises(ExceptionGroup) as caught:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ends.between.read, ends.lines)
+            tasks.start_soon(ends.between.write, partial(stdio.send, writer))
+            await ends.answers.send(SessionMessage(JSONRPCResponse(jsonrpc="2.0", id=1, result={})))
+    os.close(writer)
+    ends.close()
+    assert isinstance(caught.value.exceptions[0], BrokenPipeError)

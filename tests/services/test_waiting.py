@@ -15,6 +15,7 @@ class Looking:
 
     def __init__(self, settles_at: int | None, then: Callable[[], None] = lambda: None) -> None:
         self.looks = 0
+        self.asked: list[int] = []
         self.told: list[int] = []
         self._settles_at = settles_at
         self._then = then
@@ -23,6 +24,9 @@ class Looking:
         self.looks += 1
         self._then()
         return self.looks, self.looks == self._settles_at
+
+    async def ask(self, found: int) -> None:
+        self.asked.append(found)
 
     async def tell(self, found: int) -> None:
         self.told.append(found)
@@ -36,6 +40,7 @@ async def waited(thing: Looking, seconds: float, *, bus: Bus | None = None, cloc
             bus=bus or Bus(),
             clock=clock or FakeClock(),
             seconds=seconds,
+            ask=thing.ask,
             tell=thing.tell,
         )
 
@@ -43,21 +48,21 @@ async def waited(thing: Looking, seconds: float, *, bus: Bus | None = None, cloc
 async def test_what_has_settled_is_not_awaited() -> None:
     thing = Looking(1)
     assert await waited(thing, 3600) == 1
-    assert thing.told == []
+    assert (thing.asked, thing.told) == ([1], [])
 
 
 @pytest.mark.parametrize("seconds", [0, -5])
 async def test_without_time_there_is_one_look(seconds: float) -> None:
     thing = Looking(None)
     assert await waited(thing, seconds) == 1
-    assert thing.told == []
+    assert (thing.asked, thing.told) == ([1], [])
 
 
 async def test_every_change_brings_another_look_which_is_told() -> None:
     bus = Bus()
     thing = Looking(3, lambda: bus.changed("a"))
     assert await waited(thing, 3600, bus=bus) == 3
-    assert thing.told == [1, 2]
+    assert (thing.asked, thing.told) == ([1], [1, 2])
 
 
 async def test_it_gives_up_in_time_whatever_changes() -> None:
@@ -76,7 +81,7 @@ async def test_nobody_needs_to_listen() -> None:
     bus = Bus()
     thing = Looking(2, lambda: bus.changed("a"))
     with anyio.fail_after(30):
-        found = await wait_until(thing.look, ids=["a"], bus=bus, clock=FakeClock(), seconds=60)
+        found = await wait_until(thing.look, ids=["a"], bus=bus, clock=FakeClock(), seconds=60, ask=thing.ask)
     assert (found, thing.told) == (2, [])
 
 

@@ -19,6 +19,7 @@ from uvicorn.supervisors import Multiprocess
 
 from darkroom.app import App
 from darkroom.cli.console import EXIT_FAILED, EXIT_USAGE, err, fail, load_settings, run
+from darkroom.collecting import staying
 from darkroom.server.answering import ENDING
 from darkroom.server.build import DarkroomServer
 from darkroom.server.http import PATH, http_app, is_loopback
@@ -158,7 +159,8 @@ def application() -> ASGIApp:
     told = json.loads(os.environ[BOUND])
     configure_logging(level=told["log_level"], as_json=told["log_json"])
     settings = Settings.load()
-    return http_app(DarkroomServer(App(settings).running), settings, host=told["host"])
+    with staying():
+        return http_app(DarkroomServer(App(settings).running), settings, host=told["host"])
 
 
 def _end_with_parent() -> None:

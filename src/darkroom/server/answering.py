@@ -1,7 +1,8 @@
 """Answers over HTTP that end before they are complete: with a token that is over, or with the process."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 
 import anyio
 from mcp_types import INVALID_REQUEST
@@ -31,16 +32,16 @@ class Answering:
         self._reason: JSONResponse | None = None
         self._work = anyio.CancelScope()
 
-    def break_off(self, reason: JSONResponse) -> None:
-        """End the answer; where nothing of it was sent, `reason` is sent in its place."""
+    def break_off(self, reason: JSONResponse, after_s: float = 0.0) -> None:
+        """End the answer unless it is complete by then; where nothing of it was sent, `reason` is sent in its place."""
         self._reason = reason
-        self._work.cancel()
+        self._work.deadline = anyio.current_time() + after_s
 
     async def serve(self, serve: Serve) -> None:
         """Have an application answer."""
         with self._work:
             await serve(self._sent)
-        if self._reason is None or self._complete:
+        if self._reason is None or self._complete or not self._work.cancel_called:
             return
         if not self._begun:
             await self._reason(self._scope, self._receive, self._send)
@@ -67,19 +68,30 @@ class Ending:
     """Whether the process is about to end, and what is still to be answered then."""
 
     def __init__(self) -> None:
-        self._begun = anyio.Event()
+        self._begun = False
+        self._under_way: dict[Answering, str] = {}
 
     def begin(self) -> None:
         """Say that it ends."""
-        self._begun.set()
+        self._begun = True
+        for answer, method in self._under_way.items():
+            self._break_off(answer, method)
 
-    async def watch(self, answer: Answering, method: str) -> None:
+    @contextmanager
+    def bounding(self, answer: Answering, method: str) -> Generator[None]:
         """Break an answer off when the process ends: a stream without end at once, a call if it takes too long."""
-        await self._begun.wait()
-        if method and method != LISTEN:
-            await anyio.sleep(GRACE_S)
+        self._under_way[answer] = method
+        if self._begun:
+            self._break_off(answer, method)
+        try:
+            yield
+        finally:
+            del self._under_way[answer]
+
+    def _break_off(self, answer: Answering, method: str) -> None:
         told = "The server is stopping. Jobs that are stored go on when it runs again; check_job lists them."
-        answer.break_off(refusal(503, told, {"Retry-After": "5"}, code=STOPPING))
+        reason = refusal(503, told, {"Retry-After": "5"}, code=STOPPING)
+        answer.break_off(reason, GRACE_S if method and method != LISTEN else 0.0)
 
 
 def refusal(

@@ -113,16 +113,19 @@ class Gate:
         if user is not None:
             scope["user"] = user
         answer = Answering(scope, receive, send, asked.id)
+        serve = partial(answer.serve, partial(self._app, scope, receive))
         try:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._ending.watch, answer, asked.method)
-                if token is not None:
-                    tasks.start_soon(self._watch, token, answer)
-                await answer.serve(partial(self._app, scope, receive))
-                tasks.cancel_scope.cancel()
+            with self._ending.bounding(answer, asked.method):
+                await (serve() if token is None else self._while_valid(token, answer, serve))
         finally:
             auth_context_var.reset(marks[1])
             present.reset(marks[0])
+
+    async def _while_valid(self, token: Token, answer: Answering, serve: Callable[[], Awaitable[None]]) -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._watch, token, answer)
+            await serve()
+            tasks.cancel_scope.cancel()
 
     async def _watch(self, token: Token, answer: Answering) -> None:
         """Break an answer off when its token is revoked or over: a stream may be long."""

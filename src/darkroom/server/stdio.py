@@ -4,11 +4,13 @@ import json
 import logging
 import os
 import select
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, cast
 
 import anyio
+import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.server.stdio import stdio_server
 from mcp.shared.message import SessionMessage
@@ -29,26 +31,32 @@ async def checked_stdio() -> AsyncGenerator[
     tuple[MemoryObjectReceiveStream[Incoming], MemoryObjectSendStream[SessionMessage]]
 ]:
     """Serve stdin and stdout as the SDK does, with an answer to lines that are no message, and with back-pressure."""
-    watched: int | None = None
-    with suppress(OSError):
-        watched = os.dup(0)  # the SDK points 0 elsewhere while it serves
+    watched, out = _kept(0), _kept(1)  # the SDK points both elsewhere while it serves
     try:
-        async with stdio_server() as (lines, wire), anyio.create_task_group() as writing:
+        async with stdio_server() as (lines, wire), wire, anyio.create_task_group() as writing:
             to_server, requests = anyio.create_memory_object_stream[Incoming](0)
             answers, from_server = anyio.create_memory_object_stream[SessionMessage](0)
             between = Between(to_server, from_server, answers.clone(), watched)
-            writing.start_soon(between.write, wire)  # until the last answer
+            deliver = wire.send if out is None else partial(send, out)
+            writing.start_soon(between.write, deliver)  # until the last answer
             async with anyio.create_task_group() as reading, requests, answers:
                 reading.start_soon(between.read, lines)
                 yield requests, answers
                 reading.cancel_scope.cancel()
     finally:
-        if watched is not None:
-            os.close(watched)
+        for fd in (watched, out):
+            if fd is not None:
+                os.close(fd)
+
+
+async def send(out: int, message: SessionMessage) -> None:
+    """Write one message as a line, by one thread's turn: the SDK takes two, to write and to flush, some 0.2 ms each."""
+    line = message.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n"
+    await anyio.to_thread.run_sync(_put, out, line)
 
 
 class Between:
-    """Stands between the SDK's reader and writer of lines and its server."""
+    """Stands between the lines and the SDK's server."""
 
     def __init__(
         self,
@@ -75,11 +83,11 @@ class Between:
                 if not await self._room():
                     return
 
-    async def write(self, wire: Any) -> None:
-        """Hand answers on until the server has given its last one."""
-        async with wire, self._from_server:
+    async def write(self, deliver: Callable[[SessionMessage], Awaitable[None]]) -> None:
+        """Send answers until the server has given its last one."""
+        async with self._from_server:
             async for message in self._from_server:
-                await wire.send(message)
+                await deliver(message)
                 self._taken.set()
 
     async def _room(self) -> bool:
@@ -140,3 +148,17 @@ def _ended(fd: int | None) -> bool:
     poll = select.poll()
     poll.register(fd, GONE)
     return any(event & GONE for _, event in poll.poll(0))
+
+
+def _kept(fd: int) -> int | None:
+    """Return another descriptor of the same stream; None if there is none."""
+    with suppress(OSError):
+        return os.dup(fd)
+    return None
+
+
+def _put(out: int, line: bytes) -> None:
+    """Write all of it; blocks until it is read, or raises OSError if nobody can any more."""
+    left = memoryview(line)
+    while left:
+        left = left[os.write(out, left) :]

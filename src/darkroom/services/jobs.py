@@ -91,23 +91,24 @@ class Jobs:
 
     async def wait(self, job_ids: Sequence[str], principal: str, seconds: float, tell: Tell | None = None) -> list[Job]:
         """Return the jobs once all have ended, or after that many seconds; `tell` hears of every change meanwhile."""
-        for job in await self.get(job_ids, principal):
-            await self.ask(job)
 
         async def look() -> tuple[list[Job], bool]:
             jobs = await self.get(job_ids, principal)
             return jobs, all(at_rest(job) for job in jobs)
 
-        return await wait_until(look, ids=job_ids, bus=self._bus, clock=self._clock, seconds=seconds, tell=tell)
+        return await wait_until(
+            look, ids=job_ids, bus=self._bus, clock=self._clock, seconds=seconds, ask=self.ask, tell=tell
+        )
 
-    async def ask(self, job: Job) -> None:
-        """Have the next poll of a job made now, by this process or by the one that runs it."""
-        if job.ended:
-            return
-        self._bus.ask(job.id)
-        if any(part.owner not in (None, self._bus.worker) for part in job.submissions):
-            with suppress(StorageError):  # only a hint: its owner polls all the same
-                await self._store.ask(job.id, self._clock.now(), self._bus.worker)
+    async def ask(self, jobs: Sequence[Job]) -> None:
+        """Have the next poll of these jobs made now, by this process or by the one that runs each."""
+        for job in jobs:
+            if job.ended:
+                continue
+            self._bus.ask(job.id)
+            if any(part.owner not in (None, self._bus.worker) for part in job.submissions):
+                with suppress(StorageError):  # only a hint: its owner polls all the same
+                    await self._store.ask(job.id, self._clock.now(), self._bus.worker)
 
     async def cancel(self, job_id: str, principal: str) -> Job:
         """Ask for a job to be stopped; what is queued stops at once, the rest as its provider allows.
@@ -119,7 +120,7 @@ class Jobs:
         job = await self._store.request_cancel(job_id, principal, self._clock.now())
         if job is None:
             raise UnknownJob(f"There is no job {clip(job_id)!r}.", field="job_id")
-        await self.ask(job)
+        await self.ask([job])
         return job
 
     async def adjust(self, job_id: str, principal: str, amount: MicroUsd, submission: int | None = None) -> Job:

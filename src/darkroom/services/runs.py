@@ -373,15 +373,15 @@ class Runs:
         tell: Callable[[Sequence[Thing]], Awaitable[None]] | None = None,
     ) -> list[Thing]:
         """Return jobs and runs once all are at rest, or after that many seconds; `tell` hears of changes meanwhile."""
-        for thing in await self.things(ids, principal):
-            if isinstance(thing, Job):
-                await self._jobs.ask(thing)
 
         async def look() -> tuple[list[Thing], bool]:
             found = await self.things(ids, principal)
             return found, all(at_rest(item) if isinstance(item, Job) else rests(item) for item in found)
 
-        return await wait_until(look, ids=ids, bus=self._bus, clock=self._clock, seconds=seconds, tell=tell)
+        async def ask(found: Sequence[Thing]) -> None:
+            await self._jobs.ask([item for item in found if isinstance(item, Job)])
+
+        return await wait_until(look, ids=ids, bus=self._bus, clock=self._clock, seconds=seconds, ask=ask, tell=tell)
 
     async def cost(self, run: Run) -> RunCost:
         """Return what a run and everything in it costs."""

@@ -17,6 +17,7 @@ async def wait_until(
     bus: Bus,
     clock: Clock,
     seconds: float,
+    ask: Callable[[T], Awaitable[None]],
     tell: Callable[[T], Awaitable[None]] | None = None,
 ) -> T:
     """Look until what is looked at has come to rest, or for that many seconds; `tell` hears of every look between.
@@ -29,15 +30,14 @@ async def wait_until(
         bus: Tells of changes.
         clock: Tells the time.
         seconds: How long to wait at most.
+        ask: Has what is there looked after now; called once, after the first look.
         tell: Hears what is there, about every five seconds and at every change.
     """
     end = clock.monotonic() + seconds
     with bus.watch(*ids) as watch:
-        while True:
-            found, settled = await look()
-            left = end - clock.monotonic()
-            if left <= 0 or settled or bus.ending:
-                return found
+        found, settled = await look()
+        await ask(found)
+        while not settled and not bus.ending and (left := end - clock.monotonic()) > 0:
             if tell is not None:
                 await tell(found)
             await watch.wait(min(left, TELL_EVERY_S))
@@ -46,3 +46,5 @@ async def wait_until(
             if queued > 0:
                 await clock.sleep(queued)
                 await watch.wait(0)  # what changed meanwhile is seen by this very look
+            found, settled = await look()
+        return found
