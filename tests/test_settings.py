@@ -365,6 +365,21 @@ def test_a_name_that_nobody_knows_warns_with_the_nearest(own: Path, monkeypatch:
     ]
 
 
+def test_a_name_in_config_that_nobody_knows_warns_with_the_nearest(own: Path) -> None:
+    (own / "config.toml").write_text("daily_budjet = 5\nDARKROOM_MAX_COST = 1\ntoolsets = 'all'\n", "utf-8")
+    assert App(Settings.load()).warnings() == [
+        "DARKROOM_MAX_COST is set in config.toml, but darkroom has no such setting. Did you mean 'max_cost'?",
+        "daily_budjet is set in config.toml, but darkroom has no such setting. Did you mean 'daily_budget'?",
+        "toolsets is set in config.toml, but this version does not use it yet.",
+    ]
+
+
+@pytest.mark.parametrize("name", [".env", "config.toml"])
+def test_a_folder_in_place_of_a_file_is_named(name: str, own: Path) -> None:
+    (own / name).mkdir()
+    assert refused() == f"{own / name} cannot be read: it is a folder."
+
+
 def test_a_name_of_a_later_version_says_so_and_a_providers_own_names_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DARKROOM_TOOLSETS", "all")
     monkeypatch.setenv("DARKROOM_DRAFT_BASE_URL", "http://127.0.0.1")

@@ -56,6 +56,7 @@ from darkroom.services.chat_models import ChatModels
 from darkroom.services.estimates import Estimates
 from darkroom.services.generation import Generation
 from darkroom.services.jobs import Jobs
+from darkroom.services.odd_names import odd_names
 from darkroom.services.pricing import Pricing
 from darkroom.services.runs import Runs
 from darkroom.services.sessions import Sessions
@@ -65,7 +66,7 @@ from darkroom.services.tokens import TokenBook
 from darkroom.services.usage import UsageBook
 from darkroom.services.work_prices import WorkPrices
 from darkroom.services.workflows import WorkflowLibrary
-from darkroom.settings import LATER, PREFIX, Settings, known_variables, secrets_of, set_variables
+from darkroom.settings import PREFIX, Settings, known_variables, secrets_of
 from darkroom.store.run_base import RunChange
 from darkroom.store.sqlite import SqliteStore
 from darkroom.store.sqlite.pace import SqlitePace
@@ -265,6 +266,14 @@ class App:
             await anyio.to_thread.run_sync(self.plans.read)
             self._opened = True
 
+    async def intact(self) -> None:
+        """Make sure that the file of the jobs is still there and whole.
+
+        Raises:
+            StorageError: If it is not.
+        """
+        await self.store.intact()
+
     async def _advance(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Move jobs forward until the program ends, and start again after a failure of the store."""
         kit = await self._kit(f"w_{secrets.token_hex(8)}")
@@ -424,13 +433,7 @@ class App:
 
     def warnings(self) -> list[str]:
         """Return what is odd about the settings and the user's own manifests."""
-        names = known_variables() | self.providers.variables()
-        found: list[str] = []
-        for name in sorted(set_variables() - names):
-            if name.removeprefix(PREFIX) in LATER:
-                found.append(f"{name} is set, but this version does not use it yet.")
-            else:
-                found.append(f"{name} is set, but darkroom has no such setting.{did_you_mean(name, names)}")
+        found = odd_names(known_variables() | self.providers.variables())
         found += [*self._offer_warnings(), *self.providers.problems, *self._plan_warnings()]
         if self.settings.skills_dir is not None:
             self.skill_files.current()

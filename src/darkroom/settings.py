@@ -223,7 +223,11 @@ class Settings(BaseSettings):
         Raises:
             SettingsError: If a value cannot be used or a file cannot be read; the message names the variable.
         """
+        home = home_from_environment()
         try:
+            for path in (home / ".env", home / "config.toml"):
+                if path.is_dir():  # as containers make one where a file to mount is missing
+                    raise SettingsError(f"{path} cannot be read: it is a folder.")
             return cls(**overrides)
         except ValidationError as exc:
             raise SettingsError("\n".join(_explain(cls, error) for error in exc.errors())) from exc
@@ -233,7 +237,7 @@ class Settings(BaseSettings):
                 'Write for example {"ann": {"daily_budget": 2}}.'
             ) from exc
         except (OSError, ValueError) as exc:
-            raise SettingsError(f"{_culprit(home_from_environment())} cannot be read: {exc}") from exc
+            raise SettingsError(f"{_culprit(home)} cannot be read: {exc}") from exc
 
     def plan_of(self, principal: str) -> str:
         """Return the billing plan of a principal."""
@@ -300,6 +304,11 @@ def known_variables() -> frozenset[str]:
 def set_variables() -> frozenset[str]:
     """Return the names of the DARKROOM_* variables of the environment and of `.env`."""
     return frozenset(name for name in secrets_of(home_from_environment()) if name.startswith(PREFIX))
+
+
+def kept_names() -> frozenset[str]:
+    """Return the names at the top of `config.toml`."""
+    return frozenset(TomlConfigSettingsSource(Settings, toml_file=home_from_environment() / "config.toml").toml_data)
 
 
 def _explain(settings: type[Settings], error: Any) -> str:

@@ -91,6 +91,14 @@ async def test_a_server_that_cannot_store_lives_and_is_not_ready(
     assert answer.json()["error"]["message"] == "The job database is damaged."
 
 
+async def test_a_server_whose_database_was_deleted_is_not_ready(app: App, face: Face) -> None:
+    async with face.plain() as plain:
+        assert (await plain.get("/readyz")).status_code == 200
+        app.settings.database.unlink()
+        unready = await plain.get("/readyz")
+    assert (unready.status_code, unready.json()) == (503, {"status": "not ready", "reason": "storage_missing"})
+
+
 async def test_a_server_that_is_still_starting_says_so(app: App, face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "READY_S", 0)
     monkeypatch.setattr(app, "ready", anyio.sleep_forever)

@@ -158,10 +158,11 @@ async def test_what_the_program_alone_can_check_loads_it(
     assert idle.loads == 1
 
 
-def test_plans_of_the_users_own_load_it(idle: Idle) -> None:
-    own = Settings.load().plans_file
+@pytest.mark.parametrize(("name", "text"), [("plans.toml", "wrong"), ("config.toml", "daily_budjet = 5")])
+def test_own_plans_and_unknown_names_in_config_load_it(idle: Idle, name: str, text: str) -> None:
+    own = Settings.load().home / name
     own.parent.mkdir(parents=True)
-    own.write_text("wrong", encoding="utf-8")
+    own.write_text(text, encoding="utf-8")
 
     async def checked() -> None:
         with anyio.fail_after(LIMIT_S):

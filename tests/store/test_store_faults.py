@@ -169,7 +169,10 @@ async def test_a_deleted_file_is_missed_before_anything_is_added_or_sent(store: 
     await store.add(make_job())
     await store.register(make_worker())
     [claimed] = await store.claim(OWNER, accounts=[], now=NOW, limit=1)
+    await store.intact()
     path.unlink()
+    with pytest.raises(StorageMissing, match="moved, replaced or deleted"):
+        await store.intact()
     with pytest.raises(StorageMissing, match="moved, replaced or deleted"):
         await store.add(make_job(id=job_id(2)))
     with pytest.raises(StorageMissing):

@@ -173,6 +173,14 @@ class Program(Protocol):
         """
         ...
 
+    async def intact(self) -> None:
+        """Make sure that the file of the jobs is still there and whole.
+
+        Raises:
+            StorageError: If it is not.
+        """
+        ...
+
     def stop_waiting(self) -> None:
         """Have every call that waits answer at once with how things stand: the process is about to end."""
         ...

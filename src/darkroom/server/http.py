@@ -100,7 +100,9 @@ def _add_routes(app: Starlette, server: DarkroomServer) -> None:
     async def ready(_: Request) -> Response:
         try:
             with anyio.fail_after(READY_S):
-                await (await server.program()).ready()
+                program = await server.program()
+                await program.ready()
+                await program.intact()
         except DarkroomError as exc:
             return JSONResponse({"status": "not ready", "reason": exc.code}, 503)
         except TimeoutError:

@@ -186,6 +186,14 @@ class JobStore(Protocol):
         """
         ...
 
+    async def intact(self) -> None:
+        """Make sure that new work can be kept.
+
+        Raises:
+            StorageError: If what was opened is gone, or damaged.
+        """
+        ...
+
     async def close(self) -> None:
         """Finish what is being written, then let go; a second call does nothing."""
         ...

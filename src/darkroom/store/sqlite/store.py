@@ -100,6 +100,11 @@ class SqliteStore:
             while self._connections:
                 await self._connections.pop().close()
 
+    async def intact(self) -> None:
+        self._open_writer()
+        self._damage.refuse()
+        await anyio.to_thread.run_sync(self._identity.check)
+
     def _open_writer(self) -> Writer:
         if self._writer is None:
             raise StorageError("The database is not open.", hint="Start darkroom again.")

@@ -1,0 +1,28 @@
+"""Names of settings that there are not: a typing mistake in a budget would otherwise be no budget."""
+
+from collections.abc import Collection
+
+from darkroom.domain.names import did_you_mean
+from darkroom.domain.request import clip
+from darkroom.settings import LATER, PREFIX, Settings, kept_names, set_variables
+
+
+def odd_names(known: Collection[str]) -> list[str]:
+    """Return what to say of names in the environment, `.env` and `config.toml` that are none of a setting; blocks.
+
+    Args:
+        known: Every variable there is, those of providers included.
+    """
+    return [
+        *(_told(name, "is set", name, known) for name in sorted(set_variables() - set(known))),
+        *(
+            _told(name, "is set in config.toml", name.lower().removeprefix(PREFIX.lower()), Settings.model_fields)
+            for name in sorted(kept_names() - Settings.model_fields.keys())
+        ),
+    ]
+
+
+def _told(name: str, where: str, meant: str, known: Collection[str]) -> str:
+    if meant.upper().removeprefix(PREFIX) in LATER:
+        return f"{name} {where}, but this version does not use it yet."
+    return f"{clip(name)} {where}, but darkroom has no such setting.{did_you_mean(meant, known)}"
