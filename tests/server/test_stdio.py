@@ -197,9 +197,11 @@ async def test_a_program_without_stdin_is_served_all_the_same(monkeypatch: pytes
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("length", [1, 1_000_000])
-async def test_an_answer_is_one_whole_line_however_slowly_it_is_read(length: int) -> None:
+@pytest.mark.parametrize(("length", "blocking"), [(1, True), (1_000_000, True), (1_000_000, False)])
+async def test_an_answer_is_one_whole_line_however_slowly_it_is_read(length: int, blocking: bool) -> None:
     reader, writer = os.pipe()
+    if not blocking and sys.platform != "win32":
+        os.set_blocking(writer, False)
     answer = SessionMessage(JSONRPCResponse(jsonrpc="2.0", id=1, result={"text": "é" * length + "\n"}))
     lines: list[bytes] = []
 

@@ -161,4 +161,7 @@ def _put(out: int, line: bytes) -> None:
     """Write all of it; blocks until it is read, or raises OSError if nobody can any more."""
     left = memoryview(line)
     while left:
-        left = left[os.write(out, left) :]
+        try:
+            left = left[os.write(out, left) :]
+        except BlockingIOError:  # a host may share a pipe with us that never makes anybody wait
+            select.select([], [out], [])
