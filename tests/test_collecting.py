@@ -1,11 +1,12 @@
 """What a server loads to keep is not looked through by the garbage collector, and the rest is seldom."""
 
 import gc
+import weakref
 from collections.abc import Generator
 
 import pytest
 
-from darkroom.collecting import SELDOM, staying
+from darkroom.collecting import SELDOM, forget, staying
 
 
 @pytest.fixture(autouse=True)
@@ -32,3 +33,31 @@ def test_the_collector_works_again_though_loading_failed() -> None:
     with pytest.raises(ImportError), staying():
         raise ImportError("an upgrade is just replacing the files")
     assert gc.isenabled()
+
+
+class Picture:
+    """Something large."""
+
+
+def refused(pictures: "list[weakref.ref[Picture]]") -> ValueError:
+    picture = Picture()
+    pictures.append(weakref.ref(picture))
+    try:
+        try:
+            raise ValueError("no picture")
+        except ValueError as exc:
+            raise TypeError("no argument") from exc
+    except TypeError as exc:
+        cause = exc.__cause__
+        assert isinstance(cause, ValueError)
+        cause.__cause__ = exc  # a chain that leads back
+        return cause
+
+
+def test_what_an_answered_error_went_through_is_let_go_of_before_anything_is_collected() -> None:
+    pictures: list[weakref.ref[Picture]] = []
+    gc.disable()
+    error = refused(pictures)
+    assert pictures[0]() is not None
+    forget(error)
+    assert pictures[0]() is None

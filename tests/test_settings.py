@@ -366,10 +366,13 @@ def test_a_name_that_nobody_knows_warns_with_the_nearest(own: Path, monkeypatch:
 
 
 def test_a_name_in_config_that_nobody_knows_warns_with_the_nearest(own: Path) -> None:
-    (own / "config.toml").write_text("daily_budjet = 5\nDARKROOM_MAX_COST = 1\ntoolsets = 'all'\n", "utf-8")
+    text = 'daily_budjet = 5\nDARKROOM_MAX_COST = 1\ntoolsets = "all"\nkie_base_url = "x"\n"a\\nqqqqqqqqq" = 1\n'
+    (own / "config.toml").write_text(text, "utf-8")
     assert App(Settings.load()).warnings() == [
         "DARKROOM_MAX_COST is set in config.toml, but darkroom has no such setting. Did you mean 'max_cost'?",
+        "'a\\nqqqqqqqqq' is set in config.toml, but darkroom has no such setting.",
         "daily_budjet is set in config.toml, but darkroom has no such setting. Did you mean 'daily_budget'?",
+        "kie_base_url is set in config.toml, which is not read for it; write DARKROOM_KIE_BASE_URL into .env.",
         "toolsets is set in config.toml, but this version does not use it yet.",
     ]
 

@@ -1,10 +1,11 @@
 """Garbage collection, kept out of a server's way."""
 
 import gc
+import traceback
 from collections.abc import Generator
 from contextlib import contextmanager
 
-SELDOM = (5_000, 20, 50)
+SELDOM = (5_000, 20, 10)
 """After how many new objects the young are looked through, and after how many such turns the older and all.
 
 By Python's own numbers half of a server's time goes into looking through millions of objects, a second each time, while
@@ -22,3 +23,14 @@ def staying() -> Generator[None]:
         gc.freeze()
         gc.set_threshold(*SELDOM)
         gc.enable()
+
+
+def forget(error: BaseException) -> None:
+    """Let go of what the functions held that an answered error went through, such as a picture of many megabytes."""
+    left, seen = [error], set[int]()
+    while left:
+        one = left.pop()
+        if id(one) not in seen:  # a chain may lead back to where it began
+            seen.add(id(one))
+            traceback.clear_frames(one.__traceback__)
+            left += [other for other in (one.__cause__, one.__context__) if other is not None]

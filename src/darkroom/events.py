@@ -70,9 +70,10 @@ class Bus:
 
     def stop(self) -> None:
         """Say that the process ends: nobody waits any longer, whatever has happened until now is the answer."""
-        self.ending = True
-        for watch in self._watches:
-            watch.changed.set()
+        if not self.ending:
+            self.ending = True
+            for watch in self._watches:
+                watch.changed.set()
 
     @contextmanager
     def watch(self, *job_ids: str) -> Generator[Watch]:

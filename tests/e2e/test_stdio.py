@@ -221,6 +221,24 @@ def test_a_host_that_never_reads_does_not_keep_its_server_alive(unread: int) -> 
     assert bool(rest) is (unread == 4000), "requests are read only while their answers are"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="an end of a pipe is seen otherwise there")
+def test_a_host_that_closes_its_end_of_stdout_alone_keeps_nothing_alive() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "darkroom", "serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(lines(INITIALIZE, {"jsonrpc": "2.0", "method": "notifications/initialized"}))
+        assert b"serverInfo" in process.stdout.read(65536)
+        process.stdout.close()
+        process.stdin.write(lines(LISTING))
+        try:
+            code = process.wait(60)
+        finally:
+            process.kill()
+    assert code == 0
+
+
 @pytest.mark.anyio
 async def test_a_line_that_is_no_message_is_answered_and_the_next_one_served() -> None:
     with anyio.fail_after(BOUND_S):

@@ -88,7 +88,8 @@ async def test_a_server_that_cannot_store_lives_and_is_not_ready(
     assert (unready.status_code, unready.json()) == (503, {"status": "not ready", "reason": "storage_corrupt"})
     answer = await face.post(ASKING)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
-    assert answer.json()["error"]["message"] == "The job database is damaged."
+    told = "The jobs of this server cannot be reached (storage_corrupt). Nothing was stored."
+    assert answer.json()["error"]["message"] == told
 
 
 async def test_a_server_whose_database_was_deleted_is_not_ready(app: App, face: Face) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import nullcontext
 from typing import Any
 
 import anyio
@@ -15,8 +16,11 @@ import httpx2
 import pytest
 from helpers_http import META, PLAIN, Face, served
 from helpers_server import ERAS, QuickDraft
+from sse_starlette.sse import AppStatus
+from starlette.responses import JSONResponse
 
 from darkroom.app import App
+from darkroom.cli import serve_http
 from darkroom.server import answering, auth
 
 pytestmark = pytest.mark.anyio
@@ -122,6 +126,40 @@ async def test_what_takes_too_long_to_answer_is_told_that_the_server_stops(
     [told] = events(answer)
     assert "The server is stopping" in told["error"]["message"]
     assert (answer.status_code, told["id"]) in ((503, None), (200, 7))
+
+
+async def test_an_end_is_an_end_once_for_all_its_connections(
+    app: App, face: Face, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, told = face.asgi, list[float]()
+    assert isinstance(gate, auth.Gate)
+    break_off = answering.Answering.break_off
+
+    def counted(self: answering.Answering, reason: JSONResponse, after_s: float = 0.0) -> None:
+        told.append(after_s)
+        break_off(self, reason, after_s)
+
+    monkeypatch.setattr(answering.Answering, "break_off", counted)
+
+    async def end() -> None:
+        gate.end()
+        gate.end()
+
+    await broken_off(app, face, MODERN, end)
+    assert told == [answering.GRACE_S]
+
+
+def test_nothing_else_cuts_streams_off_when_the_server_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(AppStatus, "enable_automatic_graceful_drain", True)
+    monkeypatch.setattr(serve_http, "staying", nullcontext)
+
+    def nothing(*, level: str, as_json: bool) -> None:
+        del level, as_json
+
+    monkeypatch.setattr(serve_http, "configure_logging", nothing)
+    monkeypatch.setenv(serve_http.BOUND, json.dumps({"host": "127.0.0.1", "log_level": "WARNING", "log_json": False}))
+    serve_http.application()
+    assert not AppStatus.enable_automatic_graceful_drain
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signal there")

@@ -2,7 +2,9 @@
 
 import gzip
 import json
-from collections.abc import AsyncGenerator
+import logging
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -12,6 +14,7 @@ from helpers_server import QuickDraft, read_json
 from mcp_types import INVALID_REQUEST, PARSE_ERROR
 
 from darkroom.app import App
+from darkroom.errors import StorageMissing
 from darkroom.server import auth
 from darkroom.settings import Settings
 
@@ -55,6 +58,11 @@ UNREAD: dict[str, bytes] = {
     "half a character in its id": asking().replace('"id": 7', '"id": "\\ud800"').encode(),
     "half a character in its tool": asking(name="generate_image\ud83d").encode(),
     "an id that is none": asking().replace('"id": 7', '"id": [7]').encode(),
+    "an id that is true": asking().replace('"id": 7', '"id": true').encode(),
+    "an id that is null": asking().replace('"id": 7', '"id": null').encode(),
+    "another protocol": asking().replace('"2.0"', '"1.0"').encode(),
+    "no protocol": asking().replace('"jsonrpc": "2.0", ', "").encode(),
+    "no method": asking().replace('"method"', '"way"').encode(),
 }
 """Bodies that some readers take for a call and others do not."""
 
@@ -140,6 +148,46 @@ async def test_what_changes_a_task_needs_the_right_however_it_is_written(app: Ap
     told = asking(method, extra=', "extra": "\\ud800"', taskId="job_1")
     assert (await post(face, told.encode(), looking, **{"Mcp-Method": method})).status_code == 403
     assert (await post(face, b"\xef\xbb\xbf" + told.encode(), looking, **{"Mcp-Method": method})).status_code == 400
+
+
+async def test_who_is_refused_is_logged_without_what_was_brought(
+    app: App, face: Face, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, token = await app.tokens.add("ann")
+    with caplog.at_level(logging.INFO, "darkroom.server.auth"):
+        await post(face, asking().encode(), "drk_guessed")
+        await post(face, UNREAD["several"], token)
+    told = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert [(level, text.partition(" ")[2]) for level, text in told] == [
+        ("WARNING", "was refused with 401"),
+        ("INFO", "was refused with 400"),
+    ]
+
+
+async def test_nobody_from_elsewhere_is_told_where_the_folders_lie(
+    app: App, face: Face, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, outputs = app.settings.home, app.settings.outputs
+    _, token = await app.tokens.add("ann")
+
+    async def broken(*_: Any, **__: Any) -> Any:
+        raise StorageMissing(f"The job database {home / 'x.sqlite3'} was moved.", hint=f"Look into {outputs}.")
+
+    monkeypatch.setattr(app.generation, "start", broken)
+    refused = (await post(face, READ["as it should be"], token)).text
+    assert str(home) not in refused
+    assert str(outputs) not in refused
+    assert "The job database DARKROOM_HOME/x.sqlite3 was moved. Look into the output folder." in refused
+    monkeypatch.setattr(app.tokens, "verify", broken_token(home))
+    closed = await post(face, READ["as it should be"], token)
+    assert (closed.status_code, str(home) in closed.text, "(storage_missing)" in closed.text) == (503, False, True)
+
+
+def broken_token(home: Path) -> Callable[[str], Any]:
+    async def verify(_: str) -> None:
+        raise StorageMissing(f"The job database {home / 'x.sqlite3'} was moved.")
+
+    return verify
 
 
 async def test_a_name_of_any_length_is_refused_in_few_words(app: App, face: Face) -> None:

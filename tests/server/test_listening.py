@@ -129,7 +129,7 @@ async def test_a_client_of_the_handshake_era_is_told_that_there_is_no_such_metho
     assert code == METHOD_NOT_FOUND
 
 
-async def test_what_is_refused_is_refused_as_it_is(client: Client) -> None:
-    asked = {"resourceSubscriptions": [JOBS], "promptsListChanged": "nonsense"}
+@pytest.mark.parametrize("asked", [{"resourceSubscriptions": [JOBS], "promptsListChanged": "nonsense"}, 5, [JOBS]])
+async def test_what_is_refused_is_refused_as_it_is(client: Client, asked: Any) -> None:
     code, message = await refused(client, "subscriptions/listen", notifications=asked)
     assert (code, "TaskGroup" in message) == (INVALID_PARAMS, False)

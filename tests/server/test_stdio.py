@@ -197,6 +197,33 @@ async def test_a_program_without_stdin_is_served_all_the_same(monkeypatch: pytes
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("patient", [True, False])
+async def test_what_was_asked_before_the_end_of_stdin_is_answered_if_that_takes_no_time(
+    monkeypatch: pytest.MonkeyPatch, patient: bool
+) -> None:
+    monkeypatch.setattr(stdio, "LAST_S", 30 if patient else 0.01)
+    ends = Ends()
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ends.between.read, ends.lines)
+            tasks.start_soon(ends.between.write, ends.wire.send)
+            await ends.lines_in.send(request(1))
+            await ends.lines_in.aclose()
+            await ends.requests.receive()
+            if patient:
+                await anyio.wait_all_tasks_blocked()
+                with pytest.raises(anyio.WouldBlock):  # and not the end
+                    ends.requests.receive_nowait()
+                answer = JSONRPCResponse(jsonrpc="2.0", id=1, result={})
+                await ends.answers.send(SessionMessage(answer))
+                assert (await ends.wire_out.receive()).message is answer
+            with pytest.raises(anyio.EndOfStream):
+                await ends.requests.receive()
+            await ends.answers.aclose()
+    ends.close()
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize(("length", "blocking"), [(1, True), (1_000_000, True), (1_000_000, False)])
 async def test_an_answer_is_one_whole_line_however_slowly_it_is_read(length: int, blocking: bool) -> None:
     reader, writer = os.pipe()

@@ -114,6 +114,23 @@ async def test_thousands_who_wait_take_turns_and_what_changes_meanwhile_is_seen_
     assert len(clock.slept) == 2
 
 
+async def test_at_the_end_of_the_process_what_was_seen_last_is_the_answer() -> None:
+    bus = Bus()
+    thing = Looking(None, bus.stop)
+    assert await waited(thing, 3600, bus=bus) == 1
+    later = Looking(None)
+    heard = Bus()
+
+    async def tell(found: int) -> None:
+        heard.stop()
+
+    with anyio.fail_after(30):
+        found = await wait_until(
+            later.look, ids=["a"], bus=heard, clock=FakeClock(), seconds=3600, ask=later.ask, tell=tell
+        )
+    assert found == later.looks == 1
+
+
 async def test_a_turn_comes_no_later_than_the_end() -> None:
     bus, clock = Bus(), FakeClock()
     bus.turn(clock.monotonic(), 60 * LOOKS_PER_S)

@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 import uvicorn
+from sse_starlette.sse import AppStatus
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.supervisors import Multiprocess
@@ -156,6 +157,7 @@ def most_connections() -> int:
 def application() -> ASGIApp:
     """Return what one process serves; uvicorn calls this in each."""
     _end_with_parent()
+    AppStatus.disable_automatic_graceful_drain()  # which cuts streams off before they are answered
     told = json.loads(os.environ[BOUND])
     configure_logging(level=told["log_level"], as_json=told["log_json"])
     settings = Settings.load()

@@ -68,14 +68,17 @@ class Ending:
     """Whether the process is about to end, and what is still to be answered then."""
 
     def __init__(self) -> None:
+        told = "The server is stopping. Jobs that are stored go on when it runs again; check_job lists them."
+        self._reason = refusal(503, told, {"Retry-After": "5"}, code=STOPPING)
         self._begun = False
         self._under_way: dict[Answering, str] = {}
 
     def begin(self) -> None:
-        """Say that it ends."""
-        self._begun = True
-        for answer, method in self._under_way.items():
-            self._break_off(answer, method)
+        """Say that it ends; a server says so once for every connection."""
+        if not self._begun:
+            self._begun = True
+            for answer, method in self._under_way.items():
+                self._break_off(answer, method)
 
     @contextmanager
     def bounding(self, answer: Answering, method: str) -> Generator[None]:
@@ -89,9 +92,7 @@ class Ending:
             del self._under_way[answer]
 
     def _break_off(self, answer: Answering, method: str) -> None:
-        told = "The server is stopping. Jobs that are stored go on when it runs again; check_job lists them."
-        reason = refusal(503, told, {"Retry-After": "5"}, code=STOPPING)
-        answer.break_off(reason, GRACE_S if method and method != LISTEN else 0.0)
+        answer.break_off(self._reason, GRACE_S if method and method != LISTEN else 0.0)
 
 
 def refusal(

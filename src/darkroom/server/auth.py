@@ -1,6 +1,7 @@
 """Who may come in over HTTP: bearer tokens, their scopes, and so many calls a minute."""
 
 import json
+import logging
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -35,6 +36,7 @@ LOOK_EVERY_S = 5.0
 """How often an answer under way looks whether its token still holds."""
 BODY_S = 120.0
 """How long a request may take to arrive."""
+log = logging.getLogger(__name__)
 _PORT = re.compile(r"[^:]*(:\d{1,5})?")
 LARGE = 1 << 20
 """Bytes of a body from which on it is read off the event loop."""
@@ -90,10 +92,12 @@ class Gate:
         try:
             token = await self._token(Headers(scope=scope))
         except StorageError as exc:
-            await refusal(503, exc.message, {"Retry-After": "5"}, code=TOO_MANY)(scope, receive, send)
+            log.warning("nobody can be let in: %s", exc.message)  # the path of the file is nobody's business
+            told = f"The jobs of this server cannot be reached ({exc.code}). Nothing was stored."
+            await refusal(503, told, {"Retry-After": "5"}, code=TOO_MANY)(scope, receive, send)
             return
         if isinstance(token, Answer):
-            await token(scope, receive, send)
+            await _refuse(token, scope, receive, send)
             return
         asked = Asked()
         if scope["method"] == "POST":
@@ -101,7 +105,7 @@ class Gate:
             read = body if isinstance(body, Answer) else await _read(body)
             refused = read if isinstance(read, Answer) else await self._refused(token, read)
             if refused is not None:
-                await refused(scope, receive, send)
+                await _refuse(refused, scope, receive, send)
                 return
             asked, receive = cast("Asked", read), _replayed(cast("bytes", body), receive)
         await self._let_in(token, asked, scope, receive, send)
@@ -185,6 +189,14 @@ class Gate:
         return None
 
 
+async def _refuse(refused: Answer, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send a refusal, and log who was refused: at once where a token was brought that does not hold."""
+    guessed = refused.status_code == 401 and "authorization" in Headers(scope=scope)
+    who = (scope.get("client") or ("somebody",))[0]
+    log.log(logging.WARNING if guessed else logging.INFO, "%s was refused with %s", who, refused.status_code)
+    await refused(scope, receive, send)
+
+
 def _user(token: Token) -> AuthenticatedUser:
     """Return the holder of a token as the SDK knows callers: it binds what it seals to them."""
     scopes = [str(scope) for scope in token.scopes]
@@ -211,6 +223,11 @@ def _wanted(body: bytes) -> Asked | Answer:
         return refusal(400, "The body must be one JSON-RPC request, not a list or a value. Nothing was stored.")
     asked = cast("dict[str, object]", fields)
     params, request_id, method = asked.get("params"), asked.get("id"), asked.get("method", "")
+    if asked.get("jsonrpc") != "2.0" or not (method or "result" in asked or "error" in asked):
+        told = "The body must be a JSON-RPC 2.0 message: jsonrpc '2.0' and a method. Nothing was stored."
+        return refusal(400, told, request_id=request_id if isinstance(request_id, RequestId) else None)
+    if method and "id" in asked and (request_id is None or isinstance(request_id, bool)):
+        return refusal(400, "id must be text or a whole number. Nothing was stored.")
     name = cast("dict[str, object]", params).get("name") if isinstance(params, dict) else None
     if not isinstance(method, str) or not isinstance(request_id, RequestId):
         return refusal(400, "method must be text, and id text or a whole number. Nothing was stored.")

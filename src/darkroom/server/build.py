@@ -141,8 +141,10 @@ class DarkroomServer(MCPServer[Source]):
         """Serve stdin and stdout until stdin ends; `stdin_ended` is set once all but the last answers is done."""
         async with checked_stdio() as (requests, answers):
             server = self._lowlevel_server
-            await server.run(requests, answers, server.create_initialization_options())
-            self.stdin_ended.set()
+            try:
+                await server.run(requests, answers, server.create_initialization_options())
+            finally:  # nobody may read answers any more, too
+                self.stdin_ended.set()
 
     async def list_tools(self) -> list[PublishedTool]:
         """Return the tools as clients see them."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import anyio
 import anyio.to_thread
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context
@@ -25,6 +26,7 @@ from mcp_types import (
 )
 from mcp_types import Tool as PublishedTool
 
+from darkroom.collecting import forget
 from darkroom.domain.names import did_you_mean
 from darkroom.errors import BudgetExceeded, DarkroomError, InvalidRequest, UnknownJob
 from darkroom.server.answers import error_answer, outcome
@@ -32,6 +34,7 @@ from darkroom.server.asking_user import agreed, round_key
 from darkroom.server.caller import caller
 from darkroom.server.completions import complete
 from darkroom.server.context import LOCAL, Program, Tool, ToolCall
+from darkroom.server.hiding import seen_from_afar, without_folders
 from darkroom.server.knowledge import Knowledge
 from darkroom.server.links import PURPOSE, Links
 from darkroom.server.prompts import prompt, prompts
@@ -43,6 +46,8 @@ from darkroom.server.tasks import takes_tasks
 from darkroom.server.tools import TOOLS
 from darkroom.server.views import error_text
 
+READ_AT_ONCE = 2
+"""Resources: some take a tenth of a second of computing, and hundreds at once would keep everything else waiting."""
 log = logging.getLogger(__name__)
 
 
@@ -63,6 +68,7 @@ class Desk:
 
     def __init__(self, program: Program, tools: Sequence[Tool] | None = None) -> None:
         self.program = program
+        self._reading = anyio.Semaphore(READ_AT_ONCE)
         self._tools = {tool.name: tool for tool in (TOOLS if tools is None else tools)}
         self.tasks = TaskCalls(partial(self.call, repeats=True))
         """Answers about calls that go on as tasks."""
@@ -102,6 +108,14 @@ class Desk:
         Raises:
             MCPError: If there is no tool of that name, or the client lacks an ability that the tool needs.
         """
+        answer = await self._answered(name, arguments, context)
+        if caller().principal == LOCAL or not isinstance(answer, CallToolResult):
+            return answer
+        return seen_from_afar(answer, self.program.settings)
+
+    async def _answered(
+        self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None
+    ) -> CallToolResult | InputRequiredResult:
         tool = self._tools.get(name)
         if tool is None:
             hint = f"There is no tool {name[:80]!r}.{did_you_mean(name, self._tools)}"
@@ -113,7 +127,9 @@ class Desk:
             answer = await self._run(tool, args, call)
             return outcome(answer) if tool.starts else answer
         except DarkroomError as exc:
-            return error_answer(exc)
+            answer = error_answer(exc)
+            forget(exc)
+            return answer
         except MCPError:  # an answer of the protocol itself, such as that the client lacks an ability
             raise
         except Exception:
@@ -153,11 +169,14 @@ class Desk:
         """
         try:
             await self.program.ready()
-            return await Reader(self.program, caller().principal, await self._links()).read(uri)
+            async with self._reading:
+                return await Reader(self.program, caller().principal, await self._links()).read(uri)
         except (UnknownResource, UnknownJob, InvalidRequest) as exc:  # the address names no month, or no page
             raise ResourceNotFoundError(f"Unknown resource: {uri}. {exc}") from exc
         except DarkroomError as exc:
-            raise ResourceError(error_text(exc)) from exc
+            told = error_text(exc)
+            here = caller().principal == LOCAL
+            raise ResourceError(told if here else without_folders(told, self.program.settings)) from exc
 
     async def prompts(self) -> list[Prompt]:
         """Return the prompts for clients with a menu of them."""

@@ -136,7 +136,7 @@ class Listening:
 
 def _wanted(params: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the addresses that a client wants to hear of; of no use are those that never change."""
-    asked = cast("dict[str, Any]", params.get("notifications") or {})
-    found = asked.get("resourceSubscriptions")
+    asked = params.get("notifications")
+    found = cast("dict[str, Any]", asked).get("resourceSubscriptions") if isinstance(asked, dict) else None
     uris = [uri for uri in cast("list[Any]", found) if isinstance(uri, str)] if isinstance(found, list) else []
     return tuple(dict.fromkeys(uri for uri in uris if uri.startswith(SCHEME)))[:MOST]

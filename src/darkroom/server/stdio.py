@@ -14,13 +14,23 @@ import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.server.stdio import stdio_server
 from mcp.shared.message import SessionMessage
-from mcp_types import INVALID_REQUEST, PARSE_ERROR, ErrorData, JSONRPCError, RequestId
+from mcp_types import (
+    INVALID_REQUEST,
+    PARSE_ERROR,
+    ErrorData,
+    JSONRPCError,
+    JSONRPCRequest,
+    JSONRPCResponse,
+    RequestId,
+)
 from pydantic import ValidationError
 
 UNREAD = 64
 """How many answers may wait to be written while more requests are read."""
 LOOK_S = 0.25
 """How often to look whether stdin has ended, while none of it is read."""
+LAST_S = 1.0
+"""How long after the end of stdin what was asked before may be answered."""
 GONE = getattr(select, "POLLHUP", 0) | getattr(select, "POLLRDHUP", 0)
 Incoming = SessionMessage | Exception
 log = logging.getLogger(__name__)
@@ -70,24 +80,31 @@ class Between:
         self._refusals = refusals
         self._watched = watched
         self._taken = anyio.Event()
+        self._owed = 0
 
     async def read(self, lines: Any) -> None:
         """Hand requests on until stdin ends: none while too many answers wait, and those that are no message back."""
         async with self._to_server, self._refusals:
             async for item in lines:
                 if not isinstance(item, Exception):
+                    self._owed += isinstance(item.message, JSONRPCRequest)
                     await self._to_server.send(item)
                 elif refusal := refused(item):
                     log.warning("A line on stdin is no message that MCP knows; it was answered with an error.")
+                    self._owed += 1
                     await self._refusals.send(SessionMessage(refusal))
                 if not await self._room():
                     return
+            with anyio.move_on_after(LAST_S):  # who asks and ends its writing at once is answered all the same
+                while self._owed > 0:
+                    await self._next_taken()
 
     async def write(self, deliver: Callable[[SessionMessage], Awaitable[None]]) -> None:
         """Send answers until the server has given its last one."""
         async with self._from_server:
             async for message in self._from_server:
                 await deliver(message)
+                self._owed -= isinstance(message.message, JSONRPCResponse | JSONRPCError)
                 self._taken.set()
 
     async def _room(self) -> bool:
@@ -95,10 +112,13 @@ class Between:
         while self._from_server.statistics().tasks_waiting_send >= UNREAD:
             if _ended(self._watched):
                 return False
-            self._taken = anyio.Event()
             with anyio.move_on_after(LOOK_S):
-                await self._taken.wait()
+                await self._next_taken()
         return True
+
+    async def _next_taken(self) -> None:
+        self._taken = anyio.Event()
+        await self._taken.wait()
 
 
 def refused(fault: Exception) -> JSONRPCError | None:

@@ -15,14 +15,20 @@ def odd_names(known: Collection[str]) -> list[str]:
     """
     return [
         *(_told(name, "is set", name, known) for name in sorted(set_variables() - set(known))),
-        *(
-            _told(name, "is set in config.toml", name.lower().removeprefix(PREFIX.lower()), Settings.model_fields)
-            for name in sorted(kept_names() - Settings.model_fields.keys())
-        ),
+        *(_of_config(name, known) for name in sorted(kept_names() - Settings.model_fields.keys())),
     ]
+
+
+def _of_config(name: str, known: Collection[str]) -> str:
+    variables = {name.upper(), f"{PREFIX}{name.upper()}"} & set(known)
+    meant = name.lower().removeprefix(PREFIX.lower())
+    if meant not in Settings.model_fields and variables:
+        return f"{name} is set in config.toml, which is not read for it; write {min(variables)} into .env."
+    return _told(name, "is set in config.toml", meant, Settings.model_fields)
 
 
 def _told(name: str, where: str, meant: str, known: Collection[str]) -> str:
     if meant.upper().removeprefix(PREFIX) in LATER:
         return f"{name} {where}, but this version does not use it yet."
-    return f"{clip(name)} {where}, but darkroom has no such setting.{did_you_mean(meant, known)}"
+    shown = clip(name if name.isprintable() else repr(name))
+    return f"{shown} {where}, but darkroom has no such setting.{did_you_mean(meant, known)}"

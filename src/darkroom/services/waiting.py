@@ -41,6 +41,8 @@ async def wait_until(
             if tell is not None:
                 await tell(found)
             await watch.wait(min(left, TELL_EVERY_S))
+            if bus.ending:  # thousands who looked once more would not be answered in time
+                break
             now = clock.monotonic()
             queued = min(watch.turn(now), end - now)
             if queued > 0:
