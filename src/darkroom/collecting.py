@@ -1,7 +1,6 @@
 """Garbage collection, kept out of a server's way."""
 
 import gc
-import traceback
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -26,11 +25,11 @@ def staying() -> Generator[None]:
 
 
 def forget(error: BaseException) -> None:
-    """Let go of what the functions held that an answered error went through, such as a picture of many megabytes."""
+    """Let go of the functions that an answered error went through, and of what they hold, such as a large picture."""
     left, seen = [error], set[int]()
     while left:
         one = left.pop()
         if id(one) not in seen:  # a chain may lead back to where it began
             seen.add(id(one))
-            traceback.clear_frames(one.__traceback__)
+            one.__traceback__ = None
             left += [other for other in (one.__cause__, one.__context__) if other is not None]

@@ -16,6 +16,7 @@ from mcp_types import INVALID_REQUEST, PARSE_ERROR
 from darkroom.app import App
 from darkroom.errors import StorageMissing
 from darkroom.server import auth
+from darkroom.server.hiding import without_folders
 from darkroom.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -181,6 +182,14 @@ async def test_nobody_from_elsewhere_is_told_where_the_folders_lie(
     monkeypatch.setattr(app.tokens, "verify", broken_token(home))
     closed = await post(face, READ["as it should be"], token)
     assert (closed.status_code, str(home) in closed.text, "(storage_missing)" in closed.text) == (503, False, True)
+
+
+def test_an_address_that_ends_like_a_folder_stays_as_it_is() -> None:
+    settings = Settings.load(output_dir="/outputs")
+    kept = '"https://x.example.com/outputs/out_1" http://127.0.0.1:80/outputs http://[::1]/outputs /outputs-2 a/outputs'
+    assert without_folders(kept, settings) == kept
+    told = without_folders('"/outputs/a.png" is in /outputs.', settings)
+    assert told == '"the output folder/a.png" is in the output folder.'
 
 
 def broken_token(home: Path) -> Callable[[str], Any]:

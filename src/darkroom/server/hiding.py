@@ -1,6 +1,7 @@
 """Keeps the folders of this machine from callers who are elsewhere."""
 
 import json
+import re
 
 from mcp_types import CallToolResult
 
@@ -8,11 +9,11 @@ from darkroom.settings import Settings
 
 
 def without_folders(text: str, settings: Settings) -> str:
-    """Return a text that names the folders of the user instead of saying where they lie."""
+    """Return a text that names the folders of the user instead of saying where they lie; addresses stay as they are."""
     shown = text
     for folder, name in ((settings.outputs, "the output folder"), (settings.home, "DARKROOM_HOME")):
         for written in {str(folder), json.dumps(str(folder))[1:-1]}:
-            shown = shown.replace(written, name)
+            shown = re.sub(rf"(?<![\w.:/\]-]){re.escape(written)}(?![\w-])", name, shown)
     return shown
 
 
