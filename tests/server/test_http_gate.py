@@ -62,6 +62,10 @@ UNREAD: dict[str, bytes] = {
     "an id that is true": asking().replace('"id": 7', '"id": true').encode(),
     "an id that is null": asking().replace('"id": 7', '"id": null').encode(),
     "another protocol": asking().replace('"2.0"', '"1.0"').encode(),
+    "another protocol and half a character in its id": asking()
+    .replace('"2.0"', '"1.0"')
+    .replace('"id": 7', '"id": "\\ud800"')
+    .encode(),
     "no protocol": asking().replace('"jsonrpc": "2.0", ', "").encode(),
     "no method": asking().replace('"method"', '"way"').encode(),
 }

@@ -190,7 +190,7 @@ class Gate:
 
 
 async def _refuse(refused: Answer, scope: Scope, receive: Receive, send: Send) -> None:
-    """Send a refusal, and log who was refused: at once where a token was brought that does not hold."""
+    """Send a refusal, and log who was refused: as a warning where a token was brought that does not hold."""
     guessed = refused.status_code == 401 and "authorization" in Headers(scope=scope)
     who = (scope.get("client") or ("somebody",))[0]
     log.log(logging.WARNING if guessed else logging.INFO, "%s was refused with %s", who, refused.status_code)
@@ -223,17 +223,17 @@ def _wanted(body: bytes) -> Asked | Answer:
         return refusal(400, "The body must be one JSON-RPC request, not a list or a value. Nothing was stored.")
     asked = cast("dict[str, object]", fields)
     params, request_id, method = asked.get("params"), asked.get("id"), asked.get("method", "")
-    if asked.get("jsonrpc") != "2.0" or not (method or "result" in asked or "error" in asked):
-        told = "The body must be a JSON-RPC 2.0 message: jsonrpc '2.0' and a method. Nothing was stored."
-        return refusal(400, told, request_id=request_id if isinstance(request_id, RequestId) else None)
-    if method and "id" in asked and (request_id is None or isinstance(request_id, bool)):
-        return refusal(400, "id must be text or a whole number. Nothing was stored.")
-    name = cast("dict[str, object]", params).get("name") if isinstance(params, dict) else None
-    if not isinstance(method, str) or not isinstance(request_id, RequestId):
+    is_null = request_id is None and "id" in asked  # which only an answer to what nobody could read may have
+    is_id = not isinstance(request_id, bool) and not (is_null and method)
+    if not isinstance(method, str) or not isinstance(request_id, RequestId) or not is_id:
         return refusal(400, "method must be text, and id text or a whole number. Nothing was stored.")
+    name = cast("dict[str, object]", params).get("name") if isinstance(params, dict) else None
     told = Asked(method, name if isinstance(name, str) else "", request_id)
     if not all(is_whole(text) for text in told if isinstance(text, str)):
         return refusal(400, "method, name and id must be whole characters. Nothing was stored.")
+    if asked.get("jsonrpc") != "2.0" or not (method or "result" in asked or "error" in asked):
+        why = "The body must be a JSON-RPC 2.0 message: jsonrpc '2.0' and a method. Nothing was stored."
+        return refusal(400, why, request_id=request_id)
     return told
 
 
