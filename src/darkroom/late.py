@@ -14,7 +14,7 @@ import anyio.to_thread
 from darkroom.clock import Clock, SystemClock
 from darkroom.collecting import staying
 from darkroom.runtime.liveness import Presence
-from darkroom.settings import Settings, kept_names, known_variables, set_variables
+from darkroom.settings import Settings, known_variables, set_variables, unread_names
 from darkroom.store.unfinished import Unfinished
 
 if TYPE_CHECKING:
@@ -106,8 +106,7 @@ class Late:
     def _to_be_checked(self) -> bool:
         """Return whether the settings have anything of which only the program can tell whether it is right; blocks."""
         try:
-            named = self.settings.model_fields_set & NAMING or set_variables() - known_variables()
-            named = named or kept_names() - Settings.model_fields.keys()
+            named = self.settings.model_fields_set & NAMING or set_variables() - known_variables() or unread_names()
             return bool(named) or self.settings.plans_file.exists()
         except OSError:  # the program says what is wrong with the folder
             return True

@@ -306,9 +306,10 @@ def set_variables() -> frozenset[str]:
     return frozenset(name for name in secrets_of(home_from_environment()) if name.startswith(PREFIX))
 
 
-def kept_names() -> frozenset[str]:
-    """Return the names at the top of `config.toml`."""
-    return frozenset(TomlConfigSettingsSource(Settings, toml_file=home_from_environment() / "config.toml").toml_data)
+def unread_names() -> frozenset[str]:
+    """Return the names at the top of `config.toml` that are of no setting."""
+    source = TomlConfigSettingsSource(Settings, toml_file=home_from_environment() / "config.toml")
+    return frozenset(source.toml_data.keys() - Settings.model_fields.keys())
 
 
 def _explain(settings: type[Settings], error: Any) -> str:

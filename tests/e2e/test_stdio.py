@@ -7,8 +7,10 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import anyio
 import anyio.lowlevel
@@ -121,11 +123,8 @@ async def _killed_in_the_middle() -> tuple[str, list[int]]:
 
     with pytest.raises(Exception) as caught:
         async with Client(server()) as client:
-            long = {
-                **CLIP,
-                "duration": 12,
-                "wait": 0,
-            }  # so that a notice comes while it is drawn: they are seconds apart
+            # so long that a notice comes while it is drawn: they are seconds apart
+            long = {**CLIP, "duration": 12, "wait": 0}
             started.append(job_of(await client.call_tool("generate_video", long))["job_id"])
             await client.call_tool("check_job", {"job_id": started[0], "wait": 45}, progress_callback=kill)
     assert caught.value
@@ -198,44 +197,42 @@ def lines(*messages: object) -> bytes:
     return b"".join(json.dumps(message).encode() + b"\n" for message in messages)
 
 
-@pytest.mark.parametrize("unread", [12, 4000])
-@pytest.mark.skipif(sys.platform == "win32", reason="pipes cannot be asked there whether they ended")
-def test_a_host_that_never_reads_does_not_keep_its_server_alive(unread: int) -> None:
+@contextmanager
+def greeted() -> Generator[tuple[subprocess.Popen[bytes], IO[bytes], IO[bytes]]]:
+    """Start a server that has said who it is; yield it with its stdin and stdout, and end it if it did not end."""
     with subprocess.Popen(
         [sys.executable, "-m", "darkroom", "serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
     ) as process:
         assert process.stdin
         assert process.stdout
-        process.stdin.write(lines(INITIALIZE, {"jsonrpc": "2.0", "method": "notifications/initialized"}))
-        assert b"serverInfo" in process.stdout.read(65536)
-        os.set_blocking(process.stdin.fileno(), False)
-        rest = lines(*[LISTING] * unread)
-        while rest and select.select([], [process.stdin], [], 2)[1]:
-            rest = rest[process.stdin.write(rest) or 0 :]
-        process.stdin.close()
         try:
-            code = process.wait(60)
+            process.stdin.write(lines(INITIALIZE, {"jsonrpc": "2.0", "method": "notifications/initialized"}))
+            assert b"serverInfo" in process.stdout.read(65536)
+            yield process, process.stdin, process.stdout
         finally:
             process.kill()
+
+
+@pytest.mark.parametrize("unread", [12, 4000])
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes cannot be asked there whether they ended")
+def test_a_host_that_never_reads_does_not_keep_its_server_alive(unread: int) -> None:
+    with greeted() as (process, stdin, _):
+        os.set_blocking(stdin.fileno(), False)
+        rest = lines(*[LISTING] * unread)
+        while rest and select.select([], [stdin], [], 2)[1]:
+            rest = rest[stdin.write(rest) or 0 :]
+        stdin.close()
+        code = process.wait(60)
     assert code == 0
     assert bool(rest) is (unread == 4000), "requests are read only while their answers are"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="an end of a pipe is seen otherwise there")
 def test_a_host_that_closes_its_end_of_stdout_alone_keeps_nothing_alive() -> None:
-    with subprocess.Popen(
-        [sys.executable, "-m", "darkroom", "serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
-    ) as process:
-        assert process.stdin
-        assert process.stdout
-        process.stdin.write(lines(INITIALIZE, {"jsonrpc": "2.0", "method": "notifications/initialized"}))
-        assert b"serverInfo" in process.stdout.read(65536)
-        process.stdout.close()
-        process.stdin.write(lines(LISTING))
-        try:
-            code = process.wait(60)
-        finally:
-            process.kill()
+    with greeted() as (process, stdin, stdout):
+        stdout.close()
+        stdin.write(lines(LISTING))
+        code = process.wait(60)
     assert code == 0
 
 

@@ -239,9 +239,11 @@ async def test_an_answer_is_one_whole_line_however_slowly_it_is_read(length: int
     with anyio.fail_after(20):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(anyio.to_thread.run_sync, read)
-            await stdio.send(writer, answer)
-            await stdio.send(writer, answer)
-            os.close(writer)
+            try:
+                await stdio.send(writer, answer)
+                await stdio.send(writer, answer)
+            finally:  # else the one who reads would wait for ever
+                os.close(writer)
     said = {"jsonrpc": "2.0", "id": 1, "result": {"text": "é" * length + "\n"}}
     assert [json.loads(line) for line in lines] == [said, said]
 

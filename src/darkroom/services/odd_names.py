@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from darkroom.domain.names import did_you_mean
 from darkroom.domain.request import clip
-from darkroom.settings import LATER, PREFIX, Settings, kept_names, set_variables
+from darkroom.settings import LATER, PREFIX, Settings, set_variables, unread_names
 
 
 def odd_names(known: Collection[str]) -> list[str]:
@@ -15,7 +15,7 @@ def odd_names(known: Collection[str]) -> list[str]:
     """
     return [
         *(_told(name, "is set", name, known) for name in sorted(set_variables() - set(known))),
-        *(_of_config(name, known) for name in sorted(kept_names() - Settings.model_fields.keys())),
+        *(_of_config(name, known) for name in sorted(unread_names())),
     ]
 
 
